@@ -1,0 +1,147 @@
+//! Access tokens: who may come in, as what, and until when.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Fact};
+use crate::id::TokenId;
+use crate::machine::{Context, Draft, Machine, Wanted};
+use crate::principal::{Caller, Principal, Scope};
+use crate::refused::Refused;
+use crate::text::check_name;
+use crate::time::Time;
+
+/// How many tokens may be in force.
+pub const MAX_TOKENS: usize = 1_000;
+
+/// A token was made. Only its hash is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Created {
+    /// The token's id, which is no secret.
+    pub id: TokenId,
+    /// What people call it; unique among those in force.
+    pub name: String,
+    /// What its holder may do.
+    pub scope: Scope,
+    /// SHA-256 of the token, in hexadecimal. A token has 256 random bits, so stretching would add nothing.
+    pub sha256: String,
+    /// When it stops opening anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+}
+
+/// A token no longer opens anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Revoked {
+    /// The token.
+    pub id: TokenId,
+}
+
+/// A wish about tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Make one.
+    Create(Created),
+    /// Revoke one.
+    Revoke(TokenId),
+}
+
+/// A token in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Token {
+    /// Its id.
+    pub id: TokenId,
+    /// What people call it.
+    pub name: String,
+    /// What its holder may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: Time,
+    /// Who made it.
+    pub created_by: Principal,
+    /// When it stops opening anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+    #[serde(skip)]
+    sha256: String,
+}
+
+/// All tokens in force.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// By id.
+    pub tokens: BTreeMap<TokenId, Token>,
+}
+
+impl Access {
+    /// The holder of a token, by the token's hash.
+    ///
+    /// The comparison is of hashes of random values, so its timing tells nothing about a token.
+    #[must_use]
+    pub fn holder(&self, sha256: &str, now: Time) -> Option<Caller> {
+        let token = self.tokens.values().find(|token| token.sha256 == sha256)?;
+        if token.expires.is_some_and(|end| end <= now) {
+            return None;
+        }
+        let principal = match token.scope {
+            Scope::Agent(session) => Principal::agent(session),
+            Scope::Viewer | Scope::Operator | Scope::Admin => Principal::token(&token.name),
+        };
+        Some(Caller { principal, scope: token.scope })
+    }
+
+    fn create(&self, created: &Created, now: Time) -> Result<Vec<Draft>, Refused> {
+        check_name("name", &created.name, 64)?;
+        if created.expires.is_some_and(|end| end <= now) {
+            return Err(Refused::invalid("expires", "must be in the future"));
+        }
+        if self.tokens.values().any(|token| token.name == created.name) {
+            return Err(Refused::Exists { what: "token", id: created.name.clone() });
+        }
+        if self.tokens.len() >= MAX_TOKENS {
+            return Err(Refused::TooMany { what: "tokens", limit: MAX_TOKENS });
+        }
+        Ok(vec![created.clone().into()])
+    }
+}
+
+impl Machine for Access {
+    type Command = Command;
+    type Effect = std::convert::Infallible;
+
+    fn decide(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
+        ctx.caller.may_administer()?;
+        match command {
+            Command::Create(created) => self.create(created, ctx.now),
+            Command::Revoke(id) if self.tokens.contains_key(id) => Ok(vec![Revoked { id: *id }.into()]),
+            Command::Revoke(id) => Err(Refused::not_found("token", id)),
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::TokenCreated(Created { id, name, scope, sha256, expires }) => {
+                let token = Token {
+                    id: *id,
+                    name: name.clone(),
+                    scope: *scope,
+                    created_at: event.at,
+                    created_by: event.by.clone(),
+                    expires: *expires,
+                    sha256: sha256.clone(),
+                };
+                self.tokens.insert(*id, token);
+            }
+            Fact::TokenRevoked(Revoked { id }) => {
+                self.tokens.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn wanted(&self) -> Wanted<Self::Effect> {
+        Wanted::nothing()
+    }
+}

@@ -1,0 +1,142 @@
+//! What the daemon knows of an agent's process, and what it did on the agent's behalf.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Fact};
+use crate::id::Node;
+use crate::raw::Raw;
+
+/// A process of the agent runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Started {
+    /// On which node, in which of its lives.
+    pub node: Node,
+    /// Which run of the agent this is in its session; the next starts when the last is gone.
+    pub incarnation: u64,
+    /// The process.
+    pub pid: u32,
+    /// The command line.
+    pub argv: Vec<String>,
+}
+
+/// The agent's process and everything it started is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exited {
+    /// Which run of the agent.
+    pub incarnation: u64,
+    /// Its exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Its last words on stderr.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+}
+
+/// A gauge of the agent changed. Gauges are not transcript: only the newest of a kind counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// Which gauge, by the name of the session update that carries it.
+    pub kind: String,
+    /// The update, as the agent sent it.
+    pub update: Raw,
+}
+
+/// A command runs in a terminal for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalStarted {
+    /// The terminal.
+    pub terminal: String,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// Where it runs.
+    pub cwd: String,
+}
+
+/// A terminal wrote something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalOutput {
+    /// The terminal.
+    pub terminal: String,
+    /// What it wrote since the last such event; invalid UTF-8 is replaced.
+    pub text: String,
+}
+
+/// A terminal's command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalExited {
+    /// The terminal.
+    pub terminal: String,
+    /// Its exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+}
+
+/// The daemon read a file for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileRead {
+    /// The path, as the agent gave it.
+    pub path: String,
+    /// SHA-256 of what was read.
+    pub sha256: String,
+}
+
+/// The daemon wrote a file for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileWritten {
+    /// The path, as the agent gave it.
+    pub path: String,
+    /// SHA-256 of what is there now.
+    pub sha256: String,
+    /// How many bytes that is.
+    pub bytes: u64,
+    /// Whether the file was made anew.
+    pub created: bool,
+}
+
+/// What a driver needs to go on later, in its own format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Memo {
+    /// The memory.
+    pub raw: Raw,
+}
+
+/// The agent of a session, as its log tells.
+#[derive(Debug, Clone, Default)]
+pub struct Agent {
+    /// The process that runs.
+    pub process: Option<Started>,
+    /// How often the agent was started.
+    pub incarnation: u64,
+    /// The newest of each gauge.
+    pub status: BTreeMap<String, Raw>,
+    /// The driver's newest memory.
+    pub memo: Option<Raw>,
+}
+
+impl Agent {
+    pub(crate) fn apply(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::AgentStarted(started) => {
+                self.incarnation = started.incarnation;
+                self.process = Some(started.clone());
+            }
+            Fact::AgentExited(exited) => {
+                self.process.take_if(|process| process.incarnation == exited.incarnation);
+            }
+            Fact::AgentStatus(Status { kind, update }) => {
+                self.status.insert(kind.clone(), update.clone());
+            }
+            Fact::DriverMemo(memo) => self.memo = Some(memo.raw.clone()),
+            _ => {}
+        }
+    }
+}

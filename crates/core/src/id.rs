@@ -1,0 +1,227 @@
+//! Identifiers. Each is a type of its own, checked once when it is parsed; the type is the proof.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The number of an event in its log: 1, 2, 3 … without holes. 0 means "before the first".
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// Before the first event.
+    pub const ZERO: Self = Self(0);
+
+    /// The number `n` places further on.
+    #[must_use]
+    pub fn plus(self, n: u64) -> Self {
+        Self(self.0.saturating_add(n))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A place in a store's one tail of commits. Larger is later; numbers never come twice, but may have holes.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Pos(pub u64);
+
+impl fmt::Display for Pos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A turn of a session: the sequence number of its `turn.queued` event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TurnId(pub Seq);
+
+impl fmt::Display for TurnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TurnId {
+    type Err = BadId;
+
+    fn from_str(s: &str) -> Result<Self, BadId> {
+        s.parse().ok().filter(|n| *n > 0).map(|n| Self(Seq(n))).ok_or(BadId { expected: "a turn number" })
+    }
+}
+
+/// A text that is not the identifier it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this is not {expected}")]
+pub struct BadId {
+    /// What was expected, for a person.
+    pub expected: &'static str,
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps a UUID that the caller made, normally version 7 so that ids sort by age.
+            #[must_use]
+            pub const fn new(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(s: &str) -> Result<Self, BadId> {
+                let id = Uuid::try_parse(s).map_err(|_| BadId { expected: $what })?;
+                // One id has one spelling: braces, URN prefixes and capitals would make two keys of one thing.
+                if id.as_hyphenated().to_string() == s { Ok(Self(id)) } else { Err(BadId { expected: $what }) }
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A session. UUIDv7 in lower case; never used again, also after deletion.
+    SessionId,
+    "a session id (a lower-case UUID)"
+);
+uuid_id!(
+    /// A request to a person.
+    RequestId,
+    "a request id (a lower-case UUID)"
+);
+uuid_id!(
+    /// A message in a session's inbox.
+    MessageId,
+    "a message id (a lower-case UUID)"
+);
+uuid_id!(
+    /// A standing permission.
+    GrantId,
+    "a grant id (a lower-case UUID)"
+);
+uuid_id!(
+    /// An access token; the id is no secret.
+    TokenId,
+    "a token id (a lower-case UUID)"
+);
+
+impl From<RequestId> for MessageId {
+    /// The message that tells an agent how its request ended has the request's id: there is never a second.
+    fn from(id: RequestId) -> Self {
+        Self(id.0)
+    }
+}
+
+/// The name of a log, such as `session/0190…` or `access`. At most 400 bytes, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(String);
+
+impl LogId {
+    /// The log of one session.
+    #[must_use]
+    pub fn session(id: SessionId) -> Self {
+        Self(format!("session/{id}"))
+    }
+
+    /// The log of all access tokens.
+    #[must_use]
+    pub fn access() -> Self {
+        Self("access".to_owned())
+    }
+
+    /// The log that says who is attached to a session, in the `live` store.
+    #[must_use]
+    pub fn presence(id: SessionId) -> Self {
+        Self(format!("presence/{id}"))
+    }
+
+    /// The session whose log this is.
+    #[must_use]
+    pub fn as_session(&self) -> Option<SessionId> {
+        self.0.strip_prefix("session/")?.parse().ok()
+    }
+
+    /// The text of the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for LogId {
+    type Err = BadId;
+
+    fn from_str(s: &str) -> Result<Self, BadId> {
+        let fits = !s.is_empty() && s.len() <= 400 && !s.chars().any(char::is_control);
+        if fits { Ok(Self(s.to_owned())) } else { Err(BadId { expected: "a log name of 1 to 400 bytes" }) }
+    }
+}
+
+/// One daemon and one of its lives. A claim made by an earlier life of the same node is dead.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Node {
+    /// The node's lasting name.
+    pub name: String,
+    /// Which life of it: larger is later.
+    pub incarnation: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let text = "0190163d-8694-739b-aea5-966c26f8ad91";
+        assert_eq!(text.parse::<SessionId>().unwrap().to_string(), text);
+        for other in ["0190163D-8694-739B-AEA5-966C26F8AD91", "0190163d8694739baea5966c26f8ad91", "", "x"] {
+            assert!(other.parse::<SessionId>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_turn_is_a_positive_number() {
+        assert_eq!("7".parse::<TurnId>().unwrap(), TurnId(Seq(7)));
+        assert!("0".parse::<TurnId>().is_err());
+        assert!("-1".parse::<TurnId>().is_err());
+    }
+
+    #[test]
+    fn log_names_tell_their_session() {
+        let id: SessionId = "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap();
+        assert_eq!(LogId::session(id).as_session(), Some(id));
+        assert_eq!(LogId::access().as_session(), None);
+        assert!("bad\nname".parse::<LogId>().is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! What is true: the facts a log may hold, the state they fold to, and the pure rules that grant or refuse a command.
+//!
+//! Nothing here reads a clock, does I/O or waits. The parts, from the ground up:
+//!
+//! - [`id`], [`time`], [`raw`], [`principal`]: the small types everything else is written in.
+//! - [`event`]: the envelope and the closed list of facts, with their stable tags.
+//! - [`machine`]: what a kind of log is: `decide`, `apply`, `wanted`, `rows`.
+//! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`key`].
+//! - [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
+//! - [`row`], [`view`]: the projections every list is served from.
+//! - [`refused`]: why a command was not granted.
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod agent;
+pub mod event;
+pub mod grant;
+pub mod id;
+pub mod key;
+pub mod machine;
+pub mod message;
+pub mod name;
+pub mod presence;
+pub mod principal;
+pub mod raw;
+pub mod refused;
+pub mod request;
+pub mod row;
+pub mod session;
+pub mod text;
+pub mod time;
+pub mod turn;
+pub mod view;

@@ -1,0 +1,108 @@
+//! What a kind of log is: rules that turn wishes into facts, and facts into state.
+
+use crate::event::{Event, Fact};
+use crate::id::{Node, Seq, TurnId};
+use crate::principal::Caller;
+use crate::refused::Refused;
+use crate::row::Row;
+use crate::time::Time;
+
+/// The state of one kind of log, and its rules. All of it is pure.
+pub trait Machine: Default + Send + Sync + 'static {
+    /// A wish.
+    type Command: Send + Sync + 'static;
+    /// Something owed to the outside.
+    type Effect: Send + Sync + Clone + PartialEq + 'static;
+
+    /// Grants a wish as facts, or refuses it. An empty grant means that it is true already.
+    ///
+    /// # Errors
+    /// `Refused` says why; nothing has changed then.
+    fn decide(&self, command: &Self::Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused>;
+
+    /// Folds one event into the state. Never fails: an unknown fact changes nothing.
+    fn apply(&mut self, event: &Event);
+
+    /// The effects owed now, and when that answer may next change by itself.
+    fn wanted(&self) -> Wanted<Self::Effect>;
+
+    /// Folds new events into the state and gives the rows that follow from them.
+    fn advance(&mut self, events: &[Event]) -> Vec<Row> {
+        events.iter().for_each(|event| self.apply(event));
+        Vec::new()
+    }
+
+    /// What an earlier command with this key caused, if the key is still remembered here.
+    fn receipt(&self, caller: &Caller, key: &str) -> Option<Receipt> {
+        let _ = (caller, key);
+        None
+    }
+
+    /// The command by which time acts on the state; `None` where time changes nothing.
+    fn tick() -> Option<Self::Command> {
+        None
+    }
+}
+
+/// What surrounds a decision.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The time.
+    pub now: Time,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The node that decides.
+    pub node: &'a Node,
+    /// The number that the first fact of this decision will get.
+    pub next: Seq,
+}
+
+/// A fact that is about to be appended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// The turn it belongs to.
+    pub turn: Option<TurnId>,
+    /// What happened.
+    pub fact: Fact,
+}
+
+impl Draft {
+    /// A fact of a turn.
+    pub fn of(turn: TurnId, fact: impl Into<Fact>) -> Self {
+        Self { turn: Some(turn), fact: fact.into() }
+    }
+}
+
+impl<F: Into<Fact>> From<F> for Draft {
+    fn from(fact: F) -> Self {
+        Self { turn: None, fact: fact.into() }
+    }
+}
+
+/// What is owed to the outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted<E> {
+    /// The effects that should be running.
+    pub effects: Vec<E>,
+    /// When time alone may change the state.
+    pub next: Option<Time>,
+}
+
+impl<E> Wanted<E> {
+    /// Nothing is owed.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { effects: Vec::new(), next: None }
+    }
+}
+
+/// Where the outcome of a command with an idempotency key stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Digest of the body that came with the key.
+    pub digest: String,
+    /// The first event it caused.
+    pub first: Seq,
+    /// The last event it caused.
+    pub last: Seq,
+}

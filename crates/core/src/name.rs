@@ -1,0 +1,61 @@
+//! Claims: a name, a dialect's id or a creation key belongs to one session, first come first served.
+//!
+//! Each claim is a log of its own, so that the compare-and-swap of its first append decides every race.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Fact};
+use crate::id::{LogId, SessionId};
+use crate::machine::{Context, Draft, Machine, Wanted};
+use crate::principal::Principal;
+use crate::refused::Refused;
+
+/// A name or creation key belongs to a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claimed {
+    /// The session.
+    pub session: SessionId,
+    /// Digest of the body that came with a creation key; empty for a name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+}
+
+/// The log in which a creation key is claimed. The key counts for one principal.
+///
+/// # Errors
+/// `Invalid` when the key is too long or has control characters.
+pub fn creation_key(by: &Principal, key: &str) -> Result<LogId, Refused> {
+    crate::text::check_name("idempotency-key", key, 120)?;
+    format!("name/create/{by}/{key}")
+        .parse()
+        .map_err(|_| Refused::invalid("idempotency-key", "must be at most 120 characters"))
+}
+
+/// The state of a claim.
+#[derive(Debug, Clone, Default)]
+pub struct Name {
+    /// Whose it is.
+    pub claimed: Option<Claimed>,
+}
+
+impl Machine for Name {
+    type Command = Claimed;
+    type Effect = std::convert::Infallible;
+
+    /// An empty grant means that it was claimed before: the state tells by whom.
+    fn decide(&self, command: &Claimed, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
+        ctx.caller.may_operate()?;
+        Ok(if self.claimed.is_some() { Vec::new() } else { vec![command.clone().into()] })
+    }
+
+    fn apply(&mut self, event: &Event) {
+        if let Fact::NameClaimed(claimed) = &event.fact {
+            self.claimed = Some(claimed.clone());
+        }
+    }
+
+    fn wanted(&self) -> Wanted<Self::Effect> {
+        Wanted::nothing()
+    }
+}

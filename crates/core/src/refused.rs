@@ -1,0 +1,115 @@
+//! Why a command was not granted.
+
+use crate::id::{SessionId, TurnId};
+use crate::request::Closed;
+
+/// A command that was not granted. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such thing.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// What was looked for: `session`, `turn`, `request` …
+        what: &'static str,
+        /// The id that was given.
+        id: String,
+    },
+    /// It existed and was deleted.
+    #[error("session {id} was deleted")]
+    Deleted {
+        /// The session.
+        id: SessionId,
+    },
+    /// The session is closed; its log can be read, but it takes no more work.
+    #[error("the session is closed")]
+    SessionClosed,
+    /// It is there already.
+    #[error("{what} {id} exists already")]
+    Exists {
+        /// What.
+        what: &'static str,
+        /// Which.
+        id: String,
+    },
+    /// A turn is running.
+    #[error("turn {turn} is running; wait for its end, cancel it, or queue this prompt")]
+    Busy {
+        /// The running turn.
+        turn: TurnId,
+    },
+    /// Nothing is running.
+    #[error("no turn is running")]
+    NotRunning,
+    /// The session is not run by the daemon, so it cannot be prompted.
+    #[error("this session's agent runs elsewhere: it can be answered and sent messages, but not prompted")]
+    External,
+    /// The request has its outcome already.
+    #[error("the request was already {} by {} at {}", closed.outcome.verb(), closed.by, closed.at.0)]
+    RequestClosed {
+        /// The outcome, who gave it, and when.
+        closed: Closed,
+    },
+    /// A field has a value it must not have.
+    #[error("{field} {reason}")]
+    Invalid {
+        /// The field, as a path such as `prompt[0].text`.
+        field: String,
+        /// What is wrong, to be read after the field's name.
+        reason: String,
+    },
+    /// The caller may not do this.
+    #[error("{why}")]
+    Forbidden {
+        /// Why not.
+        why: String,
+    },
+    /// The idempotency key came before with another body.
+    #[error("the idempotency key was used before with another request")]
+    KeyReused,
+    /// The result of an attempt that is no longer the current one.
+    #[error("turn {turn} is no longer run by this attempt")]
+    Stale {
+        /// The turn the result was for.
+        turn: TurnId,
+    },
+    /// A bound is reached.
+    #[error("there are already {limit} {what}, which is the limit")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+}
+
+impl Refused {
+    /// A field with a value it must not have.
+    pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), reason: reason.into() }
+    }
+
+    /// There is no such thing.
+    pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { what, id: format!("{id}") }
+    }
+
+    /// A stable code for programs; the text is for people and may change.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Deleted { .. } => "deleted",
+            Self::SessionClosed => "session_closed",
+            Self::Exists { .. } => "exists",
+            Self::Busy { .. } => "turn_running",
+            Self::NotRunning => "no_turn_running",
+            Self::External => "session_external",
+            Self::RequestClosed { .. } => "request_closed",
+            Self::Invalid { .. } => "invalid",
+            Self::Forbidden { .. } => "forbidden",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::Stale { .. } => "stale_attempt",
+            Self::TooMany { .. } => "too_many",
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! Requests: what a person must decide or say. Each gets exactly one outcome, and the first answer wins.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Fact};
+use crate::id::{RequestId, TurnId};
+use crate::machine::{Context, Draft};
+use crate::principal::Principal;
+use crate::raw::Raw;
+use crate::refused::Refused;
+use crate::text::{check_name, check_size};
+use crate::time::Time;
+
+/// How many requests of one session may be open at a time.
+pub const MAX_OPEN: usize = 1_000;
+/// How many closed requests a session remembers without asking its rows.
+pub const CLOSED_KEPT: usize = 1_000;
+/// How many characters a title may have.
+pub const MAX_TITLE: usize = 255;
+/// How many bytes a question, an answer or a context may have.
+pub const MAX_TEXT_BYTES: usize = 2 << 20;
+
+/// What kind of answer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// May the agent do this? One of the options is the answer.
+    Permission,
+    /// A text, or one of the options if there are any.
+    Question,
+    /// An object that fits the schema.
+    Form,
+}
+
+/// What an option means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OptionKind {
+    /// Allow this once.
+    AllowOnce,
+    /// Allow this and remember it.
+    AllowAlways,
+    /// Refuse this once.
+    RejectOnce,
+    /// Refuse this and remember it.
+    RejectAlways,
+    /// Neither: a choice.
+    #[serde(other)]
+    Choice,
+}
+
+impl OptionKind {
+    /// Whether it lets the agent go on.
+    #[must_use]
+    pub const fn allows(self) -> bool {
+        matches!(self, Self::AllowOnce | Self::AllowAlways)
+    }
+
+    /// Whether it refuses.
+    #[must_use]
+    pub const fn rejects(self) -> bool {
+        matches!(self, Self::RejectOnce | Self::RejectAlways)
+    }
+}
+
+/// One of the answers offered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Choice {
+    /// What the agent calls it.
+    pub id: String,
+    /// What a person reads.
+    pub name: String,
+    /// What it means.
+    pub kind: OptionKind,
+}
+
+/// How soon it wants an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// When there is time.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Soon.
+    High,
+    /// Now.
+    Urgent,
+}
+
+/// What happens when the deadline passes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTimeout {
+    /// Nothing: nobody answers for you.
+    #[default]
+    Wait,
+    /// It closes as expired, with the refusing option if there is one.
+    Deny,
+    /// It closes as expired with this answer.
+    Default(Answer),
+    /// It becomes urgent and goes on waiting.
+    Escalate,
+}
+
+/// A person has to decide or say something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Opened {
+    /// The request.
+    pub id: RequestId,
+    /// What kind of answer it wants.
+    pub kind: Kind,
+    /// One line that says what it is about. At most 255 characters.
+    pub title: String,
+    /// The question in full.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub question: String,
+    /// The answers offered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<Choice>,
+    /// The tool call a permission is about, as the agent sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<Raw>,
+    /// JSON Schema of a form's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Raw>,
+    /// Whatever helps to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Raw>,
+    /// How soon.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// When it stops waiting; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// What happens then.
+    #[serde(default, skip_serializing_if = "is_wait")]
+    pub on_timeout: OnTimeout,
+}
+
+fn is_wait(on_timeout: &OnTimeout) -> bool {
+    *on_timeout == OnTimeout::Wait
+}
+
+/// Its deadline passed and it became urgent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Escalated {
+    /// The request.
+    pub id: RequestId,
+}
+
+/// Nobody is asked any more, but it can still be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Dismissed {
+    /// The request.
+    pub id: RequestId,
+}
+
+/// An answer: an option, a text, or an object, as the kind of the request wants it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Answer {
+    /// The id of the option chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
+    /// What the person says. With an option: a word to the agent about the choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The filled form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Raw>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A person answered.
+    Answered,
+    /// Its time ran out.
+    Expired,
+    /// The agent, or whoever stopped it, took it back.
+    Cancelled,
+    /// The agent asked again in another form.
+    Superseded,
+}
+
+impl Outcome {
+    /// The word that fits "was already … by".
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// The request has its one outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClosedFact {
+    /// The request.
+    pub id: RequestId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the agent is told. There for `answered`, and for `expired` where the request named a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// The outcome of a request, with who gave it and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Closed {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the agent was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// Who.
+    pub by: Principal,
+    /// When.
+    pub at: Time,
+}
+
+/// A request that can be answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Open {
+    /// What was asked.
+    pub asked: Opened,
+    /// The turn that asked.
+    pub turn: Option<TurnId>,
+    /// Who asked.
+    pub by: Principal,
+    /// When.
+    pub at: Time,
+    /// When it was dismissed, and by whom.
+    pub dismissed: Option<(Time, Principal)>,
+}
+
+/// The requests of a session.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    /// Those that can be answered, dismissed ones included.
+    pub open: BTreeMap<RequestId, Open>,
+    /// Outcomes of the most recent closed ones.
+    pub closed: BTreeMap<RequestId, Closed>,
+    order: VecDeque<RequestId>,
+}
+
+impl Requests {
+    /// Requests that somebody is asked to answer.
+    pub fn pending(&self) -> impl Iterator<Item = &Open> {
+        self.open.values().filter(|open| open.dismissed.is_none())
+    }
+
+    /// Grants a new request.
+    pub(crate) fn ask(&self, asked: &Opened, turn: Option<TurnId>) -> Result<Vec<Draft>, Refused> {
+        if self.open.contains_key(&asked.id) || self.closed.contains_key(&asked.id) {
+            return Err(Refused::Exists { what: "request", id: asked.id.to_string() });
+        }
+        if self.open.len() >= MAX_OPEN {
+            return Err(Refused::TooMany { what: "open requests", limit: MAX_OPEN });
+        }
+        asked.check()?;
+        Ok(vec![Draft { turn, fact: asked.clone().into() }])
+    }
+
+    /// Grants an answer; whoever comes second is told who was first.
+    pub(crate) fn answer(&self, id: RequestId, answer: &Answer) -> Result<Vec<Draft>, Refused> {
+        let open = self.find(id)?;
+        let answer = open.asked.accept(answer)?;
+        Ok(vec![close(open, Outcome::Answered, Some(answer))])
+    }
+
+    /// Sets a request aside.
+    pub(crate) fn dismiss(&self, id: RequestId) -> Result<Vec<Draft>, Refused> {
+        let open = self.find(id)?;
+        if open.dismissed.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Draft { turn: open.turn, fact: Dismissed { id }.into() }])
+    }
+
+    /// Closes a request on behalf of the one who asked.
+    pub(crate) fn withdraw(&self, id: RequestId, outcome: Outcome) -> Result<Vec<Draft>, Refused> {
+        Ok(vec![close(self.find(id)?, outcome, None)])
+    }
+
+    /// Closes what a turn asked, because the turn no longer waits for it.
+    pub(crate) fn cancel_of_turn(&self, turn: TurnId) -> Vec<Draft> {
+        let of_turn = self.open.values().filter(|open| open.turn == Some(turn));
+        of_turn.map(|open| close(open, Outcome::Cancelled, None)).collect()
+    }
+
+    /// Closes everything, because the session takes no more work.
+    pub(crate) fn cancel_all(&self) -> Vec<Draft> {
+        self.open.values().map(|open| close(open, Outcome::Cancelled, None)).collect()
+    }
+
+    /// What time alone does: deadlines that have passed.
+    pub(crate) fn tick(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        let due = self.open.values().filter(|open| open.due().is_some_and(|due| due <= ctx.now));
+        due.filter_map(|open| {
+            let id = open.asked.id;
+            match &open.asked.on_timeout {
+                OnTimeout::Wait => None,
+                OnTimeout::Deny => Some(close(open, Outcome::Expired, open.asked.refusal())),
+                OnTimeout::Default(answer) => Some(close(open, Outcome::Expired, Some(answer.clone()))),
+                OnTimeout::Escalate => Some(Draft { turn: open.turn, fact: Escalated { id }.into() }),
+            }
+        })
+        .collect()
+    }
+
+    /// When the next deadline passes.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.open.values().filter_map(Open::due).min()
+    }
+
+    pub(crate) fn apply(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::RequestOpened(asked) => {
+                let open = Open {
+                    asked: asked.clone(),
+                    turn: event.turn,
+                    by: event.by.clone(),
+                    at: event.at,
+                    dismissed: None,
+                };
+                self.open.insert(asked.id, open);
+            }
+            Fact::RequestEscalated(Escalated { id }) => {
+                if let Some(open) = self.open.get_mut(id) {
+                    open.asked.priority = Priority::Urgent;
+                    open.asked.on_timeout = OnTimeout::Wait;
+                    open.dismissed = None;
+                }
+            }
+            Fact::RequestDismissed(Dismissed { id }) => {
+                if let Some(open) = self.open.get_mut(id) {
+                    open.dismissed = Some((event.at, event.by.clone()));
+                }
+            }
+            Fact::RequestClosed(fact) => self.close(fact, event),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, fact: &ClosedFact, event: &Event) {
+        self.open.remove(&fact.id);
+        let closed =
+            Closed { outcome: fact.outcome, answer: fact.answer.clone(), by: event.by.clone(), at: event.at };
+        if self.closed.insert(fact.id, closed).is_none() {
+            self.order.push_back(fact.id);
+        }
+        while self.order.len() > CLOSED_KEPT {
+            if let Some(oldest) = self.order.pop_front() {
+                self.closed.remove(&oldest);
+            }
+        }
+    }
+
+    fn find(&self, id: RequestId) -> Result<&Open, Refused> {
+        match (self.open.get(&id), self.closed.get(&id)) {
+            (Some(open), _) => Ok(open),
+            (None, Some(closed)) => Err(Refused::RequestClosed { closed: closed.clone() }),
+            (None, None) => Err(Refused::not_found("request", id)),
+        }
+    }
+}
+
+impl Open {
+    fn due(&self) -> Option<Time> {
+        self.asked.deadline.filter(|_| self.asked.on_timeout != OnTimeout::Wait)
+    }
+}
+
+impl Opened {
+    /// The answer that refuses, where an option does.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Answer> {
+        let rejects = |kind| self.options.iter().find(move |choice| choice.kind == kind);
+        let choice = rejects(OptionKind::RejectOnce).or_else(|| rejects(OptionKind::RejectAlways))?;
+        Some(Answer { option: Some(choice.id.clone()), ..Answer::default() })
+    }
+
+    fn check(&self) -> Result<(), Refused> {
+        check_name("title", &self.title, MAX_TITLE)?;
+        check_size("question", self.question.len(), MAX_TEXT_BYTES)?;
+        check_size("context", self.context.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
+        check_size("tool_call", self.tool_call.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
+        if self.kind == Kind::Permission && self.options.is_empty() {
+            return Err(Refused::invalid("options", "must not be empty for a permission"));
+        }
+        if self.options.len() > 100 {
+            return Err(Refused::invalid("options", "must be at most 100"));
+        }
+        for (i, choice) in self.options.iter().enumerate() {
+            check_size("options", choice.id.len().max(choice.name.len()), 4_096)?;
+            if self.options[..i].iter().any(|earlier| earlier.id == choice.id) {
+                return Err(Refused::invalid(format!("options[{i}].id"), "must differ from the others"));
+            }
+        }
+        if let OnTimeout::Default(answer) = &self.on_timeout {
+            self.accept(answer)?;
+        }
+        if self.on_timeout != OnTimeout::Wait && self.deadline.is_none() {
+            return Err(Refused::invalid("on_timeout", "needs a deadline"));
+        }
+        Ok(())
+    }
+
+    /// Checks an answer against what was asked. An option may be given by its id or its name, in any case.
+    ///
+    /// # Errors
+    /// `Invalid`, naming what would be accepted.
+    pub fn accept(&self, answer: &Answer) -> Result<Answer, Refused> {
+        check_size("text", answer.text.as_ref().map_or(0, String::len), MAX_TEXT_BYTES)?;
+        check_size("fields", answer.fields.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
+        let option = answer.option.as_deref().map(|given| self.choice(given)).transpose()?;
+        let says = answer.text.as_ref().is_some_and(|text| !text.is_empty());
+        match self.kind {
+            Kind::Permission if option.is_none() => Err(self.wants_option()),
+            Kind::Question if option.is_none() && !says => Err(Refused::invalid("text", "must not be empty")),
+            Kind::Form if !answer.fields.as_ref().is_some_and(Raw::is_object) => {
+                Err(Refused::invalid("fields", "must be an object"))
+            }
+            Kind::Permission | Kind::Question | Kind::Form => {
+                let option = option.map(|choice| choice.id.clone());
+                Ok(Answer { option, text: answer.text.clone(), fields: answer.fields.clone() })
+            }
+        }
+    }
+
+    fn choice(&self, given: &str) -> Result<&Choice, Refused> {
+        let by_id = self.options.iter().find(|choice| choice.id == given);
+        let loosely = |choice: &&Choice| {
+            choice.id.eq_ignore_ascii_case(given) || choice.name.eq_ignore_ascii_case(given)
+        };
+        by_id.or_else(|| self.options.iter().find(loosely)).ok_or_else(|| self.wants_option())
+    }
+
+    fn wants_option(&self) -> Refused {
+        let ids: Vec<_> = self.options.iter().map(|choice| choice.id.as_str()).collect();
+        Refused::invalid("option", format!("must be one of: {}", ids.join(", ")))
+    }
+}
+
+fn close(open: &Open, outcome: Outcome, answer: Option<Answer>) -> Draft {
+    Draft { turn: open.turn, fact: ClosedFact { id: open.asked.id, outcome, answer }.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permission() -> Opened {
+        let choice = |id: &str, name: &str, kind| Choice { id: id.into(), name: name.into(), kind };
+        Opened {
+            id: "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap(),
+            kind: Kind::Permission,
+            title: "Write hello.txt".into(),
+            question: String::new(),
+            options: vec![
+                choice("yes", "Allow", OptionKind::AllowOnce),
+                choice("no", "Deny", OptionKind::RejectOnce),
+            ],
+            tool_call: None,
+            schema: None,
+            context: None,
+            priority: Priority::Normal,
+            tags: None,
+            deadline: None,
+            on_timeout: OnTimeout::Wait,
+        }
+    }
+
+    fn option(id: &str) -> Answer {
+        Answer { option: Some(id.into()), ..Answer::default() }
+    }
+
+    #[test]
+    fn an_option_is_found_by_id_or_name() {
+        for given in ["yes", "YES", "allow", "Allow"] {
+            assert_eq!(permission().accept(&option(given)).unwrap().option.as_deref(), Some("yes"));
+        }
+        let refused = permission().accept(&option("maybe")).unwrap_err();
+        assert_eq!(refused.to_string(), "option must be one of: yes, no");
+        assert!(permission().accept(&Answer { text: Some("yes".into()), ..Answer::default() }).is_err());
+    }
+
+    #[test]
+    fn a_question_wants_words_or_an_option() {
+        let question = Opened { kind: Kind::Question, options: vec![], ..permission() };
+        let says = |text: &str| Answer { text: Some(text.into()), ..Answer::default() };
+        assert!(question.accept(&says("go on")).is_ok());
+        assert!(question.accept(&says("")).is_err());
+        let form = Opened { kind: Kind::Form, ..question };
+        assert!(form.accept(&says("go on")).is_err());
+        let fields = Some(Raw::parse(r#"{"a":1}"#).unwrap());
+        assert!(form.accept(&Answer { fields, ..Answer::default() }).is_ok());
+    }
+
+    #[test]
+    fn a_request_is_checked_before_it_opens() {
+        let requests = Requests::default();
+        assert!(requests.ask(&permission(), None).is_ok());
+        let without = Opened { options: vec![], ..permission() };
+        assert!(requests.ask(&without, None).is_err());
+        let twice = Opened { options: vec![permission().options[0].clone(); 2], ..permission() };
+        assert_eq!(
+            requests.ask(&twice, None).unwrap_err().to_string(),
+            "options[1].id must differ from the others"
+        );
+        let hasty = Opened { on_timeout: OnTimeout::Deny, ..permission() };
+        assert_eq!(requests.ask(&hasty, None).unwrap_err().to_string(), "on_timeout needs a deadline");
+    }
+}

@@ -1,0 +1,527 @@
+//! Sessions: one agent's work, as a state and the rules over it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Agent;
+use crate::event::{Event, Fact};
+use crate::grant::{self, Grants};
+use crate::id::{GrantId, MessageId, Node, RequestId, SessionId, TurnId};
+use crate::key::Keys;
+use crate::machine::{Context, Draft, Machine, Receipt, Wanted};
+use crate::message::{self, Inbox};
+use crate::principal::{Caller, Principal};
+use crate::raw::Raw;
+use crate::refused::Refused;
+use crate::request::{self, Answer, Opened, Requests};
+use crate::row::{self, Row};
+use crate::text::{check_name, check_size};
+use crate::time::Time;
+use crate::turn::{self, Turns, WhenBusy, Why};
+
+/// How many bytes the metadata of a session may have.
+pub const MAX_METADATA_BYTES: usize = 64 << 10;
+/// How many characters a path may have.
+pub const MAX_PATH: usize = 4_096;
+
+/// A session exists from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Created {
+    /// Its id.
+    pub id: SessionId,
+    /// What moves it: `acp` for a hosted agent, `external` for one that runs elsewhere.
+    pub driver: String,
+    /// The agent's name, as in the catalog.
+    pub agent: String,
+    /// The command line of a hosted agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// The directory the agent works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The root of the repository the workspace belongs to, else the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whatever the maker wants to find again; an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Raw>,
+}
+
+/// The driver of sessions whose agent runs elsewhere.
+pub const EXTERNAL: &str = "external";
+
+/// Title or metadata changed; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Updated {
+    /// The new title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The new metadata, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Raw>,
+}
+
+/// The session takes no more work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Closed {}
+
+/// The session is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deleted {}
+
+/// A wish about a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Make it.
+    Create(Created),
+    /// Change title or metadata.
+    Update(Updated),
+    /// Take no more work: the turn is stopped, the queue emptied, the requests cancelled.
+    Close,
+    /// Forget it, log and all. The hub removes the log afterwards.
+    Delete,
+    /// Ask the agent.
+    Prompt {
+        /// The content blocks and the time the turn may take.
+        queued: turn::Queued,
+        /// What to do while a turn runs.
+        when_busy: WhenBusy,
+    },
+    /// Take a waiting prompt back.
+    Unqueue(TurnId),
+    /// Stop the running turn.
+    Stop {
+        /// Only if it is this one.
+        turn: Option<TurnId>,
+        /// Why.
+        why: Why,
+        /// How long the agent has before its processes are killed.
+        grace_ms: u64,
+    },
+    /// Ask a person, for an agent outside.
+    Ask(Opened),
+    /// Answer a request.
+    Answer(RequestId, Answer),
+    /// Set a request aside.
+    Dismiss(RequestId),
+    /// Take a request back.
+    Withdraw(RequestId, request::Outcome),
+    /// Leave a message for the agent.
+    Send(message::Queued),
+    /// Mark the waiting messages as fetched.
+    Deliver,
+    /// The agent is done with a message.
+    Ack(MessageId),
+    /// Give a standing permission.
+    Grant(grant::Added),
+    /// Take a standing permission back.
+    Revoke(GrantId),
+    /// What the runner of a turn, or of the agent's process, has to say.
+    Run(Run),
+    /// Time has passed.
+    Tick,
+}
+
+/// What only the daemon's own runner says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Run {
+    /// Start the next waiting prompt.
+    Claim,
+    /// Facts of the running turn: updates, notes, terminals, files, memos.
+    Report {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that runs it.
+        attempt: u32,
+        /// What happened.
+        facts: Vec<Fact>,
+    },
+    /// Facts of the agent outside any turn: its process, its gauges, its memory.
+    Agent(Vec<Fact>),
+    /// The running turn asks a person.
+    Ask {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that runs it.
+        attempt: u32,
+        /// What it asks.
+        asked: Opened,
+    },
+    /// The turn is over.
+    End {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that ran it.
+        attempt: u32,
+        /// How it went.
+        outcome: turn::Outcome,
+    },
+    /// This node lives anew: whatever an earlier life of it ran is over.
+    Recover,
+}
+
+/// Something a session owes to the outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// This turn should be running on its node, or, once it is stopping, should come to its end.
+    Turn(turn::Running),
+    /// The first waiting prompt should be claimed by somebody.
+    Claim(TurnId),
+    /// The agent's process should be gone.
+    EndAgent(u64),
+}
+
+/// The state of a session.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// How it was made, by whom and when; `None` before that.
+    pub created: Option<(Created, Principal, Time)>,
+    /// Its current title.
+    pub title: Option<String>,
+    /// Its current metadata.
+    pub metadata: Option<Raw>,
+    /// When it was closed.
+    pub closed: Option<Time>,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// The last event that moved the state.
+    pub updated: Time,
+    /// Its turns.
+    pub turns: Turns,
+    /// Its requests.
+    pub requests: Requests,
+    /// Its messages.
+    pub inbox: Inbox,
+    /// Its standing permissions.
+    pub grants: Grants,
+    /// Its agent.
+    pub agent: Agent,
+    keys: Keys,
+}
+
+impl Session {
+    /// Whether the agent runs elsewhere.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.created.as_ref().is_some_and(|(created, ..)| created.driver == EXTERNAL)
+    }
+
+    fn id(&self) -> Result<SessionId, Refused> {
+        match &self.created {
+            Some((created, ..)) if self.deleted => Err(Refused::Deleted { id: created.id }),
+            Some((created, ..)) => Ok(created.id),
+            None => Err(Refused::not_found("session", "of this name")),
+        }
+    }
+
+    fn open(&self) -> Result<SessionId, Refused> {
+        let id = self.id()?;
+        if self.closed.is_some() { Err(Refused::SessionClosed) } else { Ok(id) }
+    }
+
+    fn create(&self, created: &Created) -> Result<Vec<Draft>, Refused> {
+        if self.deleted {
+            return Err(Refused::Deleted { id: created.id });
+        }
+        if self.created.is_some() {
+            return Err(Refused::Exists { what: "session", id: created.id.to_string() });
+        }
+        check_name("driver", &created.driver, 40)?;
+        check_name("agent", &created.agent, 255)?;
+        for (field, path) in [("workspace", &created.workspace), ("project", &created.project)] {
+            if let Some(path) = path {
+                check_name(field, path, MAX_PATH)?;
+            }
+        }
+        check_labels(created.title.as_deref(), created.metadata.as_ref())?;
+        Ok(vec![created.clone().into()])
+    }
+
+    fn close(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        if self.closed.is_some() {
+            return Vec::new();
+        }
+        let mut facts = vec![Closed {}.into()];
+        if self.turns.running.is_some() {
+            facts.extend(
+                self.turns.stop(None, Why::SessionClosed, turn::STOP_GRACE_MS, ctx).unwrap_or_default(),
+            );
+        }
+        facts.extend(self.turns.queue.iter().map(|waiting| Draft::of(waiting.turn, turn::Unqueued {})));
+        facts.extend(self.requests.cancel_all());
+        facts
+    }
+
+    fn delete(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        let mut facts = self.close(ctx);
+        if let Some(running) = &self.turns.running {
+            let outcome = turn::Outcome::of(turn::StopReason::Cancelled);
+            facts.push(running.end(outcome, ctx.now));
+        }
+        facts.push(Deleted {}.into());
+        facts
+    }
+
+    fn stop(
+        &self,
+        turn: Option<TurnId>,
+        why: Why,
+        grace_ms: u64,
+        ctx: &Context<'_>,
+    ) -> Result<Vec<Draft>, Refused> {
+        let mut facts = self.turns.stop(turn, why, grace_ms, ctx)?;
+        if let (false, Some(running)) = (facts.is_empty(), &self.turns.running) {
+            facts.extend(self.requests.cancel_of_turn(running.turn));
+        }
+        Ok(facts)
+    }
+
+    fn run(&self, run: &Run, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
+        match run {
+            Run::Claim => Ok(self.turns.claim(ctx)),
+            Run::Agent(facts) => Ok(facts.iter().cloned().map(Draft::from).collect()),
+            Run::Report { turn, attempt, facts } => {
+                self.turns.current(*turn, *attempt)?;
+                Ok(facts.iter().map(|fact| Draft::of(*turn, fact.clone())).collect())
+            }
+            Run::Ask { turn, attempt, asked } => {
+                let running = self.turns.current(*turn, *attempt)?;
+                if running.stopping.is_some() {
+                    return Err(Refused::Stale { turn: *turn });
+                }
+                self.requests.ask(asked, Some(*turn))
+            }
+            Run::End { turn, attempt, outcome } => {
+                let running = self.turns.current(*turn, *attempt)?;
+                Ok(self.end(running, outcome.clone(), ctx))
+            }
+            Run::Recover => Ok(self.recover(ctx)),
+        }
+    }
+
+    /// Ends the turn, closes what it asked, and starts the next.
+    fn end(&self, running: &turn::Running, outcome: turn::Outcome, ctx: &Context<'_>) -> Vec<Draft> {
+        let mut facts = self.requests.cancel_of_turn(running.turn);
+        facts.push(running.end(outcome, ctx.now));
+        let shutting_down = running.stopping.as_ref().is_some_and(|stopping| stopping.why == Why::Shutdown);
+        if self.closed.is_none() && !shutting_down {
+            facts.extend(self.turns.next(ctx));
+        }
+        facts
+    }
+
+    fn recover(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        let died = |node: &Node| node.name == ctx.node.name && node.incarnation != ctx.node.incarnation;
+        let mut facts = Vec::new();
+        if let Some(process) = self.agent.process.as_ref().filter(|process| died(&process.node)) {
+            let incarnation = process.incarnation;
+            facts.push(
+                crate::agent::Exited { incarnation, code: None, signal: None, stderr: String::new() }.into(),
+            );
+        }
+        match &self.turns.running {
+            Some(running) if died(&running.node) => {
+                let outcome = turn::Outcome::of(turn::StopReason::Interrupted);
+                facts.extend(self.end(running, outcome, ctx));
+            }
+            Some(_) => {}
+            None if self.closed.is_none() => facts.extend(self.turns.claim(ctx)),
+            None => {}
+        }
+        facts
+    }
+
+    fn tick(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        let mut facts = self.requests.tick(ctx);
+        let told: Vec<_> = facts.iter().filter_map(|draft| self.tell_agent(&draft.fact)).collect();
+        facts.extend(told);
+        let Some(running) = &self.turns.running else { return facts };
+        match (&running.stopping, running.deadline) {
+            (None, Some(deadline)) if deadline <= ctx.now => {
+                let stop = self.stop(None, Why::Timeout, turn::STOP_GRACE_MS, ctx).unwrap_or_default();
+                facts.retain(|draft| draft.turn != Some(running.turn));
+                facts.extend(stop);
+            }
+            (Some(stopping), _) if stopping.until.plus_ms(turn::KILL_MARGIN_MS) <= ctx.now => {
+                facts.retain(|draft| draft.turn != Some(running.turn));
+                facts.extend(self.end(running, turn::Outcome::of(turn::StopReason::Cancelled), ctx));
+            }
+            (None | Some(_), _) => {}
+        }
+        facts
+    }
+
+    fn answer(&self, id: RequestId, answer: &Answer) -> Result<Vec<Draft>, Refused> {
+        let mut facts = self.requests.answer(id, answer)?;
+        facts.extend(facts.first().and_then(|draft| self.tell_agent(&draft.fact)));
+        Ok(facts)
+    }
+
+    /// The message by which an agent outside learns how its request ended, in the same frame as the outcome.
+    fn tell_agent(&self, fact: &Fact) -> Option<Draft> {
+        let Fact::RequestClosed(closed) = fact else { return None };
+        let asked_outside = self.requests.open.get(&closed.id).is_some_and(|open| open.turn.is_none());
+        if !asked_outside || self.inbox.waiting.len() >= message::MAX_WAITING {
+            return None;
+        }
+        let payload = Raw::of(closed).expect("an outcome has a JSON form");
+        Some(message::Queued { id: closed.id.into(), kind: "request.closed".to_owned(), payload }.into())
+    }
+}
+
+impl Machine for Session {
+    type Command = Command;
+    type Effect = Effect;
+
+    fn decide(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
+        if let Command::Create(created) = command {
+            ctx.caller.may_operate()?;
+            return self.create(created);
+        }
+        let id = self.id()?;
+        allow(command, ctx.caller, id)?;
+        match command {
+            Command::Create(created) => self.create(created),
+            Command::Update(updated) => {
+                check_labels(updated.title.as_deref(), updated.metadata.as_ref())?;
+                Ok(vec![updated.clone().into()])
+            }
+            Command::Close => Ok(self.close(ctx)),
+            Command::Delete => Ok(self.delete(ctx)),
+            Command::Prompt { .. } if self.is_external() => Err(Refused::External),
+            Command::Prompt { queued, when_busy } => {
+                self.open().and_then(|_| self.turns.prompt(queued, *when_busy, ctx))
+            }
+            Command::Unqueue(turn) => self.turns.unqueue(*turn),
+            Command::Stop { turn, why, grace_ms } => self.stop(*turn, *why, *grace_ms, ctx),
+            Command::Ask(asked) => self.open().and_then(|_| self.requests.ask(asked, None)),
+            Command::Answer(request, answer) => self.answer(*request, answer),
+            Command::Dismiss(request) => self.requests.dismiss(*request),
+            Command::Withdraw(request, outcome) => self.requests.withdraw(*request, *outcome),
+            Command::Send(queued) => self.open().and_then(|_| self.inbox.send(queued)),
+            Command::Deliver => Ok(self.inbox.deliver()),
+            Command::Ack(message) => self.inbox.ack(*message),
+            Command::Grant(added) => self.open().and_then(|_| self.grants.add(added)),
+            Command::Revoke(grant) => self.grants.revoke(*grant),
+            Command::Run(run) => self.run(run, ctx),
+            Command::Tick => Ok(self.tick(ctx)),
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match &event.fact {
+            Fact::SessionCreated(created) => {
+                self.title.clone_from(&created.title);
+                self.metadata.clone_from(&created.metadata);
+                self.created = Some((created.clone(), event.by.clone(), event.at));
+            }
+            Fact::SessionUpdated(updated) => {
+                if updated.title.is_some() {
+                    self.title.clone_from(&updated.title);
+                }
+                if updated.metadata.is_some() {
+                    self.metadata.clone_from(&updated.metadata);
+                }
+            }
+            Fact::SessionClosed(_) => self.closed = Some(event.at),
+            Fact::SessionDeleted(_) => self.deleted = true,
+            Fact::TurnQueued(queued) if self.title.is_none() => self.title = turn::headline(&queued.prompt),
+            _ => {}
+        }
+        self.turns.apply(event);
+        self.requests.apply(event);
+        self.inbox.apply(event);
+        self.grants.apply(event);
+        self.agent.apply(event);
+        self.keys.apply(event);
+        if moves(&event.fact) {
+            self.updated = event.at;
+        }
+    }
+
+    fn wanted(&self) -> Wanted<Effect> {
+        let mut effects = Vec::new();
+        let over = self.closed.is_some() || self.deleted;
+        if let Some(running) = &self.turns.running {
+            effects.push(Effect::Turn(running.clone()));
+        } else if let (false, Some(waiting)) = (over, self.turns.queue.front()) {
+            effects.push(Effect::Claim(waiting.turn));
+        }
+        if let (true, None, Some(process)) = (over, &self.turns.running, &self.agent.process) {
+            effects.push(Effect::EndAgent(process.incarnation));
+        }
+        let turn = self.turns.running.as_ref().and_then(|running| match &running.stopping {
+            Some(stopping) => Some(stopping.until.plus_ms(turn::KILL_MARGIN_MS)),
+            None => running.deadline,
+        });
+        let next = [turn, self.requests.next()].into_iter().flatten().min();
+        Wanted { effects, next }
+    }
+
+    fn advance(&mut self, events: &[Event]) -> Vec<Row> {
+        row::advance(self, events)
+    }
+
+    fn receipt(&self, caller: &Caller, key: &str) -> Option<Receipt> {
+        self.keys.find(&caller.principal, key)
+    }
+
+    fn tick() -> Option<Command> {
+        Some(Command::Tick)
+    }
+}
+
+/// Whether a fact moves the fold of a session. Frames of those that do not are passed over when a session is loaded.
+#[must_use]
+pub const fn moves(fact: &Fact) -> bool {
+    !matches!(
+        fact,
+        Fact::TurnUpdate(_)
+            | Fact::TurnNote(_)
+            | Fact::TerminalStarted(_)
+            | Fact::TerminalOutput(_)
+            | Fact::TerminalExited(_)
+            | Fact::FileRead(_)
+            | Fact::FileWritten(_)
+            | Fact::Unknown { .. }
+    )
+}
+
+/// Who may wish what. The agent of a session acts for it; it never answers and never steers.
+fn allow(command: &Command, caller: &Caller, id: SessionId) -> Result<(), Refused> {
+    match command {
+        Command::Create(_)
+        | Command::Update(_)
+        | Command::Close
+        | Command::Delete
+        | Command::Prompt { .. }
+        | Command::Unqueue(_)
+        | Command::Stop { .. }
+        | Command::Answer(..)
+        | Command::Dismiss(_)
+        | Command::Send(_)
+        | Command::Grant(_)
+        | Command::Revoke(_) => caller.may_operate(),
+        Command::Ask(_) | Command::Withdraw(..) | Command::Deliver | Command::Ack(_) => {
+            caller.may_act_for(id)
+        }
+        // Only the hub makes these, for itself or in the name of the session's agent.
+        Command::Run(_) | Command::Tick => Ok(()),
+    }
+}
+
+fn check_labels(title: Option<&str>, metadata: Option<&Raw>) -> Result<(), Refused> {
+    if let Some(title) = title {
+        check_name("title", title, 255)?;
+    }
+    if let Some(metadata) = metadata {
+        check_size("metadata", metadata.get().len(), MAX_METADATA_BYTES)?;
+        if !metadata.is_object() {
+            return Err(Refused::invalid("metadata", "must be an object"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! What lists and pages show of sessions and requests. A view is a row's body, served as it is kept.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{RequestId, SessionId, TurnId};
+use crate::principal::Principal;
+use crate::raw::Raw;
+use crate::request::{Choice, Closed, Kind, OnTimeout, Open, Outcome, Priority};
+use crate::session::Session;
+use crate::time::Time;
+use crate::turn::StopReason;
+
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Ready for a prompt.
+    Idle,
+    /// A turn runs.
+    Running,
+    /// Somebody has to answer a request.
+    Waiting,
+    /// A turn runs and was asked to stop.
+    Stopping,
+    /// The last turn failed.
+    Failed,
+    /// It takes no more work.
+    Closed,
+}
+
+impl SessionState {
+    /// The word in lists and filters.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// A session in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// What it is doing.
+    pub state: SessionState,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The agent's name.
+    pub agent: String,
+    /// What moves it.
+    pub driver: String,
+    /// The directory the agent works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The root of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Whatever its maker wanted to find again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Raw>,
+    /// When it was made.
+    pub created_at: Time,
+    /// By whom.
+    pub created_by: Principal,
+    /// When something last moved it.
+    pub updated_at: Time,
+    /// The turn that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
+    /// How many prompts wait.
+    pub queued: usize,
+    /// How many requests wait for a person.
+    pub pending: usize,
+    /// How many turns have ended.
+    pub turns: u64,
+    /// How the last one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_stop_reason: Option<StopReason>,
+    /// What went wrong in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestStatus {
+    /// Somebody is asked.
+    Open,
+    /// Set aside; it can still be answered.
+    Dismissed,
+    /// A person answered.
+    Answered,
+    /// Its time ran out.
+    Expired,
+    /// It was taken back.
+    Cancelled,
+    /// It was asked again in another form.
+    Superseded,
+}
+
+impl RequestStatus {
+    /// The word in lists and filters.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Dismissed => "dismissed",
+            Self::Answered => "answered",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+impl From<Outcome> for RequestStatus {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Answered => Self::Answered,
+            Outcome::Expired => Self::Expired,
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Superseded => Self::Superseded,
+        }
+    }
+}
+
+/// A request in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestView {
+    /// The request.
+    pub id: RequestId,
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// The agent that asks.
+    pub agent: String,
+    /// The directory that agent works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// The root of the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The turn that waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
+    /// Where it stands.
+    pub status: RequestStatus,
+    /// What kind of answer it wants.
+    pub kind: Kind,
+    /// One line.
+    pub title: String,
+    /// The question in full.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub question: String,
+    /// The answers offered.
+    #[serde(default)]
+    pub options: Vec<Choice>,
+    /// The tool call a permission is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call: Option<Raw>,
+    /// JSON Schema of a form's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Raw>,
+    /// Whatever helps to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Raw>,
+    /// How soon.
+    pub priority: Priority,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// When it was asked.
+    pub created_at: Time,
+    /// Who asked.
+    pub created_by: Principal,
+    /// When it stops waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// What happens then.
+    #[serde(default)]
+    pub on_timeout: OnTimeout,
+    /// Its outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
+}
+
+impl Session {
+    /// What the session is doing.
+    #[must_use]
+    pub fn state(&self) -> SessionState {
+        let failed = self.turns.last.as_ref().is_some_and(|(_, end)| end.stop_reason == StopReason::Error);
+        let asks = self.requests.pending().next().is_some();
+        match &self.turns.running {
+            _ if self.closed.is_some() => SessionState::Closed,
+            Some(running) if running.stopping.is_some() => SessionState::Stopping,
+            Some(_) | None if asks => SessionState::Waiting,
+            Some(_) => SessionState::Running,
+            None if failed => SessionState::Failed,
+            None => SessionState::Idle,
+        }
+    }
+
+    /// The session as lists show it; `None` before it is created.
+    #[must_use]
+    pub fn view(&self) -> Option<SessionView> {
+        let (created, by, at) = self.created.as_ref()?;
+        let last = self.turns.last.as_ref().map(|(_, ended)| ended);
+        Some(SessionView {
+            id: created.id,
+            state: self.state(),
+            title: self.title.clone(),
+            agent: created.agent.clone(),
+            driver: created.driver.clone(),
+            workspace: created.workspace.clone(),
+            project: created.project.clone(),
+            metadata: self.metadata.clone(),
+            created_at: *at,
+            created_by: by.clone(),
+            updated_at: self.updated,
+            turn: self.turns.running.as_ref().map(|running| running.turn),
+            queued: self.turns.queue.len(),
+            pending: self.requests.pending().count(),
+            turns: self.turns.count,
+            last_stop_reason: last.map(|ended| ended.stop_reason),
+            last_error: last.and_then(|ended| ended.error.clone()),
+        })
+    }
+
+    /// A request of this session as lists show it.
+    pub(crate) fn request_view(&self, open: &Open, closed: Option<&Closed>) -> Option<RequestView> {
+        let (created, ..) = self.created.as_ref()?;
+        let status = match (closed, &open.dismissed) {
+            (Some(closed), _) => closed.outcome.into(),
+            (None, Some(_)) => RequestStatus::Dismissed,
+            (None, None) => RequestStatus::Open,
+        };
+        let asked = open.asked.clone();
+        Some(RequestView {
+            id: asked.id,
+            session: created.id,
+            agent: created.agent.clone(),
+            workspace: created.workspace.clone(),
+            project: created.project.clone(),
+            turn: open.turn,
+            status,
+            kind: asked.kind,
+            title: asked.title,
+            question: asked.question,
+            options: asked.options,
+            tool_call: asked.tool_call,
+            schema: asked.schema,
+            context: asked.context,
+            priority: asked.priority,
+            tags: asked.tags,
+            created_at: open.at,
+            created_by: open.by.clone(),
+            deadline: asked.deadline,
+            on_timeout: asked.on_timeout,
+            closed: closed.cloned(),
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Frames: what one append writes, whole or not at all.
+
+use std::sync::Arc;
+
+use trunkline_core::event::{Event, HIDDEN_PREFIX};
+use trunkline_core::id::{LogId, Pos, Seq};
+use trunkline_core::row::{Row, RowKind};
+use trunkline_core::time::Time;
+use uuid::Uuid;
+
+/// How many bytes the events of one frame may have together.
+pub const MAX_FRAME_BYTES: usize = 32 << 20;
+
+/// Events that are appended together, in the form in which they are kept and shown: one line of JSON each.
+///
+/// A frame is read far more often than it is written. So it is encoded once, and replay sends its lines as they are.
+/// Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Tells this frame from any other that was tried at the same place.
+    pub id: Uuid,
+    /// The number of its last event.
+    pub last: Seq,
+    /// How many events it has; at least 1.
+    pub count: u64,
+    /// Whether no event in it moves the fold: loading a state passes it over.
+    pub quiet: bool,
+    /// One line of JSON for each event, joined by `\n`. JSON text has no raw line ends.
+    pub lines: Arc<str>,
+}
+
+impl Frame {
+    /// Encodes events. They must be numbered without holes.
+    ///
+    /// # Panics
+    /// When there are no events.
+    #[must_use]
+    pub fn of(id: Uuid, events: &[Event], quiet: bool) -> Self {
+        let last = events.last().expect("a frame has at least one event").seq;
+        let mut lines = String::new();
+        for event in events {
+            if !lines.is_empty() {
+                lines.push('\n');
+            }
+            lines.push_str(&event.to_line());
+        }
+        Self { id, last, count: events.len() as u64, quiet, lines: lines.into() }
+    }
+
+    /// The number of its first event.
+    #[must_use]
+    pub const fn first(&self) -> Seq {
+        Seq(self.last.0 + 1 - self.count)
+    }
+
+    /// The events, decoded.
+    ///
+    /// # Errors
+    /// When a line is not an event: the store is damaged.
+    pub fn events(&self) -> Result<Vec<Event>, serde_json::Error> {
+        self.lines.split('\n').map(Event::from_line).collect()
+    }
+
+    /// The lines after `after`, with their numbers, as kept.
+    pub fn lines_after(&self, after: Seq) -> impl Iterator<Item = (Seq, &str)> {
+        let first = self.first().0;
+        self.lines
+            .split('\n')
+            .enumerate()
+            .map(move |(i, line)| (Seq(first + i as u64), line))
+            .filter(move |(seq, _)| *seq > after)
+    }
+}
+
+/// Whether a line belongs to the daemon alone. Tells it from the first bytes: `type` stands first in every line.
+#[must_use]
+pub fn is_hidden(line: &str) -> bool {
+    line.strip_prefix(r#"{"type":""#).is_some_and(|rest| rest.starts_with(HIDDEN_PREFIX))
+}
+
+/// Where an append came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// The last event of the log.
+    pub head: Seq,
+    /// The place in the store's tail.
+    pub pos: Pos,
+}
+
+/// How much to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    /// Stop after the frame that reaches this many bytes. At least one frame is given if there is one.
+    pub bytes: usize,
+    /// Pass quiet frames over.
+    pub folded: bool,
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Frames that end after the place asked for, in order. The first may begin before that place.
+    pub frames: Vec<Frame>,
+    /// The oldest event that is kept. A reader that asked for events before it has a gap.
+    pub first: Seq,
+    /// The last event of the log. When the last frame ends here, or there is none, the reader is at the tail.
+    pub head: Seq,
+    /// Whether frames were left for the next read because the bytes wanted were reached.
+    pub more: bool,
+}
+
+/// One commit, as the store's tail tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its place in the tail.
+    pub pos: Pos,
+    /// The log it was in.
+    pub log: LogId,
+    /// The last event of that log then; 0 when the log was removed.
+    pub head: Seq,
+    /// The rows it wrote or removed. When it is told later, rows that were written again since may be missing.
+    pub rows: Vec<Row>,
+}
+
+/// What to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Rows of this kind.
+    pub kind: RowKind,
+    /// Only the row with this key.
+    pub key: Option<String>,
+    /// Only rows that have all of these.
+    pub facets: Vec<String>,
+    /// Only rows that are due before this.
+    pub due_before: Option<Time>,
+    /// Only rows behind this one.
+    pub after: Option<Cursor>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl Query {
+    /// All rows of a kind, the first hundred.
+    #[must_use]
+    pub const fn all(kind: RowKind) -> Self {
+        Self { kind, key: None, facets: Vec::new(), due_before: None, after: None, limit: 100 }
+    }
+
+    /// The row with this key.
+    #[must_use]
+    pub fn one(kind: RowKind, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), limit: 1, ..Self::all(kind) }
+    }
+}
+
+/// A place in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The rank of the last row seen.
+    pub rank: (i64, i64),
+    /// Its key.
+    pub key: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The rows, in the order of their rank, each with the log that wrote it.
+    pub rows: Vec<(LogId, Row)>,
+    /// Where to go on, if there may be more.
+    pub next: Option<Cursor>,
+    /// The place in the tail that this answer has reached.
+    pub pos: Pos,
+}
