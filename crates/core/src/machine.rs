@@ -32,6 +32,17 @@ pub trait Machine: Default + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether an event moves the fold. Frames of events that do not are passed over when the state is loaded.
+    fn moves(event: &Event) -> bool {
+        let _ = event;
+        true
+    }
+
+    /// Whether the log is to be removed, rows and all.
+    fn is_removed(&self) -> bool {
+        false
+    }
+
     /// What an earlier command with this key caused, if the key is still remembered here.
     fn receipt(&self, caller: &Caller, key: &str) -> Option<Receipt> {
         let _ = (caller, key);

@@ -35,6 +35,12 @@ impl Raw {
         self.0.get()
     }
 
+    /// The value as serde_json holds it.
+    #[must_use]
+    pub fn as_raw(&self) -> &RawValue {
+        &self.0
+    }
+
     /// Reads the value as `T`.
     ///
     /// # Errors

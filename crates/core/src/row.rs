@@ -130,6 +130,7 @@ fn session_rows(session: &Session) -> Vec<Row> {
         facets,
         body: Some(body(&view)),
     };
+    let row = if session.deleted { Row::removed(RowKind::Session, row.key) } else { row };
     vec![row, owed]
 }
 

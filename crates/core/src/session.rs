@@ -172,6 +172,8 @@ pub enum Effect {
     Claim(TurnId),
     /// The agent's process should be gone.
     EndAgent(u64),
+    /// The log should be gone.
+    Remove,
 }
 
 /// The state of a session.
@@ -445,6 +447,9 @@ impl Machine for Session {
     fn wanted(&self) -> Wanted<Effect> {
         let mut effects = Vec::new();
         let over = self.closed.is_some() || self.deleted;
+        if self.deleted {
+            effects.push(Effect::Remove);
+        }
         if let Some(running) = &self.turns.running {
             effects.push(Effect::Turn(running.clone()));
         } else if let (false, Some(waiting)) = (over, self.turns.queue.front()) {
@@ -463,6 +468,14 @@ impl Machine for Session {
 
     fn advance(&mut self, events: &[Event]) -> Vec<Row> {
         row::advance(self, events)
+    }
+
+    fn moves(event: &Event) -> bool {
+        moves(&event.fact) || event.key.is_some()
+    }
+
+    fn is_removed(&self) -> bool {
+        self.deleted
     }
 
     fn receipt(&self, caller: &Caller, key: &str) -> Option<Receipt> {

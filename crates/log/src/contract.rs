@@ -35,7 +35,10 @@ use crate::frame::{Change, Commit, Found, Frame, Page, Query, Want};
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Appends a frame if the head of the log is `after`. The first append, at 0, makes the log. Rows need no frame of
-    /// their own.
+    /// their own. Of several rows with one kind and key the last counts.
+    ///
+    /// # Panics
+    /// When the frame's first event is not the one after `after`.
     async fn append(
         &self,
         log: &LogId,
@@ -44,19 +47,24 @@ pub trait Log: Send + Sync + 'static {
         rows: Vec<Row>,
     ) -> Result<Commit, AppendError>;
 
-    /// Reads frames that end after `after`. A log that was never made reads as empty, with head 0.
+    /// Reads frames that end after `after`. A log that was never made reads as empty, with head 0 and first event 1.
     async fn read(&self, log: &LogId, after: Seq, want: Want) -> Result<Page, LogError>;
 
-    /// Finds rows of one kind, in the order of their rank, from a view that has reached `at`.
+    /// Finds rows of one kind, in the order of their rank, from a view that has reached `at`, a place that this store gave
+    /// out. Rows that were committed after the place in the answer may be in it; a reader of changes is told them again.
     async fn find(&self, query: &Query, at: Pos) -> Result<Found, LogError>;
 
     /// Forgets events up to and including `upto` (whole frames only: a frame that ends later stays), or, with `None`, the
-    /// whole log and its rows. A log removed keeps its head: it reads as [`LogError::Gone`], and nothing can be appended.
+    /// whole log and its rows. A log removed keeps its head: it reads as [`LogError::Gone`], and nothing can be appended,
+    /// even if the log was never made. Only a removal is a commit, with a place of its own; done twice, it gives the first.
     async fn trim(&self, log: &LogId, upto: Option<Seq>) -> Result<Commit, LogError>;
 
-    /// Every commit after `after`, past ones first, then live, without end. Commits whose frames were trimmed since are
-    /// told without them or not at all. When `after` is before what this life of a `live` store can tell, the first item
-    /// is [`LogError::Gap`].
+    /// Every commit after `after`, past ones first, then live, until the store is dropped. Commits whose frames were
+    /// trimmed since are told without them or not at all.
+    ///
+    /// [`LogError::Gap`] tells that commits are missing, and the stream goes on with the first that can be told: when
+    /// `after`, or a slow reader, is before what a `live` store still has, and when `after` is a place that this store has
+    /// not reached. After any other error the stream ends, and may be begun again where it was.
     fn changes(&self, after: Pos) -> BoxStream<'static, Result<Change, LogError>>;
 
     /// The place of the last commit.
@@ -116,7 +124,9 @@ pub enum LogError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A newer version of Trunkline wrote it.
-    #[error("{path} has schema {found}, and this version knows schemas up to {known}; run the version that wrote it, or a newer one")]
+    #[error(
+        "{path} has schema {found}, and this version knows schemas up to {known}; run the version that wrote it, or a newer one"
+    )]
     Newer {
         /// The file.
         path: String,
@@ -126,7 +136,9 @@ pub enum OpenError {
         known: i64,
     },
     /// It is not a database, or not one of ours, or damaged.
-    #[error("{path} is not a sound Trunkline database: {why}. Nothing was changed. Move it away to start anew, or restore it from a copy")]
+    #[error(
+        "{path} is not a sound Trunkline database: {why}. Nothing was changed. Move it away to start anew, or restore it from a copy"
+    )]
     Damaged {
         /// The file.
         path: String,

@@ -8,8 +8,13 @@ use trunkline_core::row::{Row, RowKind};
 use trunkline_core::time::Time;
 use uuid::Uuid;
 
+use crate::contract::AppendError;
+
 /// How many bytes the events of one frame may have together.
 pub const MAX_FRAME_BYTES: usize = 32 << 20;
+
+/// How many rows are found at once, whatever the limit of the query.
+pub const MAX_FOUND: usize = 1000;
 
 /// Events that are appended together, in the form in which they are kept and shown: one line of JSON each.
 ///
@@ -37,20 +42,37 @@ impl Frame {
     #[must_use]
     pub fn of(id: Uuid, events: &[Event], quiet: bool) -> Self {
         let last = events.last().expect("a frame has at least one event").seq;
-        let mut lines = String::new();
-        for event in events {
-            if !lines.is_empty() {
-                lines.push('\n');
-            }
-            lines.push_str(&event.to_line());
-        }
-        Self { id, last, count: events.len() as u64, quiet, lines: lines.into() }
+        let lines: Vec<_> = events.iter().map(Event::to_line).collect();
+        Self::joined(id, last, events.len() as u64, quiet, lines.join("\n"))
+    }
+
+    /// Takes events that are encoded already: `count` lines joined by `\n`, the last of them numbered `last`.
+    #[must_use]
+    pub fn joined(id: Uuid, last: Seq, count: u64, quiet: bool, lines: String) -> Self {
+        Self { id, last, count, quiet, lines: lines.into() }
     }
 
     /// The number of its first event.
     #[must_use]
     pub const fn first(&self) -> Seq {
         Seq(self.last.0 + 1 - self.count)
+    }
+
+    /// Checks that the frame can stand after `after`.
+    ///
+    /// # Panics
+    /// When its numbers do not follow: the caller computed them.
+    pub(crate) fn check(&self, after: Seq) -> Result<(), AppendError> {
+        assert!(self.count > 0, "a frame has at least one event");
+        assert!(self.last == after.plus(self.count), "a frame's numbers follow the head it is appended to");
+        debug_assert!(
+            self.lines.split('\n').count() as u64 == self.count,
+            "a frame has a line for each event"
+        );
+        match self.lines.len() {
+            bytes if bytes > MAX_FRAME_BYTES => Err(AppendError::TooLarge { bytes }),
+            _ => Ok(()),
+        }
     }
 
     /// The events, decoded.
@@ -109,6 +131,24 @@ pub struct Page {
     pub more: bool,
 }
 
+impl Page {
+    /// A page of frames that are in memory, all of which end after the place asked for.
+    pub(crate) fn of<'a>(frames: impl Iterator<Item = &'a Frame>, first: Seq, head: Seq, want: Want) -> Self {
+        let mut wanted = frames.filter(|frame| !(want.folded && frame.quiet));
+        let mut page = Self { frames: Vec::new(), first, head, more: false };
+        let mut bytes = 0;
+        for frame in wanted.by_ref() {
+            bytes += frame.lines.len();
+            page.frames.push(frame.clone());
+            if bytes >= want.bytes {
+                break;
+            }
+        }
+        page.more = wanted.next().is_some();
+        page
+    }
+}
+
 /// One commit, as the store's tail tells it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -118,7 +158,8 @@ pub struct Change {
     pub log: LogId,
     /// The last event of that log then; 0 when the log was removed.
     pub head: Seq,
-    /// The rows it wrote or removed. When it is told later, rows that were written again since may be missing.
+    /// The rows it wrote or removed. When it is told later, rows that were written again since, or whose log was removed
+    /// since, may be missing; so may the removals that came with the removal of a log.
     pub rows: Vec<Row>,
 }
 
@@ -135,7 +176,7 @@ pub struct Query {
     pub due_before: Option<Time>,
     /// Only rows behind this one.
     pub after: Option<Cursor>,
-    /// At most this many.
+    /// At most this many; 0 counts as 1, and more than [`MAX_FOUND`] as that.
     pub limit: usize,
 }
 
@@ -151,6 +192,11 @@ impl Query {
     pub fn one(kind: RowKind, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), limit: 1, ..Self::all(kind) }
     }
+
+    /// How many rows an answer may have.
+    pub(crate) fn most(&self) -> usize {
+        self.limit.clamp(1, MAX_FOUND)
+    }
 }
 
 /// A place in a list.
@@ -162,6 +208,14 @@ pub struct Cursor {
     pub key: String,
 }
 
+impl Cursor {
+    /// The place of a row.
+    #[must_use]
+    pub fn of(row: &Row) -> Self {
+        Self { rank: row.rank, key: row.key.clone() }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -169,6 +223,6 @@ pub struct Found {
     pub rows: Vec<(LogId, Row)>,
     /// Where to go on, if there may be more.
     pub next: Option<Cursor>,
-    /// The place in the tail that this answer has reached.
+    /// The place in the tail that this answer has reached, at least.
     pub pos: Pos,
 }

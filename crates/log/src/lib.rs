@@ -1,0 +1,23 @@
+//! Where facts are kept: one trait, one conformance suite, two stores.
+//!
+//! - [`contract`]: the trait [`Log`] and its contract in prose.
+//! - [`frame`]: what is appended, and what is read back.
+//! - [`memory`]: a store in memory: the `live` store, and the reference for the others.
+//! - [`sqlite`]: a store in one file: the `disk` store.
+//! - [`settle`](settle()): what to do when a store does not know whether it wrote.
+//! - `conformance`: what every store must do, as tests; with the feature `test-util`.
+#![forbid(unsafe_code)]
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+pub mod contract;
+pub mod frame;
+pub mod memory;
+mod settle;
+pub mod sqlite;
+mod tail;
+
+pub use contract::{AppendError, Log, LogError, OpenError};
+pub use memory::Memory;
+pub use settle::{append_settled, settle};
+pub use sqlite::Sqlite;

@@ -1,0 +1,511 @@
+//! A cell: one task for each log in use. It holds the fold, decides commands, and owns the log's live end.
+//!
+//! Commands that arrive while an append is under way are decided together after it and share the next frame, so that
+//! a busy log costs few appends. When the compare-and-swap is lost to another writer, the cell reads what the other wrote
+//! and decides again. When an append fails, the fold is thrown away and read anew: it never runs ahead of the store.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use trunkline_core::event::{Event, Key};
+use trunkline_core::id::{LogId, Pos, Seq};
+use trunkline_core::machine::{Context, Machine, Receipt};
+use trunkline_core::principal::Caller;
+use trunkline_core::refused::Refused;
+use trunkline_core::row::Row;
+use trunkline_core::time::Time;
+use trunkline_log::frame::{Frame, Query, Want};
+use trunkline_log::{AppendError, LogError, append_settled};
+use uuid::Uuid;
+
+use crate::cells::Shared;
+use crate::tail::Tail;
+
+/// How many commands may wait for one cell; more callers wait outside.
+pub(crate) const MAX_WAITING: usize = 1_024;
+/// A frame takes no further command once its events have this many bytes.
+const FRAME_BYTES: usize = 1 << 20;
+/// How long a cell that nobody uses stays in memory.
+const IDLE: Duration = Duration::from_secs(20);
+/// A cell whose next deadline is this near stays, to meet it.
+const SOON_MS: u64 = 60_000;
+/// How long a deadline rests after the store did not take what it caused.
+const TICK_REST_MS: u64 = 200;
+/// How often a lost compare-and-swap is tried again before the store is called down.
+const MAX_RACES: u32 = 1_000;
+
+/// What a command caused.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// The place of the commit in the store's tail: read at least from there to see it.
+    pub pos: Pos,
+    /// The facts; empty when the wish was true already.
+    pub events: Vec<Event>,
+}
+
+/// Why a command had no effect.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommandError {
+    /// The rules refused it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The store did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] LogError),
+    /// The daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// An idempotency key with the digest of the body it came with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyGiven {
+    /// The key.
+    pub key: String,
+    /// The digest.
+    pub digest: String,
+    /// The row that remembers it once the fold has forgotten it.
+    pub row: Option<Query>,
+}
+
+/// A look at the state, and at the place in the store's tail that it has reached.
+pub(crate) type View<M> = Box<dyn FnOnce(&M, Pos) + Send>;
+
+pub(crate) enum Message<M: Machine> {
+    Command(Box<Wish<M>>),
+    View(View<M>),
+    /// Somebody else may have written up to here.
+    Moved(Seq),
+}
+
+pub(crate) struct Wish<M: Machine> {
+    pub(crate) command: M::Command,
+    pub(crate) caller: Caller,
+    pub(crate) key: Option<KeyGiven>,
+    pub(crate) reply: oneshot::Sender<Result<Done, CommandError>>,
+}
+
+/// The task of one log.
+pub(crate) struct Cell<M: Machine> {
+    pub(crate) id: LogId,
+    pub(crate) shared: Arc<Shared<M>>,
+    pub(crate) inbox: mpsc::Receiver<Message<M>>,
+    pub(crate) tail: Arc<Tail>,
+    state: M,
+    head: Seq,
+    at: Time,
+    pos: Pos,
+    gone: bool,
+    rest: Option<Time>,
+}
+
+/// Commands decided together, waiting for their frame to be kept.
+///
+/// Every answer waits for the frame, refusals too: they were decided on top of facts that are not kept yet.
+struct Batch<M: Machine> {
+    events: Vec<Event>,
+    lines: String,
+    quiet: bool,
+    rows: Vec<Row>,
+    answers: Vec<(Box<Wish<M>>, Answer)>,
+}
+
+enum Answer {
+    /// The events of the batch from here up to there.
+    Events(usize, usize),
+    Ready(Result<Done, CommandError>),
+}
+
+impl<M: Machine> Batch<M> {
+    const fn new() -> Self {
+        Self { events: Vec::new(), lines: String::new(), quiet: true, rows: Vec::new(), answers: Vec::new() }
+    }
+
+    fn push(&mut self, event: Event) {
+        if !self.lines.is_empty() {
+            self.lines.push('\n');
+        }
+        self.lines.push_str(&event.to_line());
+        self.quiet &= !M::moves(&event);
+        self.events.push(event);
+    }
+
+    /// Where in the batch the events with these numbers stand.
+    fn find(&self, receipt: &Receipt) -> Option<Answer> {
+        let at = |seq| self.events.binary_search_by_key(&seq, |event| event.seq).ok();
+        Some(Answer::Events(at(receipt.first)?, at(receipt.last)? + 1))
+    }
+
+    fn answer(self, pos: Pos) {
+        for (wish, answer) in self.answers {
+            let result = match answer {
+                Answer::Events(from, upto) => Ok(Done { pos, events: self.events[from..upto].to_vec() }),
+                Answer::Ready(result) => result,
+            };
+            let _receiver_left = wish.reply.send(result);
+        }
+    }
+
+    fn refuse(self, error: &AppendError) {
+        for (wish, _) in self.answers {
+            let _receiver_left = wish.reply.send(Err(error.clone().into()));
+        }
+    }
+}
+
+impl<M: Machine> Cell<M> {
+    pub(crate) fn new(
+        id: LogId,
+        shared: Arc<Shared<M>>,
+        inbox: mpsc::Receiver<Message<M>>,
+        tail: Arc<Tail>,
+    ) -> Self {
+        let (state, head, at, pos) = (M::default(), Seq::ZERO, Time(0), Pos(0));
+        Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest: None }
+    }
+
+    /// Loads the log, then serves until nobody needs the cell.
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.reload().await {
+            tracing::error!(log = %self.id, %error, "a log cannot be read");
+            return self.fail(&error).await;
+        }
+        self.reconcile();
+        loop {
+            let due = self.state.wanted().next.filter(|_| M::tick().is_some());
+            let due = due.map(|due| self.rest.map_or(due, |rest| due.max(rest)));
+            let timer = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(self.shared.clock.instant(due)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                message = self.inbox.recv() => match message {
+                    Some(message) => self.serve(message).await,
+                    None => return,
+                },
+                () = timer => self.tick().await,
+                () = tokio::time::sleep(IDLE) => {
+                    if self.idle() && self.shared.retire(&self.id) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn idle(&self) -> bool {
+        let wanted = self.state.wanted();
+        let soon = self.shared.clock.now().plus_ms(SOON_MS);
+        wanted.effects.is_empty() && wanted.next.is_none_or(|due| due > soon) && self.tail.readers() == 0
+    }
+
+    async fn fail(mut self, error: &LogError) {
+        self.shared.forget(&self.id);
+        self.inbox.close();
+        while let Some(message) = self.inbox.recv().await {
+            if let Message::Command(wish) = message {
+                let _receiver_left = wish.reply.send(Err(CommandError::Read(error.clone())));
+            }
+        }
+    }
+
+    /// Takes what has arrived, the first message included, and decides it together.
+    async fn serve(&mut self, first: Message<M>) {
+        let mut wishes = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Command(wish) => wishes.push(wish),
+                Message::Moved(head) if head > self.head || head == Seq::ZERO => self.refresh().await,
+                Message::Moved(_) => {}
+                Message::View(view) => {
+                    // A view comes after the commands before it.
+                    self.decide(std::mem::take(&mut wishes)).await;
+                    view(&self.state, self.pos);
+                }
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        self.decide(wishes).await;
+    }
+
+    async fn tick(&mut self) {
+        let Some(command) = M::tick() else { return };
+        let (reply, mut outcome) = oneshot::channel();
+        let wish = Wish { command, caller: Caller::trunkline(), key: None, reply };
+        self.decide(vec![Box::new(wish)]).await;
+        if !matches!(outcome.try_recv(), Ok(Ok(_))) {
+            tracing::warn!(log = %self.id, "a deadline could not be met; it is tried again");
+            // Without a rest a full disk would make the timer spin.
+            self.rest = Some(self.shared.clock.now().plus_ms(TICK_REST_MS));
+        }
+    }
+
+    async fn decide(&mut self, wishes: Vec<Box<Wish<M>>>) {
+        let mut waiting = VecDeque::from(wishes);
+        let mut races = 0;
+        while !waiting.is_empty() {
+            let mut batch = Batch::new();
+            while let Some(wish) = waiting.pop_front() {
+                self.grant(&mut batch, wish).await;
+                if batch.lines.len() > FRAME_BYTES {
+                    break;
+                }
+            }
+            match self.append(&mut batch).await {
+                Ok(()) => {
+                    races = 0;
+                    self.committed(batch).await;
+                }
+                Err(AppendError::Moved { .. }) if races < MAX_RACES => {
+                    races += 1;
+                    for (wish, _) in batch.answers.into_iter().rev() {
+                        waiting.push_front(wish);
+                    }
+                    self.recover().await;
+                }
+                Err(error) => {
+                    self.recover().await;
+                    batch.refuse(&error);
+                }
+            }
+        }
+    }
+
+    /// Decides one command on top of the batch.
+    async fn grant(&mut self, batch: &mut Batch<M>, wish: Box<Wish<M>>) {
+        let answer = match self.replay(batch, &wish).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => self.fresh(batch, &wish).unwrap_or_else(|error| Answer::Ready(Err(error))),
+            Err(error) => Answer::Ready(Err(error)),
+        };
+        batch.answers.push((wish, answer));
+    }
+
+    fn fresh(&mut self, batch: &mut Batch<M>, wish: &Wish<M>) -> Result<Answer, CommandError> {
+        let events = self.facts(wish)?;
+        let from = batch.events.len();
+        batch.rows.extend(self.state.advance(&events));
+        for event in events {
+            self.head = event.seq;
+            self.at = event.at;
+            batch.push(event);
+        }
+        Ok(Answer::Events(from, batch.events.len()))
+    }
+
+    fn facts(&self, wish: &Wish<M>) -> Result<Vec<Event>, CommandError> {
+        if self.gone {
+            return Err(LogError::Gone.into());
+        }
+        let now = self.shared.clock.now().max(self.at);
+        let next = self.head.plus(1);
+        let ctx = Context { now, caller: &wish.caller, node: &self.shared.node, next };
+        let drafts = self.state.decide(&wish.command, &ctx)?;
+        let count = drafts.len() as u64;
+        let key = |given: &KeyGiven| Key { key: given.key.clone(), digest: given.digest.clone(), count };
+        let events = drafts.into_iter().enumerate().map(|(i, draft)| Event {
+            seq: next.plus(i as u64),
+            at: now,
+            by: wish.caller.principal.clone(),
+            turn: draft.turn,
+            key: wish.key.as_ref().filter(|_| i == 0).map(key),
+            fact: draft.fact,
+        });
+        Ok(events.collect())
+    }
+
+    /// The outcome of an earlier command with the same key.
+    async fn replay(&self, batch: &Batch<M>, wish: &Wish<M>) -> Result<Option<Answer>, CommandError> {
+        let Some(given) = &wish.key else { return Ok(None) };
+        let receipt = match self.state.receipt(&wish.caller, &given.key) {
+            Some(receipt) => receipt,
+            None => match self.remembered(given).await? {
+                Some(receipt) => receipt,
+                None => return Ok(None),
+            },
+        };
+        if receipt.digest != given.digest {
+            return Err(Refused::KeyReused.into());
+        }
+        if let Some(answer) = batch.find(&receipt) {
+            return Ok(Some(answer));
+        }
+        let want = Want { bytes: 1, folded: false };
+        let page = self.shared.log.read(&self.id, Seq(receipt.first.0.saturating_sub(1)), want).await?;
+        let mut events = Vec::new();
+        for frame in &page.frames {
+            let decoded = frame.events().map_err(|error| LogError::Down(error.to_string()))?;
+            let caused = |event: &Event| receipt.first <= event.seq && event.seq <= receipt.last;
+            events.extend(decoded.into_iter().filter(caused));
+        }
+        Ok(Some(Answer::Ready(Ok(Done { pos: self.pos, events }))))
+    }
+
+    async fn remembered(&self, given: &KeyGiven) -> Result<Option<Receipt>, LogError> {
+        let Some(query) = &given.row else { return Ok(None) };
+        let found = self.shared.log.find(query, self.pos).await?;
+        let body = found.rows.first().and_then(|(_, row)| row.body.as_ref());
+        Ok(body.and_then(|body| body.read::<trunkline_core::row::KeyBody>().ok()).map(Receipt::from))
+    }
+
+    async fn append(&mut self, batch: &mut Batch<M>) -> Result<(), AppendError> {
+        let (Some(first), Some(last)) = (batch.events.first(), batch.events.last()) else { return Ok(()) };
+        let after = Seq(first.seq.0 - 1);
+        let lines = std::mem::take(&mut batch.lines);
+        let frame = Frame::joined(Uuid::now_v7(), last.seq, batch.events.len() as u64, batch.quiet, lines);
+        let rows = newest(std::mem::take(&mut batch.rows));
+        let commit = append_settled(&*self.shared.log, &self.id, after, frame.clone(), rows).await?;
+        self.pos = commit.pos;
+        self.tail.push(&[frame]);
+        Ok(())
+    }
+
+    async fn committed(&mut self, batch: Batch<M>) {
+        if !batch.events.is_empty() {
+            self.reconcile();
+            if self.state.is_removed() && !self.gone {
+                self.remove().await;
+            }
+        }
+        batch.answer(self.pos);
+    }
+
+    async fn remove(&mut self) {
+        match self.shared.log.trim(&self.id, None).await {
+            Ok(commit) => {
+                self.pos = commit.pos;
+                self.gone = true;
+                self.tail.remove();
+            }
+            Err(LogError::Gone) => self.gone = true,
+            // It stays owed: the next start finds it and tries again.
+            Err(error) => tracing::error!(log = %self.id, %error, "a deleted log could not be removed yet"),
+        }
+    }
+
+    /// Reads the fold anew, until the store can be read.
+    async fn recover(&mut self) {
+        let mut wait = Duration::from_millis(10);
+        while let Err(error) = self.reload().await {
+            tracing::error!(log = %self.id, %error, "a log cannot be read; trying again");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), LogError> {
+        self.state = M::default();
+        (self.head, self.at) = (Seq::ZERO, Time(0));
+        self.pos = self.shared.log.pos();
+        let known = self.tail.head();
+        let want = Want { bytes: 1 << 20, folded: true };
+        loop {
+            let page = match self.shared.log.read(&self.id, self.head, want).await {
+                Err(LogError::Gone) => {
+                    self.gone = true;
+                    self.tail.remove();
+                    return Ok(());
+                }
+                page => page?,
+            };
+            for frame in &page.frames {
+                self.fold(frame)?;
+            }
+            if !page.more {
+                self.head = page.head;
+                break;
+            }
+        }
+        self.read_last().await?;
+        if known < self.head {
+            self.tail.set_head(self.head);
+        }
+        if self.state.is_removed() {
+            self.remove().await;
+        }
+        Ok(())
+    }
+
+    /// The newest event tells the time that the next must not precede; a folded read may have passed it over.
+    async fn read_last(&mut self) -> Result<(), LogError> {
+        let Some(before) = self.head.0.checked_sub(1) else { return Ok(()) };
+        let want = Want { bytes: 1, folded: false };
+        let page = self.shared.log.read(&self.id, Seq(before), want).await?;
+        let Some(frame) = page.frames.last() else { return Ok(()) };
+        let events = frame.events().map_err(|error| LogError::Down(error.to_string()))?;
+        self.at = events.last().map_or(self.at, |event| self.at.max(event.at));
+        Ok(())
+    }
+
+    /// Folds what another writer appended.
+    async fn refresh(&mut self) {
+        let want = Want { bytes: 1 << 20, folded: false };
+        loop {
+            let page = match self.shared.log.read(&self.id, self.head, want).await {
+                Ok(page) => page,
+                Err(LogError::Gone) => {
+                    self.gone = true;
+                    return self.tail.remove();
+                }
+                Err(error) => {
+                    return tracing::error!(log = %self.id, %error, "a log cannot be read");
+                }
+            };
+            let folded = page.frames.iter().try_for_each(|frame| self.fold(frame));
+            if let Err(error) = folded {
+                tracing::error!(log = %self.id, %error, "a log cannot be read");
+                return self.recover().await;
+            }
+            self.tail.push(&page.frames);
+            if !page.more {
+                break;
+            }
+        }
+        self.pos = self.shared.log.pos();
+        self.reconcile();
+    }
+
+    fn fold(&mut self, frame: &Frame) -> Result<(), LogError> {
+        let events = frame.events().map_err(|error| {
+            LogError::Down(format!("event {} of {} cannot be read: {error}", frame.last, self.id))
+        })?;
+        for event in events.iter().filter(|event| event.seq > self.head) {
+            self.state.apply(event);
+            self.at = self.at.max(event.at);
+        }
+        self.head = self.head.max(frame.last);
+        Ok(())
+    }
+
+    fn reconcile(&self) {
+        if let Some(effects) = self.shared.effects.get() {
+            effects.reconcile(&self.id, &self.state, &self.state.wanted().effects);
+        }
+    }
+}
+
+/// Of several rows with one key the last counts.
+fn newest(rows: Vec<Row>) -> Vec<Row> {
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    let mut places = HashMap::new();
+    for row in rows {
+        match places.entry((row.kind, row.key.clone())) {
+            Entry::Occupied(place) => kept[*place.get()] = row,
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(row);
+            }
+        }
+    }
+    kept
+}

@@ -1,0 +1,462 @@
+//! The hub: the one handle through which everything outside commands, reads, finds and follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trunkline_core::access::{self, Access, Token};
+use trunkline_core::id::{LogId, Node, Pos, Seq, SessionId, TurnId};
+use trunkline_core::name::{Claimed, Name, creation_key};
+use trunkline_core::presence::{self, Presence};
+use trunkline_core::principal::Caller;
+use trunkline_core::refused::Refused;
+use trunkline_core::request::Answer;
+use trunkline_core::row::{RowKind, key_of};
+use trunkline_core::session::{self, Command, Created, Session};
+use trunkline_core::time::Time;
+use trunkline_core::turn::Why;
+use trunkline_core::view::RequestView;
+use trunkline_log::frame::{Change, Found, Page, Query, Want};
+use trunkline_log::{Log, LogError};
+
+use crate::cell::{CommandError, Done, KeyGiven};
+use crate::cells::Cells;
+use crate::clock::Clock;
+use crate::runner::{Drivers, Reconcile, Runner};
+use crate::tail::Follow;
+
+/// Deadlines this near are held in memory.
+const HORIZON_MS: u64 = 60_000;
+/// How often those of the next minute are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+/// How long an agent has to end its turn when the daemon stops.
+const SHUTDOWN_GRACE_MS: u64 = 1_000;
+/// How long a shutdown waits for agents and appends in all.
+const SHUTDOWN: Duration = Duration::from_millis(1_800);
+
+/// What a hub is made of.
+pub struct Options {
+    /// Where logs are kept.
+    pub disk: Arc<dyn Log>,
+    /// Where what need not outlive the daemon is kept.
+    pub live: Arc<dyn Log>,
+    /// Time.
+    pub clock: Clock,
+    /// This daemon, in this life.
+    pub node: Node,
+    /// What moves hosted sessions.
+    pub drivers: Drivers,
+}
+
+/// The hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    disk: Arc<dyn Log>,
+    live: Arc<dyn Log>,
+    clock: Clock,
+    sessions: Cells<Session>,
+    access: Cells<Access>,
+    names: Cells<Name>,
+    presence: Cells<Presence>,
+    runner: Arc<Runner>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Hub {
+    /// Starts a hub: takes up what is owed, ends what an earlier life of this node left running.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(options: Options) -> Result<Self, CommandError> {
+        let Options { disk, live, clock, node, drivers } = options;
+        let tasks = TaskTracker::new();
+        let runner = Arc::new(Runner::new(drivers, clock.clone(), node.clone(), tasks.clone()));
+        let sessions = cells(&disk, &clock, &node, &tasks);
+        runner.set_cells(sessions.clone());
+        sessions.set_effects(Arc::new(Reconcile(Arc::clone(&runner))));
+        let hub = Self(Arc::new(Inner {
+            access: cells(&disk, &clock, &node, &tasks),
+            names: cells(&disk, &clock, &node, &tasks),
+            presence: cells(&live, &clock, &node, &tasks),
+            sessions,
+            runner,
+            tasks,
+            clock,
+            disk,
+            live,
+            stop: CancellationToken::new(),
+        }));
+        hub.watch_stores();
+        hub.recover().await?;
+        hub.sweep().await?;
+        hub.keep_sweeping();
+        Ok(hub)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// Makes a session. With a key, a retry finds the session that the first try made.
+    ///
+    /// # Errors
+    /// When it is refused or not kept.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        mut created: Created,
+        key: Option<(String, String)>,
+    ) -> Result<(SessionId, Pos), CommandError> {
+        let mut again = false;
+        if let Some((key, digest)) = key {
+            caller.may_operate()?;
+            let log = creation_key(&caller.principal, &key)?;
+            let claim = Claimed { session: created.id, digest };
+            self.0.names.command(&log, caller.clone(), claim.clone(), None).await?;
+            let winner = self.0.names.view(&log, |name, _| name.claimed.clone()).await?;
+            let winner = winner.unwrap_or_else(|| claim.clone());
+            if winner.digest != claim.digest {
+                return Err(Refused::KeyReused.into());
+            }
+            again = winner.session != created.id;
+            created.id = winner.session;
+        }
+        let id = created.id;
+        match self.command(caller, id, Command::Create(created), None).await {
+            Ok(done) => Ok((id, done.pos)),
+            // The key was claimed and the session made: this is the retry.
+            Err(CommandError::Refused(Refused::Exists { .. })) if again => Ok((id, self.0.disk.pos())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has a command on a session decided, and waits until its facts are kept.
+    ///
+    /// # Errors
+    /// When it is refused or not kept.
+    pub async fn command(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        command: Command,
+        key: Option<(String, String)>,
+    ) -> Result<Done, CommandError> {
+        let key = key.map(|(key, digest)| KeyGiven {
+            row: Some(Query::one(RowKind::Key, key_of(id, &caller.principal, &key))),
+            key,
+            digest,
+        });
+        let log = LogId::session(id);
+        let done = self.0.sessions.command(&log, caller.clone(), command, key).await;
+        done.map_err(|error| name(error, id))
+    }
+
+    /// Answers a request, wherever it is.
+    ///
+    /// # Errors
+    /// When it is refused, for example because somebody else was first, or not kept.
+    pub async fn answer(
+        &self,
+        caller: &Caller,
+        request: &RequestView,
+        answer: Answer,
+        key: Option<(String, String)>,
+    ) -> Result<Done, CommandError> {
+        let command = Command::Answer(request.id, answer);
+        match (self.command(caller, request.session, command, key).await, &request.closed) {
+            // The fold remembers the newest outcomes only; the row has all of them.
+            (Err(CommandError::Refused(Refused::NotFound { what: "request", .. })), Some(closed)) => {
+                Err(Refused::RequestClosed { closed: closed.clone() }.into())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Looks at the state of a session.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or when it cannot be read.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        id: SessionId,
+        look: impl FnOnce(&Session) -> T + Send + 'static,
+    ) -> Result<(T, Pos), CommandError> {
+        let log = LogId::session(id);
+        let seen = self.0.sessions.view(&log, move |session, pos| {
+            if session.deleted {
+                Err(Refused::Deleted { id })
+            } else if session.created.is_none() {
+                Err(Refused::not_found("session", id))
+            } else {
+                Ok((look(session), pos))
+            }
+        });
+        Ok(seen.await.map_err(|error| name(error, id))??)
+    }
+
+    /// Reads a page of a session's log.
+    ///
+    /// # Errors
+    /// `Deleted` when it was removed, or when it cannot be read.
+    pub async fn read(&self, id: SessionId, after: Seq, bytes: usize) -> Result<Page, CommandError> {
+        let want = Want { bytes, folded: false };
+        let page = self.0.disk.read(&LogId::session(id), after, want).await;
+        page.map_err(|error| name(error.into(), id))
+    }
+
+    /// Follows a session's log from `after`: everything that is kept, then what comes.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such session, or when it cannot be read.
+    pub async fn follow(&self, id: SessionId, after: Seq) -> Result<Follow, CommandError> {
+        self.look(id, |_| ()).await?;
+        let follow = self.0.sessions.follow(&LogId::session(id), after).await;
+        follow.map_err(|error| name(error, id))
+    }
+
+    /// Finds rows, from a view that has reached `at`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find(&self, query: &Query, at: Pos) -> Result<Found, CommandError> {
+        Ok(self.0.disk.find(query, at).await?)
+    }
+
+    /// Every commit after `after`, past and live.
+    #[must_use]
+    pub fn changes(&self, after: Pos) -> BoxStream<'static, Result<Change, LogError>> {
+        self.0.disk.changes(after)
+    }
+
+    /// The place of the newest commit.
+    #[must_use]
+    pub fn pos(&self) -> Pos {
+        self.0.disk.pos()
+    }
+
+    /// The holder of a token, by its hash.
+    ///
+    /// # Errors
+    /// When the tokens cannot be read.
+    pub async fn holder(&self, sha256: String) -> Result<Option<Caller>, CommandError> {
+        let now = self.now();
+        self.0.access.view(&LogId::access(), move |access, _| access.holder(&sha256, now)).await
+    }
+
+    /// The tokens in force.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn tokens(&self) -> Result<Vec<Token>, CommandError> {
+        self.0.access.view(&LogId::access(), |access, _| access.tokens.values().cloned().collect()).await
+    }
+
+    /// Makes or revokes a token.
+    ///
+    /// # Errors
+    /// When it is refused or not kept.
+    pub async fn access(&self, caller: &Caller, command: access::Command) -> Result<Done, CommandError> {
+        self.0.access.command(&LogId::access(), caller.clone(), command, None).await
+    }
+
+    /// Lists a client as attached until the guard is dropped.
+    ///
+    /// # Errors
+    /// When its name has control characters or is too long.
+    pub async fn join(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        joined: presence::Joined,
+    ) -> Result<Attached, CommandError> {
+        let client = joined.client;
+        let log = LogId::presence(id);
+        self.0.presence.command(&log, caller.clone(), presence::Command::Join(joined), None).await?;
+        Ok(Attached { hub: self.clone(), caller: caller.clone(), log, client })
+    }
+
+    /// The clients attached to a session.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn present(&self, id: SessionId) -> Result<Vec<presence::Client>, CommandError> {
+        let log = LogId::presence(id);
+        self.0.presence.view(&log, |state, _| state.clients.values().cloned().collect()).await
+    }
+
+    /// The sessions whose agents are kept running, with the turn each is in.
+    #[must_use]
+    pub fn hosted(&self) -> Vec<(SessionId, Option<TurnId>)> {
+        self.0.runner.hosted()
+    }
+
+    /// How many sessions are in memory.
+    #[must_use]
+    pub fn loaded(&self) -> usize {
+        self.0.sessions.len()
+    }
+
+    /// Resolves when the hub stops: every long stream ends then.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+
+    /// Stops: every running turn gets its end, every agent is ended, within two seconds.
+    pub async fn shutdown(&self) {
+        self.0.runner.drain();
+        self.0.stop.cancel();
+        let deadline = tokio::time::sleep(SHUTDOWN);
+        let drained = async {
+            for (id, _) in self.0.runner.hosted().into_iter().filter(|(_, turn)| turn.is_some()) {
+                let stop = Command::Stop { turn: None, why: Why::Shutdown, grace_ms: SHUTDOWN_GRACE_MS };
+                if let Err(error) = self.command(&Caller::trunkline(), id, stop, None).await {
+                    tracing::debug!(session = %id, %error, "nothing to stop");
+                }
+            }
+            self.0.runner.end_all();
+            while !self.0.runner.hosted().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = drained => {}
+            () = deadline => tracing::warn!("some agents had to be killed"),
+        }
+    }
+
+    /// Ends what an earlier life of this node left running, and takes up what is owed.
+    async fn recover(&self) -> Result<(), CommandError> {
+        let mut query = Query::all(RowKind::Owed);
+        loop {
+            let found = self.find(&query, self.pos()).await?;
+            for (log, _) in &found.rows {
+                let recover = Command::Run(session::Run::Recover);
+                let outcome = self.0.sessions.command(log, Caller::trunkline(), recover, None).await;
+                if let Err(error) = outcome {
+                    tracing::error!(%log, %error, "a session could not be recovered");
+                }
+            }
+            match found.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Loads the sessions that have a deadline soon, so that it is met.
+    async fn sweep(&self) -> Result<(), CommandError> {
+        let due_before = Some(self.now().plus_ms(HORIZON_MS));
+        let mut query = Query { due_before, ..Query::all(RowKind::Session) };
+        loop {
+            let found = self.find(&query, self.pos()).await?;
+            found.rows.iter().for_each(|(log, _)| self.0.sessions.wake(log));
+            match found.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn keep_sweeping(&self) {
+        let hub = self.clone();
+        self.0.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = hub.0.stop.cancelled() => return,
+                    () = tokio::time::sleep(SWEEP) => {}
+                }
+                if let Err(error) = hub.sweep().await {
+                    tracing::error!(%error, "deadlines could not be read");
+                }
+            }
+        });
+    }
+
+    /// Tells loaded cells what others write into their logs: nothing here assumes to be the only writer.
+    fn watch_stores(&self) {
+        let hub = self.clone();
+        let changes = self.0.disk.changes(self.0.disk.pos());
+        self.0.tasks.spawn(async move { hub.watch(changes).await });
+        let hub = self.clone();
+        let changes = self.0.live.changes(self.0.live.pos());
+        self.0.tasks.spawn(async move { hub.watch(changes).await });
+    }
+
+    async fn watch(&self, mut changes: BoxStream<'static, Result<Change, LogError>>) {
+        loop {
+            let change = tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                change = changes.next() => change,
+            };
+            match change {
+                Some(Ok(change)) => {
+                    self.0.sessions.moved(&change.log, change.head).await;
+                    self.0.access.moved(&change.log, change.head).await;
+                    self.0.names.moved(&change.log, change.head).await;
+                    self.0.presence.moved(&change.log, change.head).await;
+                }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the store's tail cannot be read");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+/// A client that is listed as attached, until this is dropped.
+pub struct Attached {
+    hub: Hub,
+    caller: Caller,
+    log: LogId,
+    client: u64,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let (hub, caller, log) = (self.hub.clone(), self.caller.clone(), self.log.clone());
+        let leave = presence::Command::Leave(self.client);
+        self.hub.0.tasks.spawn(async move {
+            let left = hub.0.presence.command(&log, caller, leave, None).await;
+            if let Err(error) = left {
+                tracing::debug!(%log, %error, "a client is listed longer than it is there");
+            }
+        });
+    }
+}
+
+fn cells<M: trunkline_core::machine::Machine>(
+    log: &Arc<dyn Log>,
+    clock: &Clock,
+    node: &Node,
+    tasks: &TaskTracker,
+) -> Cells<M> {
+    Cells::new(Arc::clone(log), clock.clone(), node.clone(), tasks.clone())
+}
+
+/// Errors of a session's log, with the session they are about.
+fn name(error: CommandError, id: SessionId) -> CommandError {
+    match error {
+        CommandError::Read(LogError::Gone) | CommandError::Append(trunkline_log::AppendError::Gone) => {
+            Refused::Deleted { id }.into()
+        }
+        CommandError::Refused(Refused::NotFound { what: "session", .. }) => {
+            Refused::not_found("session", id).into()
+        }
+        CommandError::Refused(_)
+        | CommandError::Append(_)
+        | CommandError::Read(_)
+        | CommandError::Stopping => error,
+    }
+}

@@ -1,0 +1,22 @@
+//! What is done: the Hub that decides commands and follows logs, the drivers that move agents, the custody of processes.
+//!
+//! - [`hub`]: the one handle everything outside uses: command, look, read, find, follow.
+//! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
+//! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
+//! - [`clock`]: the one place where time is read.
+//! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
+
+mod cell;
+mod cells;
+pub mod clock;
+pub mod custody;
+pub mod driver;
+pub mod hub;
+pub mod keep;
+mod runner;
+pub mod tail;
+pub mod turn;
+
+pub use cell::{CommandError, Done, KeyGiven};
+pub use hub::Hub;
+pub use runner::Drivers;

@@ -1,0 +1,297 @@
+//! Makes *running* equal *wanted*: hosts are started, told to stop and ended as their sessions owe it.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+use trunkline_core::id::{LogId, Node, SessionId, TurnId};
+use trunkline_core::principal::Caller;
+use trunkline_core::session::{Command, Effect, Run, Session};
+use trunkline_core::turn::{Outcome, Running, StopReason, Stopping};
+
+use crate::cell::CommandError;
+use crate::cells::{Cells, Effects};
+use crate::clock::Clock;
+use crate::driver::{Driver, Host, SessionPort};
+use crate::turn::Turn;
+
+/// How long an agent's process is kept without a turn.
+const IDLE_AGENT: Duration = Duration::from_secs(30 * 60);
+/// The longest pause between tries to write the end of a turn.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// The drivers by name.
+pub type Drivers = HashMap<String, Arc<dyn Driver>>;
+
+/// Runs what sessions owe to this node.
+pub(crate) struct Runner {
+    drivers: Drivers,
+    clock: Clock,
+    node: Node,
+    tasks: TaskTracker,
+    cells: OnceLock<Cells<Session>>,
+    hosts: Mutex<HashMap<SessionId, HostHandle>>,
+    claiming: Mutex<HashSet<SessionId>>,
+    stopping: AtomicBool,
+}
+
+struct HostHandle {
+    orders: mpsc::UnboundedSender<Order>,
+    turn: Option<(TurnId, u32)>,
+    stop: watch::Sender<Option<Stopping>>,
+}
+
+enum Order {
+    Run(Box<Running>, watch::Receiver<Option<Stopping>>),
+    End,
+}
+
+impl Runner {
+    pub(crate) fn new(drivers: Drivers, clock: Clock, node: Node, tasks: TaskTracker) -> Self {
+        Self {
+            drivers,
+            clock,
+            node,
+            tasks,
+            cells: OnceLock::new(),
+            hosts: Mutex::default(),
+            claiming: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Says where facts go. Once, before the first cell.
+    pub(crate) fn set_cells(&self, cells: Cells<Session>) {
+        assert!(self.cells.set(cells).is_ok(), "cells are set once");
+    }
+
+    /// From now on nothing new is started.
+    pub(crate) fn drain(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// The sessions whose agents are kept running, with the turn each is in.
+    pub(crate) fn hosted(&self) -> Vec<(SessionId, Option<TurnId>)> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().map(|(id, host)| (*id, host.turn.map(|(turn, _)| turn))).collect()
+    }
+
+    /// Ends every agent.
+    pub(crate) fn end_all(&self) {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        for host in hosts.values() {
+            let _host_left = host.orders.send(Order::End);
+        }
+    }
+
+    fn cells(&self) -> &Cells<Session> {
+        self.cells.get().expect("cells are set before anything runs")
+    }
+}
+
+/// The runner as cells see it.
+pub(crate) struct Reconcile(pub(crate) Arc<Runner>);
+
+impl Effects<Session> for Reconcile {
+    fn reconcile(&self, log: &LogId, state: &Session, wanted: &[Effect]) {
+        let Some(id) = log.as_session() else { return };
+        let runner = &self.0;
+        for effect in wanted {
+            match effect {
+                Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),
+                Effect::Turn(_) | Effect::Remove => {}
+                Effect::Claim(_) => runner.claim(id, log),
+                Effect::EndAgent(_) => runner.end(id),
+            }
+        }
+        if state.turns.running.is_none() {
+            runner.free(id);
+        }
+    }
+}
+
+impl Runner {
+    fn turn(self: &Arc<Self>, id: SessionId, log: &LogId, state: &Session, running: &Running) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = Some((running.turn, running.attempt));
+        if hosts.get(&id).is_none_or(|host| host.turn != this) {
+            let host = hosts.entry(id).or_insert_with(|| self.host(id, log, state));
+            host.turn = this;
+            host.stop = watch::Sender::new(None);
+            let order = Order::Run(Box::new(running.clone()), host.stop.subscribe());
+            if let Err(mpsc::error::SendError(order)) = host.orders.send(order) {
+                // The host has just left: make another.
+                let mut anew = self.host(id, log, state);
+                anew.turn = this;
+                anew.stop = host.stop.clone();
+                let _just_made = anew.orders.send(order);
+                *host = anew;
+            }
+        }
+        if let (Some(host), Some(stopping)) = (hosts.get(&id), &running.stopping) {
+            host.stop.send_if_modified(|stop| stop.replace(stopping.clone()).is_none());
+        }
+    }
+
+    fn host(self: &Arc<Self>, id: SessionId, log: &LogId, state: &Session) -> HostHandle {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let handle = HostHandle { orders, turn: None, stop: watch::Sender::new(None) };
+        let Some((created, ..)) = &state.created else { return handle };
+        let port = SessionPort {
+            cells: self.cells().clone(),
+            log: log.clone(),
+            id,
+            created: Arc::new(created.clone()),
+            node: self.node.clone(),
+        };
+        let host = self.drivers.get(&created.driver).map(|driver| driver.host(port.clone()));
+        self.tasks.spawn(HostTask { runner: Arc::clone(self), port, host, inbox }.run());
+        handle
+    }
+
+    fn claim(self: &Arc<Self>, id: SessionId, log: &LogId) {
+        if self.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let fresh = self.claiming.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        if !fresh {
+            return;
+        }
+        let (runner, log) = (Arc::clone(self), log.clone());
+        self.tasks.spawn(async move {
+            let claim = Command::Run(Run::Claim);
+            let claimed = runner.cells().command(&log, Caller::trunkline(), claim, None).await;
+            runner.claiming.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            if let Err(error) = claimed {
+                tracing::warn!(%log, %error, "a queued prompt could not be started");
+            }
+        });
+    }
+
+    fn end(&self, id: SessionId) {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(&id) {
+            let _host_left = host.orders.send(Order::End);
+        }
+    }
+
+    /// No turn runs: the next may have the same number only in another log, but be sure.
+    fn free(&self, id: SessionId) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get_mut(&id) {
+            host.turn = None;
+        }
+    }
+}
+
+/// The task that owns the host of one session.
+struct HostTask {
+    runner: Arc<Runner>,
+    port: SessionPort,
+    host: Option<Box<dyn Host>>,
+    inbox: mpsc::UnboundedReceiver<Order>,
+}
+
+impl HostTask {
+    async fn run(mut self) {
+        loop {
+            let order = tokio::select! {
+                biased;
+                order = self.inbox.recv() => order,
+                () = idle(self.host.as_mut()) => None,
+                () = tokio::time::sleep(IDLE_AGENT) => None,
+            };
+            match order {
+                Some(Order::Run(running, stop)) => self.turn(*running, stop).await,
+                Some(Order::End) | None => {
+                    if let Some(host) = &mut self.host {
+                        host.end().await;
+                    }
+                    if self.leave() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes this host off the list, unless an order came in the meantime.
+    fn leave(&mut self) -> bool {
+        let mut hosts = self.runner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Orders are sent under this lock, so an empty inbox stays empty.
+        let free = self.inbox.is_empty();
+        if free {
+            hosts.remove(&self.port.id);
+            self.inbox.close();
+        }
+        free
+    }
+
+    async fn turn(&mut self, running: Running, stop: watch::Receiver<Option<Stopping>>) {
+        let (number, attempt) = (running.turn, running.attempt);
+        let turn = Turn::new(self.port.clone(), running, stop.clone(), &self.runner.tasks);
+        let outcome = match &mut self.host {
+            None => Outcome::error(format!(
+                "this daemon has no driver called {}; it was made by a newer version",
+                self.port.created.driver
+            )),
+            Some(host) => {
+                let clock = self.runner.clock.clone();
+                let work = AssertUnwindSafe(host.turn(&turn)).catch_unwind();
+                tokio::select! {
+                    biased;
+                    outcome = work => outcome.unwrap_or_else(|_| {
+                        Outcome::error("the driver failed inside; the daemon's log says where")
+                    }),
+                    () = overdue(stop, &clock) => {
+                        host.kill().await;
+                        Outcome::of(StopReason::Cancelled)
+                    }
+                }
+            }
+        };
+        turn.finish().await;
+        ended(&self.port, number, attempt, outcome).await;
+    }
+}
+
+/// Writes the end of the turn, however long the store refuses: nothing else may end it.
+async fn ended(port: &SessionPort, turn: TurnId, attempt: u32, outcome: Outcome) {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let end = Run::End { turn, attempt, outcome: outcome.clone() };
+        match port.run(end).await {
+            Ok(()) | Err(CommandError::Refused(_) | CommandError::Stopping) => return,
+            Err(CommandError::Read(trunkline_log::LogError::Gone)) => return,
+            Err(error) => {
+                tracing::error!(session = %port.id, %error, "the end of a turn cannot be written; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    }
+}
+
+async fn idle(host: Option<&mut Box<dyn Host>>) {
+    match host {
+        Some(host) => host.idle().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when a turn that was asked to stop has used up its grace.
+async fn overdue(mut stop: watch::Receiver<Option<Stopping>>, clock: &Clock) {
+    let until = match stop.wait_for(Option::is_some).await {
+        Ok(stopping) => stopping.as_ref().map(|stopping| stopping.until),
+        Err(_) => None,
+    };
+    match until {
+        Some(until) => tokio::time::sleep_until(clock.instant(until)).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,261 @@
+//! A running turn, as its driver sees it.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use trunkline_core::event::Fact;
+use trunkline_core::id::{RequestId, Seq, TurnId};
+use trunkline_core::raw::Raw;
+use trunkline_core::refused::Refused;
+use trunkline_core::request::{Closed, Opened};
+use trunkline_core::session::Run;
+use trunkline_core::turn::{ACP, Note, Running, Stopping, Update};
+use trunkline_wire::acp::UpdateView;
+use trunkline_wire::acp::merge::{Merger, Pushed};
+
+use crate::cell::CommandError;
+use crate::driver::SessionPort;
+
+/// Updates within this time share a frame while somebody is attached.
+const WINDOW: Duration = Duration::from_millis(20);
+/// The same while nobody is.
+const UNSEEN_WINDOW: Duration = Duration::from_millis(250);
+/// Updates are written once they have this many bytes.
+const WINDOW_BYTES: usize = 4 << 10;
+/// How many things a driver may be ahead of the disk.
+const AHEAD: usize = 256;
+
+/// A turn that runs. Updates are merged and written in order; a driver that is far ahead of the disk waits.
+pub struct Turn {
+    port: SessionPort,
+    running: Running,
+    stop: watch::Receiver<Option<Stopping>>,
+    pump: mpsc::Sender<Item>,
+}
+
+enum Item {
+    Update(Raw),
+    Fact(Box<Fact>),
+    Ask(Box<Opened>, oneshot::Sender<Result<(), CommandError>>),
+    Flush(oneshot::Sender<()>),
+}
+
+impl Turn {
+    pub(crate) fn new(
+        port: SessionPort,
+        running: Running,
+        stop: watch::Receiver<Option<Stopping>>,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let (pump, items) = mpsc::channel(AHEAD);
+        let (turn, attempt) = (running.turn, running.attempt);
+        tasks.spawn(Pump::new(port.clone(), turn, attempt, items).run());
+        Self { port, running, stop, pump }
+    }
+
+    /// The number of the turn.
+    #[must_use]
+    pub const fn id(&self) -> TurnId {
+        self.running.turn
+    }
+
+    /// Which attempt at it this is.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.running.attempt
+    }
+
+    /// What the agent is asked.
+    #[must_use]
+    pub fn prompt(&self) -> &[Raw] {
+        &self.running.prompt
+    }
+
+    /// The agent said or did something.
+    pub async fn update(&self, update: Raw) {
+        let _turn_is_over = self.pump.send(Item::Update(update)).await;
+    }
+
+    /// Something else happened in the turn.
+    pub async fn fact(&self, fact: impl Into<Fact>) {
+        let _turn_is_over = self.pump.send(Item::Fact(Box::new(fact.into()))).await;
+    }
+
+    /// Something about the turn that the agent did not say.
+    pub async fn note(&self, code: &str, message: impl Into<String>, data: Option<Raw>) {
+        self.fact(Note { code: code.to_owned(), message: message.into(), data }).await;
+    }
+
+    /// Resolves when the turn is asked to stop.
+    pub async fn stopping(&self) -> Stopping {
+        let mut stop = self.stop.clone();
+        let asked = stop.wait_for(Option::is_some).await.ok().and_then(|stopping| stopping.clone());
+        match asked {
+            Some(stopping) => stopping,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether it was asked to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
+    /// Asks a person, and waits for the outcome, however long it takes.
+    ///
+    /// # Errors
+    /// When the request was refused, or the store does not take it.
+    pub async fn ask(&self, asked: Opened) -> Result<Closed, CommandError> {
+        let id = asked.id;
+        let (reply, opened) = oneshot::channel();
+        let sent = self.pump.send(Item::Ask(Box::new(asked), reply)).await;
+        sent.map_err(|_| CommandError::Stopping)?;
+        opened.await.map_err(|_| CommandError::Stopping)??;
+        self.outcome(id).await
+    }
+
+    async fn outcome(&self, id: RequestId) -> Result<Closed, CommandError> {
+        let mut tail = self.port.cells.follow(&self.port.log, Seq(u64::MAX)).await?;
+        loop {
+            let closed = self.port.look(move |session| session.requests.closed.get(&id).cloned()).await?;
+            if let Some(closed) = closed {
+                return Ok(closed);
+            }
+            if matches!(tail.next().await?, crate::tail::Next::Removed) {
+                return Err(Refused::Deleted { id: self.port.id }.into());
+            }
+        }
+    }
+
+    /// Waits until everything said so far is written.
+    pub(crate) async fn finish(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.pump.send(Item::Flush(done)).await.is_ok() {
+            let _pump_left = flushed.await;
+        }
+    }
+}
+
+/// Merges what a driver says, and writes it in order.
+struct Pump {
+    port: SessionPort,
+    turn: TurnId,
+    attempt: u32,
+    items: mpsc::Receiver<Item>,
+    merger: Merger,
+    facts: Vec<Fact>,
+    flushed: Instant,
+}
+
+impl Pump {
+    fn new(port: SessionPort, turn: TurnId, attempt: u32, items: mpsc::Receiver<Item>) -> Self {
+        // The first words of a turn go out at once.
+        let now = Instant::now();
+        let flushed = now.checked_sub(UNSEEN_WINDOW).unwrap_or(now);
+        Self { port, turn, attempt, items, merger: Merger::default(), facts: Vec::new(), flushed }
+    }
+
+    async fn run(mut self) {
+        loop {
+            let window = if self.port.cells.readers(&self.port.log) > 0 { WINDOW } else { UNSEEN_WINDOW };
+            let item = if self.waits() {
+                tokio::select! {
+                    biased;
+                    item = self.items.recv() => item,
+                    () = tokio::time::sleep_until(self.flushed + window) => {
+                        self.flush().await;
+                        continue;
+                    }
+                }
+            } else {
+                self.items.recv().await
+            };
+            match item {
+                Some(item) => self.take(item).await,
+                None => return self.flush().await,
+            }
+        }
+    }
+
+    fn waits(&self) -> bool {
+        !self.merger.is_empty() || !self.facts.is_empty()
+    }
+
+    async fn take(&mut self, item: Item) {
+        match item {
+            Item::Update(update) => self.update(update).await,
+            Item::Fact(fact) => {
+                self.settle();
+                self.facts.push(*fact);
+            }
+            Item::Ask(asked, reply) => {
+                self.flush().await;
+                let ask = Run::Ask { turn: self.turn, attempt: self.attempt, asked: *asked };
+                let _driver_left = reply.send(self.port.run(ask).await);
+            }
+            Item::Flush(done) => {
+                self.flush().await;
+                let _driver_left = done.send(());
+            }
+        }
+    }
+
+    async fn update(&mut self, update: Raw) {
+        let ready = match self.merger.push(update.as_raw()) {
+            Pushed::Gauge { raw, .. } => {
+                let kind = UpdateView::of(raw).kind().into_owned();
+                return self.gauge(&kind, update).await;
+            }
+            Pushed::Dropped => false,
+            Pushed::Held => self.merger.pending_bytes() >= WINDOW_BYTES,
+            Pushed::Ready => true,
+        };
+        if ready {
+            self.flush().await;
+        }
+    }
+
+    async fn gauge(&mut self, kind: &str, update: Raw) {
+        if let Err(error) = self.port.status(kind, update).await {
+            tracing::warn!(session = %self.port.id, %error, "a gauge was not kept");
+        }
+    }
+
+    /// Moves what was merged behind the facts before it.
+    fn settle(&mut self) {
+        let merged = self.merger.flush().into_iter();
+        self.facts.extend(merged.map(|raw| Update { v: ACP.to_owned(), update: raw.into() }.into()));
+    }
+
+    async fn flush(&mut self) {
+        self.settle();
+        let facts = std::mem::take(&mut self.facts);
+        if facts.is_empty() {
+            return;
+        }
+        self.write(facts).await;
+        let now = Instant::now();
+        self.flushed = now;
+    }
+
+    /// Writes facts, however long the store refuses: the driver waits meanwhile, and nothing is lost.
+    async fn write(&self, facts: Vec<Fact>) {
+        let mut pause = WINDOW;
+        loop {
+            let report = Run::Report { turn: self.turn, attempt: self.attempt, facts: facts.clone() };
+            match self.port.run(report).await {
+                Ok(()) => return,
+                Err(CommandError::Refused(_) | CommandError::Stopping) => return,
+                Err(CommandError::Read(trunkline_log::LogError::Gone)) => return,
+                Err(error) => {
+                    tracing::error!(session = %self.port.id, %error, "updates cannot be written; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! One hub: turns, the queue, requests, cancel, keys, failures of the store.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use trunkline_core::event::Fact;
+use trunkline_core::id::{Seq, TurnId};
+use trunkline_core::presence::Joined;
+use trunkline_core::refused::Refused;
+use trunkline_core::request::Answer;
+use trunkline_core::session::Command;
+use trunkline_core::turn::{StopReason, WhenBusy, Why};
+use trunkline_log::AppendError;
+use trunkline_run::CommandError;
+
+use crate::world::{Mortal, Reader, created, hub, inbox, log, memory, owner, prompt, session, tags};
+
+fn say(option: &str) -> Answer {
+    Answer { option: Some(option.into()), ..Answer::default() }
+}
+
+fn stop_reasons(events: &[trunkline_core::event::Event]) -> Vec<StopReason> {
+    let ended = |event: &trunkline_core::event::Event| match &event.fact {
+        Fact::TurnEnded(ended) => Some(ended.stop_reason),
+        _ => None,
+    };
+    events.iter().filter_map(ended).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_streams_asks_and_ends() {
+    let hub = hub(memory(), "here", 1).await;
+    let id = session(&hub).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    hub.command(&owner(), id, prompt("say one ask say two", WhenBusy::Reject), None).await.unwrap();
+    reader.until("request.opened").await;
+    let asked = inbox(&hub).await;
+    assert_eq!(asked[0].title, "May I?");
+    hub.answer(&owner(), &asked[0], say("yes"), None).await.unwrap();
+    let events = reader.until("turn.ended").await;
+    let said: Vec<_> = events.iter().filter(|event| event.fact.tag() == "turn.update").collect();
+    assert_eq!(said.len(), 1, "words within the window share an update");
+    let Fact::TurnUpdate(update) = &said[0].fact else { panic!() };
+    assert!(update.update.get().contains("yestwo"), "{:?}", update.update);
+    assert_eq!(stop_reasons(&events), [StopReason::EndTurn]);
+    assert!(inbox(&hub).await.is_empty());
+    let second = hub.answer(&owner(), &asked[0], say("no"), None).await.unwrap_err();
+    assert!(
+        matches!(second, CommandError::Refused(Refused::RequestClosed { closed }) if closed.answer == Some(say("yes")))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn prompts_wait_in_line_or_are_refused() {
+    let hub = hub(memory(), "here", 1).await;
+    let id = session(&hub).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    hub.command(&owner(), id, prompt("nap", WhenBusy::Reject), None).await.unwrap();
+    let busy = hub.command(&owner(), id, prompt("say x", WhenBusy::Reject), None).await.unwrap_err();
+    assert!(matches!(busy, CommandError::Refused(Refused::Busy { turn: TurnId(Seq(2)) })), "{busy}");
+    hub.command(&owner(), id, prompt("say second", WhenBusy::Queue), None).await.unwrap();
+    reader.until("turn.ended").await;
+    let second = reader.until("turn.ended").await;
+    assert!(tags(&second).contains(&"turn.update"), "{second:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_ends_a_turn_that_listens_and_one_that_does_not() {
+    let hub = hub(memory(), "here", 1).await;
+    for (words, grace) in [("hang", 0), ("ask", 0), ("say x deaf", 5_000)] {
+        let id = session(&hub).await;
+        let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+        hub.command(&owner(), id, prompt(words, WhenBusy::Reject), None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = hub.now();
+        let stop = Command::Stop { turn: None, why: Why::Cancelled, grace_ms: 5_000 };
+        hub.command(&owner(), id, stop, None).await.unwrap();
+        let events = reader.until("turn.ended").await;
+        assert_eq!(stop_reasons(&events), [StopReason::Cancelled], "{words}");
+        assert_eq!(hub.now().ms_since(before), grace, "{words}");
+        assert!(inbox(&hub).await.is_empty(), "{words}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_agent_fails_its_turn_only() {
+    let hub = hub(memory(), "here", 1).await;
+    let id = session(&hub).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    for words in ["fail", "panic", "say fine"] {
+        hub.command(&owner(), id, prompt(words, WhenBusy::Reject), None).await.unwrap();
+        let events = reader.until("turn.ended").await;
+        let expected = if words == "say fine" { StopReason::EndTurn } else { StopReason::Error };
+        assert_eq!(stop_reasons(&events), [expected], "{words}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_with_the_same_key_gets_the_first_outcome() {
+    let hub = hub(memory(), "here", 1).await;
+    let key = |digest: &str| Some(("k1".to_owned(), digest.to_owned()));
+    let (id, _) = hub.create(&owner(), created("script"), key("a")).await.unwrap();
+    let (again, _) = hub.create(&owner(), created("script"), key("a")).await.unwrap();
+    assert_eq!(id, again);
+    let other = hub.create(&owner(), created("script"), key("b")).await.unwrap_err();
+    assert!(matches!(other, CommandError::Refused(Refused::KeyReused)));
+    let first = hub.command(&owner(), id, prompt("nap", WhenBusy::Reject), key("p")).await.unwrap();
+    let second = hub.command(&owner(), id, prompt("nap", WhenBusy::Reject), key("p")).await.unwrap();
+    assert_eq!(first.events, second.events);
+    let (owner, key) = (owner(), || Some(("k2".to_owned(), "d".to_owned())));
+    let (x, y) = tokio::join!(
+        hub.command(&owner, id, prompt("say q", WhenBusy::Queue), key()),
+        hub.command(&owner, id, prompt("say q", WhenBusy::Queue), key()),
+    );
+    assert_eq!(x.unwrap().events, y.unwrap().events, "also in a race");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_and_loses_nothing() {
+    let store = Mortal::over(memory());
+    let hub = hub(store.clone(), "here", 1).await;
+    let id = session(&hub).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    hub.command(&owner(), id, prompt("say a nap say b", WhenBusy::Reject), None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    store.full.store(true, Ordering::SeqCst);
+    let refused = hub.command(&owner(), id, prompt("say c", WhenBusy::Queue), None).await.unwrap_err();
+    assert!(matches!(refused, CommandError::Append(AppendError::Full)));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    store.full.store(false, Ordering::SeqCst);
+    let events = reader.until("turn.ended").await;
+    let said = events.iter().filter(|event| event.fact.tag() == "turn.update").count();
+    assert_eq!(said, 2, "the turn went on where it was: {events:?}");
+    assert_eq!(stop_reasons(&events), [StopReason::EndTurn]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_session_is_gone_for_good() {
+    let hub = hub(memory(), "here", 1).await;
+    let id = session(&hub).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    hub.command(&owner(), id, prompt("ask", WhenBusy::Reject), None).await.unwrap();
+    reader.until("request.opened").await;
+    hub.command(&owner(), id, Command::Delete, None).await.unwrap();
+    assert!(inbox(&hub).await.is_empty());
+    let refused = hub.command(&owner(), id, Command::Close, None).await.unwrap_err();
+    assert!(matches!(refused, CommandError::Refused(Refused::Deleted { .. })), "{refused}");
+    let refused =
+        hub.create(&owner(), trunkline_core::session::Created { id, ..created("script") }, None).await;
+    assert!(matches!(refused, Err(CommandError::Refused(Refused::Deleted { .. }))), "{refused:?}");
+    while let Some(event) = reader.next().await {
+        assert_ne!(event.fact.tag(), "turn.started", "a removed log tells its end, then that it is gone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_open_turns_within_two_seconds() {
+    let store = memory();
+    let hub = hub(store.clone(), "here", 1).await;
+    let (busy, deaf) = (session(&hub).await, session(&hub).await);
+    hub.command(&owner(), busy, prompt("hang", WhenBusy::Reject), None).await.unwrap();
+    hub.command(&owner(), deaf, prompt("deaf", WhenBusy::Reject), None).await.unwrap();
+    hub.command(&owner(), busy, prompt("say later", WhenBusy::Queue), None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = hub.now();
+    hub.shutdown().await;
+    assert!(hub.now().ms_since(before) <= 2_000);
+    for id in [busy, deaf] {
+        assert_eq!(stop_reasons(&log(&*store, id).await), [StopReason::Interrupted]);
+    }
+    // The next life goes on with the queue.
+    let hub = crate::world::hub(store.clone(), "here", 2).await;
+    let mut reader = Reader::attach(&hub, busy, Seq::ZERO).await;
+    assert_eq!(stop_reasons(&reader.until("turn.ended").await), [StopReason::Interrupted]);
+    assert_eq!(stop_reasons(&reader.until("turn.ended").await), [StopReason::EndTurn]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_attached_is_listed() {
+    let hub = hub(memory(), "here", 1).await;
+    let id = session(&hub).await;
+    let joined = |client, name: &str| Joined { client, name: name.into() };
+    let phone = hub.join(&owner(), id, joined(1, "phone")).await.unwrap();
+    let _terminal = hub.join(&owner(), id, joined(2, "terminal")).await.unwrap();
+    let names = |clients: Vec<trunkline_core::presence::Client>| {
+        clients.into_iter().map(|client| client.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(hub.present(id).await.unwrap()), ["phone", "terminal"]);
+    drop(phone);
+    tokio::task::yield_now().await;
+    assert_eq!(names(hub.present(id).await.unwrap()), ["terminal"]);
+}

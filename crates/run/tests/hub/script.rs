@@ -1,0 +1,117 @@
+//! A scripted agent: the prompt's words say what it does.
+//!
+//! `say X` streams a word, `ask` asks a permission and says what it was told, `fail` ends with an error, `panic` panics,
+//! `hang` waits until it is stopped, `deaf` ignores being stopped, `nap` waits a second.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use trunkline_core::agent::{Exited, Started};
+use trunkline_core::id::RequestId;
+use trunkline_core::raw::Raw;
+use trunkline_core::request::{Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
+use trunkline_core::turn::{Outcome, StopReason};
+use trunkline_run::driver::{Driver, Host, SessionPort};
+use trunkline_run::turn::Turn;
+use uuid::Uuid;
+
+/// The driver `script`.
+pub(crate) struct Script;
+
+impl Driver for Script {
+    fn host(&self, port: SessionPort) -> Box<dyn Host> {
+        Box::new(Actor { port, incarnation: None })
+    }
+}
+
+struct Actor {
+    port: SessionPort,
+    incarnation: Option<u64>,
+}
+
+#[async_trait]
+impl Host for Actor {
+    async fn turn(&mut self, turn: &Turn) -> Outcome {
+        if let Err(outcome) = self.start().await {
+            return outcome;
+        }
+        let text = turn.prompt()[0].read::<serde_json::Value>().unwrap()["text"].as_str().unwrap().to_owned();
+        let deaf = text.contains("deaf");
+        let work = act(turn, &text);
+        if deaf {
+            return work.await;
+        }
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            _ = turn.stopping() => Outcome::of(StopReason::Cancelled),
+        }
+    }
+
+    async fn end(&mut self) {
+        let Some(incarnation) = self.incarnation.take() else { return };
+        let exited = Exited { incarnation, code: Some(0), signal: None, stderr: String::new() };
+        let _store_may_be_dead = self.port.agent(vec![exited.into()]).await;
+    }
+}
+
+impl Actor {
+    async fn start(&mut self) -> Result<(), Outcome> {
+        if self.incarnation.is_some() {
+            return Ok(());
+        }
+        let failed = |error: trunkline_run::CommandError| Outcome::error(error.to_string());
+        let incarnation = self.port.look(|session| session.agent.incarnation).await.map_err(failed)? + 1;
+        let started = Started { node: self.port.node.clone(), incarnation, pid: 1, argv: vec![] };
+        self.port.agent(vec![started.into()]).await.map_err(failed)?;
+        self.incarnation = Some(incarnation);
+        Ok(())
+    }
+}
+
+async fn act(turn: &Turn, text: &str) -> Outcome {
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "say" => turn.update(chunk(words.next().unwrap_or("?"))).await,
+            "ask" => match turn.ask(permission()).await {
+                Ok(closed) => {
+                    let told =
+                        closed.answer.and_then(|answer| answer.option).unwrap_or_else(|| "none".into());
+                    turn.update(chunk(&told)).await;
+                }
+                Err(_) => return Outcome::of(StopReason::Cancelled),
+            },
+            "fail" => return Outcome::error("it failed, as it was told to"),
+            "panic" => panic!("it panicked, as it was told to"),
+            "hang" | "deaf" => std::future::pending().await,
+            "nap" => tokio::time::sleep(Duration::from_secs(1)).await,
+            other => turn.note("unknown_word", other, None).await,
+        }
+    }
+    Outcome::of(StopReason::EndTurn)
+}
+
+fn chunk(text: &str) -> Raw {
+    let content = json!({"type": "text", "text": text});
+    Raw::of(&json!({"sessionUpdate": "agent_message_chunk", "content": content})).unwrap()
+}
+
+fn permission() -> Opened {
+    let choice = |id: &str, kind| Choice { id: id.into(), name: id.into(), kind };
+    Opened {
+        id: RequestId::new(Uuid::now_v7()),
+        kind: Kind::Permission,
+        title: "May I?".into(),
+        question: String::new(),
+        options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
+        tool_call: None,
+        schema: None,
+        context: None,
+        priority: Priority::Normal,
+        tags: None,
+        deadline: None,
+        on_timeout: OnTimeout::Wait,
+    }
+}

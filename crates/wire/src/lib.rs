@@ -1,0 +1,20 @@
+//! How protocols are spoken: codecs that take bytes and give values, and the other way round.
+//!
+//! Nothing here does I/O, reads a clock, spawns or blocks; whoever holds the socket or the pipe calls in. Payloads
+//! that we do not interpret stay the bytes that came, as `serde_json::value::RawValue`.
+//!
+//! * [`ndjson`]: one JSON text per line, bounded, with the offset of each line.
+//! * [`sse`]: server-sent events, both directions.
+//! * [`jsonrpc`]: JSON-RPC 2.0 envelopes and the books of unanswered requests.
+//! * [`acp`]: the messages of the Agent Client Protocol; [`acp::merge`] coalesces an agent's updates.
+//! * [`raw`]: looking into raw JSON.
+//! * [`fuzz`]: entry points for a fuzzer.
+
+#![forbid(unsafe_code)]
+
+pub mod acp;
+pub mod fuzz;
+pub mod jsonrpc;
+pub mod ndjson;
+pub mod raw;
+pub mod sse;

@@ -1,0 +1,182 @@
+/** The daemon's HTTP API: one method per endpoint this page uses, errors as one class. */
+
+import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
+
+/** What went wrong, as the daemon (problem+json) or the network said it. `status` 0: no answer came. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly body: Record<string, unknown> = {},
+  ) {
+    super(message);
+    this.name = 'Problem';
+  }
+
+  /** Whether the daemon may or may not have acted: it is safe to ask again with the same idempotency key. */
+  get unsettled(): boolean {
+    return this.status === 0;
+  }
+}
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+export interface ApiOptions {
+  fetch?: Fetch;
+  /** Called when the daemon does not know the token (any more). */
+  onUnauthorised?: () => void;
+}
+
+interface Call {
+  body?: unknown;
+  /** Makes a repeated call count once. */
+  key?: string;
+  signal?: AbortSignal;
+}
+
+export class Api {
+  #fetch: Fetch;
+  #onUnauthorised: () => void;
+  /** Where the log stood after our last change: lists wait for it, so we read our own writes. */
+  #at: string | undefined;
+
+  constructor(
+    public token: string | undefined,
+    options: ApiOptions = {},
+  ) {
+    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init));
+    this.#onUnauthorised = options.onUnauthorised ?? (() => {});
+  }
+
+  exchange(code: string): Promise<{ token: string; name: string }> {
+    return this.#json('POST', '/v1/exchange', { body: { code } });
+  }
+
+  catalog(): Promise<Page<CatalogEntry>> {
+    return this.#json('GET', '/v1/catalog');
+  }
+
+  sessions(cursor?: string): Promise<Page<Session>> {
+    return this.#json('GET', `/v1/sessions?${query({ limit: 50, cursor })}`);
+  }
+
+  session(id: string): Promise<Session> {
+    return this.#json('GET', `/v1/sessions/${seg(id)}`);
+  }
+
+  createSession(body: { agent: string; workspace?: string; title?: string }, key: string): Promise<Session> {
+    return this.#json('POST', '/v1/sessions', { body, key });
+  }
+
+  closeSession(id: string): Promise<unknown> {
+    return this.#json('POST', `/v1/sessions/${seg(id)}/close`, { body: {} });
+  }
+
+  deleteSession(id: string): Promise<unknown> {
+    return this.#json('DELETE', `/v1/sessions/${seg(id)}`);
+  }
+
+  events(id: string, after: number, limit: number, signal?: AbortSignal): Promise<EventPage> {
+    return this.#json('GET', `/v1/sessions/${seg(id)}/events?${query({ after, limit })}`, signal ? { signal } : {});
+  }
+
+  /** Runs the prompt, or queues it when a turn runs already. */
+  prompt(id: string, prompt: string, key: string): Promise<{ turn: number; state: string }> {
+    return this.#json('POST', `/v1/sessions/${seg(id)}/turns`, { body: { prompt, when_busy: 'queue' }, key });
+  }
+
+  cancel(id: string, turn?: number): Promise<unknown> {
+    return this.#json('POST', `/v1/sessions/${seg(id)}/cancel`, { body: turn === undefined ? {} : { turn } });
+  }
+
+  unqueue(id: string, turn: number): Promise<unknown> {
+    return this.#json('DELETE', `/v1/sessions/${seg(id)}/queue/${turn}`);
+  }
+
+  openRequests(cursor?: string): Promise<Page<RequestView>> {
+    return this.#json('GET', `/v1/requests?${query({ status: 'open', limit: 100, cursor })}`);
+  }
+
+  answer(id: string, answer: Answer, key: string): Promise<RequestView> {
+    return this.#json('POST', `/v1/requests/${seg(id)}/answer`, { body: answer, key });
+  }
+
+  dismiss(id: string): Promise<RequestView> {
+    return this.#json('POST', `/v1/requests/${seg(id)}/dismiss`, { body: {} });
+  }
+
+  /** Opens an event stream; throws a `Problem` unless it is one. */
+  async stream(path: string, signal: AbortSignal): Promise<Response> {
+    const response = await this.#send('GET', path, { signal }, 'text/event-stream');
+    if (!response.body || !response.headers.get('content-type')?.includes('text/event-stream')) {
+      throw new Problem(response.status, 'not_a_stream', 'The daemon did not answer with an event stream.');
+    }
+    return response;
+  }
+
+  async #json<T>(method: string, path: string, call: Call = {}): Promise<T> {
+    const response = await this.#send(method, path, call, 'application/json');
+    if (response.status === 204) return undefined as T;
+    try {
+      return (await response.json()) as T;
+    } catch {
+      throw new Problem(0, 'unreadable', 'The answer broke off or was not JSON.');
+    }
+  }
+
+  async #send(method: string, path: string, call: Call, accept: string): Promise<Response> {
+    const headers: Record<string, string> = { accept };
+    if (this.token) headers.authorization = `Bearer ${this.token}`;
+    if (call.body !== undefined) headers['content-type'] = 'application/json';
+    if (call.key) headers['idempotency-key'] = call.key;
+    if (method === 'GET' && this.#at) headers['trunkline-at'] = this.#at;
+    const init: RequestInit = { method, headers, cache: 'no-store' };
+    if (call.body !== undefined) init.body = JSON.stringify(call.body);
+    if (call.signal) init.signal = call.signal;
+    let response: Response;
+    try {
+      response = await this.#fetch(path, init);
+    } catch (error) {
+      if (call.signal?.aborted) throw error;
+      throw new Problem(0, 'unreachable', 'The daemon cannot be reached.');
+    }
+    if (!response.ok) throw await this.#problem(response);
+    if (method !== 'GET') this.#at = response.headers.get('trunkline-at') ?? this.#at;
+    return response;
+  }
+
+  async #problem(response: Response): Promise<Problem> {
+    if (response.status === 401) this.#onUnauthorised();
+    let body: Record<string, unknown> = {};
+    try {
+      const parsed: unknown = await response.json();
+      if (typeof parsed === 'object' && parsed !== null) body = parsed as Record<string, unknown>;
+    } catch {
+      // A proxy's error page is not a problem document; the status says enough.
+    }
+    const text = (name: string) => (typeof body[name] === 'string' ? (body[name] as string) : undefined);
+    const message = text('detail') ?? text('title') ?? `The daemon answered ${response.status}.`;
+    return new Problem(response.status, text('code') ?? `http_${response.status}`, message, body);
+  }
+}
+
+/** A key no other call has. (`crypto.randomUUID` exists in secure contexts only; a LAN address is none.) */
+export function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** One line that says what went wrong. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function seg(id: string): string {
+  return encodeURIComponent(id);
+}
+
+function query(members: Record<string, string | number | undefined>): string {
+  const given = Object.entries(members).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+}

@@ -1,0 +1,120 @@
+/** What a transcript is made of. Items are replaced, never changed: the same object looks the same. */
+
+import type { Terminal } from './terminal';
+import type { Ask, PlanEntry, StopReason, ToolContent, Usage } from './types';
+
+export interface Placed {
+  /** Unique in the transcript. */
+  key: string;
+  at: number;
+  turn: number | undefined;
+}
+
+export interface Prompt extends Placed {
+  kind: 'prompt';
+  text: string;
+  by: string;
+}
+
+export interface Prose extends Placed {
+  /** `thought`: what the agent says to itself. */
+  kind: 'prose' | 'thought';
+  text: string;
+  message: string | undefined;
+  /** When its last piece came. */
+  until: number;
+}
+
+export interface Tool extends Placed {
+  kind: 'tool';
+  id: string;
+  title: string;
+  tool: string;
+  status: string;
+  content: ToolContent[];
+  locations: { path: string; line?: number | null }[];
+  input: unknown;
+  output: unknown;
+  ended: number | undefined;
+  /** Its turn ended before it did. */
+  stopped: boolean;
+  requests: Ask[];
+  /** The terminals its content shows, by id. */
+  terminals: Record<string, Terminal>;
+}
+
+export interface TerminalItem extends Placed {
+  kind: 'terminal';
+  terminal: Terminal;
+}
+
+export interface Plan extends Placed {
+  kind: 'plan';
+  entries: PlanEntry[];
+}
+
+export interface RequestItem extends Placed {
+  kind: 'request';
+  request: Ask;
+}
+
+export interface Note extends Placed {
+  kind: 'note';
+  tone: 'info' | 'warn' | 'error';
+  text: string;
+  detail: string | undefined;
+}
+
+export interface Footer extends Placed {
+  kind: 'footer';
+  reason: StopReason;
+  duration: number;
+  usage: Usage | undefined;
+  error: string | undefined;
+}
+
+export interface Gap extends Placed {
+  kind: 'gap';
+  missing: number;
+}
+
+export type Item = Prompt | Prose | Tool | TerminalItem | Plan | RequestItem | Note | Footer | Gap;
+
+export interface Queued {
+  turn: number;
+  text: string;
+  by: string;
+  at: number;
+}
+
+export interface RunningTurn {
+  turn: number;
+  since: number;
+  stopping: boolean;
+}
+
+/** What the page draws. */
+export interface TranscriptView {
+  items: Item[];
+  /** How many older items were let go. */
+  dropped: number;
+  /** How many events before the first were never loaded. */
+  omitted: number;
+  queue: Queued[];
+  turn: RunningTurn | undefined;
+  /** How many events are missing in between. */
+  missing: number;
+  /** Requests that wait for a person, and the key of the item each stands in. */
+  pending: { request: Ask; key: string }[];
+}
+
+/** The requests an item shows. */
+export function requestsOf(item: Item): Ask[] {
+  if (item.kind === 'request') return [item.request];
+  return item.kind === 'tool' ? item.requests : [];
+}
+
+/** Whether a tool call is past its work. */
+export function isOver(status: string): boolean {
+  return status === 'completed' || status === 'failed';
+}

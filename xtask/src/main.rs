@@ -1,0 +1,2 @@
+//! The Trunkline binary.
+fn main() {}
