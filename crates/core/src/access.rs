@@ -18,6 +18,7 @@ pub const MAX_TOKENS: usize = 1_000;
 
 /// A token was made. Only its hash is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TokenCreated")]
 pub struct Created {
     /// The token's id, which is no secret.
     pub id: TokenId,
@@ -34,6 +35,7 @@ pub struct Created {
 
 /// A token no longer opens anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TokenRevoked")]
 pub struct Revoked {
     /// The token.
     pub id: TokenId,

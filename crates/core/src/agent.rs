@@ -11,6 +11,7 @@ use crate::raw::Raw;
 
 /// A process of the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AgentStarted")]
 pub struct Started {
     /// On which node, in which of its lives.
     pub node: Node,
@@ -24,6 +25,7 @@ pub struct Started {
 
 /// The agent's process and everything it started is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AgentExited")]
 pub struct Exited {
     /// Which run of the agent.
     pub incarnation: u64,
@@ -40,6 +42,7 @@ pub struct Exited {
 
 /// A gauge of the agent changed. Gauges are not transcript: only the newest of a kind counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AgentStatus")]
 pub struct Status {
     /// Which gauge, by the name of the session update that carries it.
     pub kind: String,
@@ -104,6 +107,7 @@ pub struct FileWritten {
 
 /// What a driver needs to go on later, in its own format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DriverMemo")]
 pub struct Memo {
     /// The memory.
     pub raw: Raw,

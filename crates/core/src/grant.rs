@@ -21,6 +21,7 @@ pub const MAX_GRANTS: usize = 1_000;
 
 /// A standing permission was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "GrantAdded")]
 pub struct Added {
     /// The grant.
     pub id: GrantId,
@@ -33,6 +34,7 @@ pub struct Added {
 
 /// A standing permission was taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "GrantRevoked")]
 pub struct Revoked {
     /// The grant.
     pub id: GrantId,

@@ -20,6 +20,7 @@ pub const MAX_PAYLOAD_BYTES: usize = 4 << 20;
 
 /// Something lies in the inbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageQueued")]
 pub struct Queued {
     /// The message.
     pub id: MessageId,
@@ -31,6 +32,7 @@ pub struct Queued {
 
 /// The agent fetched these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageDelivered")]
 pub struct Delivered {
     /// The messages.
     pub ids: Vec<MessageId>,
@@ -38,6 +40,7 @@ pub struct Delivered {
 
 /// The agent is done with it: it is not delivered again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MessageAcked")]
 pub struct Acked {
     /// The message.
     pub id: MessageId,

@@ -13,6 +13,7 @@ use crate::refused::Refused;
 
 /// A name or creation key belongs to a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NameClaimed")]
 pub struct Claimed {
     /// The session.
     pub session: SessionId,

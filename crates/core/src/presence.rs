@@ -17,6 +17,7 @@ pub const MAX_LISTED: usize = 1_000;
 
 /// A client attached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PresenceJoined")]
 pub struct Joined {
     /// The connection, by a number that the daemon gives.
     pub client: u64,
@@ -26,6 +27,7 @@ pub struct Joined {
 
 /// It left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PresenceLeft")]
 pub struct Left {
     /// The connection.
     pub client: u64,

@@ -26,6 +26,7 @@ pub const MAX_TEXT_BYTES: usize = 2 << 20;
 /// What kind of answer is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "RequestKind")]
 pub enum Kind {
     /// May the agent do this? One of the options is the answer.
     Permission,
@@ -109,6 +110,7 @@ pub enum OnTimeout {
 
 /// A person has to decide or say something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RequestOpened")]
 pub struct Opened {
     /// The request.
     pub id: RequestId,
@@ -151,6 +153,7 @@ fn is_wait(on_timeout: &OnTimeout) -> bool {
 
 /// Its deadline passed and it became urgent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RequestEscalated")]
 pub struct Escalated {
     /// The request.
     pub id: RequestId,
@@ -158,6 +161,7 @@ pub struct Escalated {
 
 /// Nobody is asked any more, but it can still be answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RequestDismissed")]
 pub struct Dismissed {
     /// The request.
     pub id: RequestId,
@@ -180,6 +184,7 @@ pub struct Answer {
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "OutcomeKind")]
 pub enum Outcome {
     /// A person answered.
     Answered,
@@ -206,6 +211,7 @@ impl Outcome {
 
 /// The request has its one outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RequestClosed")]
 pub struct ClosedFact {
     /// The request.
     pub id: RequestId,
@@ -218,6 +224,7 @@ pub struct ClosedFact {
 
 /// The outcome of a request, with who gave it and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RequestOutcome")]
 pub struct Closed {
     /// How it ended.
     pub outcome: Outcome,

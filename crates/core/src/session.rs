@@ -26,6 +26,7 @@ pub const MAX_PATH: usize = 4_096;
 
 /// A session exists from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SessionCreated")]
 pub struct Created {
     /// Its id.
     pub id: SessionId,
@@ -55,6 +56,7 @@ pub const EXTERNAL: &str = "external";
 
 /// Title or metadata changed; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SessionUpdated")]
 pub struct Updated {
     /// The new title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,10 +68,12 @@ pub struct Updated {
 
 /// The session takes no more work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SessionClosed")]
 pub struct Closed {}
 
 /// The session is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SessionDeleted")]
 pub struct Deleted {}
 
 /// A wish about a session.

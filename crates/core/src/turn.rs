@@ -27,6 +27,7 @@ pub const KILL_MARGIN_MS: u64 = 5_000;
 
 /// Somebody asked for a turn. Its number is the turn's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnQueued")]
 pub struct Queued {
     /// Content blocks as in the Agent Client Protocol.
     pub prompt: Vec<Raw>,
@@ -37,10 +38,12 @@ pub struct Queued {
 
 /// A queued prompt was taken back before it ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnUnqueued")]
 pub struct Unqueued {}
 
 /// A node took the turn on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnClaimed")]
 pub struct Claimed {
     /// Which node, in which of its lives.
     pub node: Node,
@@ -50,6 +53,7 @@ pub struct Claimed {
 
 /// The turn runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnStarted")]
 pub struct Started {
     /// What the agent was asked, as content blocks.
     pub prompt: Vec<Raw>,
@@ -60,6 +64,7 @@ pub struct Started {
 
 /// The agent said or did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnUpdate")]
 pub struct Update {
     /// The format of `update`; always `acp/1` today.
     pub v: String,
@@ -69,6 +74,7 @@ pub struct Update {
 
 /// Something about the turn that the agent did not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnNote")]
 pub struct Note {
     /// A stable code: `bad_line`, `line_too_long`, `unknown_notification` …
     pub code: String,
@@ -82,6 +88,7 @@ pub struct Note {
 /// Why a turn was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "StopCause")]
 pub enum Why {
     /// Somebody cancelled it.
     Cancelled,
@@ -107,6 +114,7 @@ impl Why {
 
 /// The turn was asked to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnStopping")]
 pub struct Stopping {
     /// Why.
     pub why: Why,
@@ -161,6 +169,7 @@ pub struct Usage {
 
 /// The turn is over. Every started turn gets one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TurnEnded")]
 pub struct Ended {
     /// Why.
     pub stop_reason: StopReason,

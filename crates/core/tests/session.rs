@@ -1,5 +1,7 @@
 //! Random commands against the pure session: whatever is asked, the invariants of its log hold.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -49,17 +51,17 @@ impl World {
     }
 
     fn owner(&mut self, command: Command) -> Result<Vec<Fact>, Refused> {
-        self.command(command, &Caller { principal: Principal::owner(), scope: Scope::Admin })
+        self.command(&command, &Caller { principal: Principal::owner(), scope: Scope::Admin })
     }
 
     fn agent(&mut self, command: Command) -> Result<Vec<Fact>, Refused> {
-        self.command(command, &Caller::agent(SessionId::new(Uuid::from_u128(7))))
+        self.command(&command, &Caller::agent(SessionId::new(Uuid::from_u128(7))))
     }
 
-    fn command(&mut self, command: Command, caller: &Caller) -> Result<Vec<Fact>, Refused> {
+    fn command(&mut self, command: &Command, caller: &Caller) -> Result<Vec<Fact>, Refused> {
         let next = Seq(self.log.len() as u64 + 1);
         let ctx = Context { now: self.now, caller, node: &self.node, next };
-        let drafts = self.session.decide(&command, &ctx)?;
+        let drafts = self.session.decide(command, &ctx)?;
         let events: Vec<_> = drafts
             .into_iter()
             .zip(next.0..)
@@ -300,10 +302,10 @@ fn play(world: &mut World, op: &Op) {
             world.now = world.now.plus_ms(ms);
             Ok(vec![])
         }
-        Op::Tick => world.command(Command::Tick, &Caller::trunkline()),
+        Op::Tick => world.command(&Command::Tick, &Caller::trunkline()),
         Op::Die => {
             world.node.incarnation += 1;
-            world.command(Command::Run(Run::Recover), &Caller::trunkline())
+            world.command(&Command::Run(Run::Recover), &Caller::trunkline())
         }
         Op::Deliver => world.agent(Command::Deliver),
         Op::Ack(id) => world.agent(Command::Ack(MessageId::from(request(id)))),
@@ -336,7 +338,7 @@ proptest! {
         // In the end every turn comes to its end: the queue empties, and nothing is owed.
         world.owner(Command::Close).unwrap();
         world.now = world.now.plus_ms(60_000);
-        world.command(Command::Tick, &Caller::trunkline()).unwrap();
+        world.command(&Command::Tick, &Caller::trunkline()).unwrap();
         world.check();
         prop_assert_eq!(world.running(), None);
         prop_assert!(world.session.turns.queue.is_empty());
@@ -406,7 +408,7 @@ fn a_deadline_denies_only_if_it_was_asked_to() {
     world.agent(Command::Ask(asked(2, soon, OnTimeout::Deny))).unwrap();
     world.agent(Command::Ask(asked(3, soon, OnTimeout::Escalate))).unwrap();
     world.now = world.now.plus_ms(10);
-    world.command(Command::Tick, &Caller::trunkline()).unwrap();
+    world.command(&Command::Tick, &Caller::trunkline()).unwrap();
     let closed = &world.session.requests.closed[&request(2)];
     assert_eq!(closed.outcome, Outcome::Expired);
     assert_eq!(closed.answer, Some(option(false)));

@@ -1,6 +1,6 @@
 //! How fast the store is, beside the disk it stands on, in one run.
 //!
-//! `cargo run --release -p trunkline-log --example rate [directory] [seconds]`
+//! `cargo run --release -p trunkline-log --example rate [directory] [seconds] [writers …]`
 //!
 //! The limit is a file to which one thread appends whatever is queued, and flushes it (`fdatasync`): what any store with
 //! group commit can reach on this disk with these tasks and channels. The file is written over in place once it has its
@@ -35,6 +35,8 @@ async fn main() {
     let mut args = std::env::args().skip(1);
     let dir = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let seconds = args.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(3);
+    let counts: Vec<u64> = args.filter_map(|count| count.parse().ok()).collect();
+    let counts = if counts.is_empty() { vec![1, 16, 64, 256] } else { counts };
     let dir = tempfile::tempdir_in(dir).expect("a directory to write to");
     let span = Duration::from_secs(seconds);
 
@@ -43,7 +45,7 @@ async fn main() {
         "{:>8} {:>10} {:>10} {:>7} {:>14} {:>7}",
         "writers", "raw file", "SQLite", "ratio", "with a row", "ratio"
     );
-    for writers in [1, 16, 64, 256] {
+    for writers in counts {
         let raw = raw_rate(dir.path(), writers, span).await;
         let bare = store_rate(dir.path(), writers, span, false).await;
         let rows = store_rate(dir.path(), writers, span, true).await;

@@ -1,5 +1,6 @@
 //! Frames: what one append writes, whole or not at all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use trunkline_core::event::{Event, HIDDEN_PREFIX};
@@ -98,6 +99,19 @@ impl Frame {
 #[must_use]
 pub fn is_hidden(line: &str) -> bool {
     line.strip_prefix(r#"{"type":""#).is_some_and(|rest| rest.starts_with(HIDDEN_PREFIX))
+}
+
+/// The rows that count: of several with one kind and key, the last.
+pub(crate) fn last_of_each(mut rows: Vec<Row>) -> Vec<Row> {
+    if rows.len() > 1 {
+        let last: HashMap<(RowKind, &str), usize> =
+            rows.iter().enumerate().map(|(at, row)| ((row.kind, &*row.key), at)).collect();
+        let mut counts = vec![false; rows.len()];
+        last.into_values().for_each(|at| counts[at] = true);
+        let mut counts = counts.into_iter();
+        rows.retain(|_| counts.next().unwrap_or(true));
+    }
+    rows
 }
 
 /// Where an append came to stand.

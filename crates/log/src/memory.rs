@@ -11,7 +11,7 @@ use trunkline_core::row::{Row, RowKind};
 use trunkline_core::time::Time;
 
 use crate::contract::{AppendError, Log, LogError};
-use crate::frame::{Change, Commit, Cursor, Found, Frame, Page, Query, Want};
+use crate::frame::{Change, Commit, Cursor, Found, Frame, Page, Query, Want, last_of_each};
 use crate::tail::{Limits, Past, Tail};
 
 /// How much of the tail a reader of changes may be behind before it is told of a gap.
@@ -57,6 +57,7 @@ impl Log for Memory {
         rows: Vec<Row>,
     ) -> Result<Commit, AppendError> {
         frame.check(after)?;
+        let rows = last_of_each(rows);
         let mut state = self.state();
         let (head, gone) = state.logs.get(log).map_or((Seq::ZERO, None), |kept| (kept.head, kept.gone));
         if gone.is_some() {

@@ -84,3 +84,136 @@ async fn look(
         None
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use futures_util::stream::BoxStream;
+    use trunkline_core::id::Pos;
+    use trunkline_core::row::RowKind;
+    use trunkline_core::time::Time;
+
+    use super::*;
+    use crate::conformance::kit::{frame, log, row};
+    use crate::frame::{Change, Found, Page, Query};
+    use crate::memory::Memory;
+
+    /// How an append goes wrong.
+    #[derive(Debug, Clone, Copy)]
+    enum Doubt {
+        /// It is written, and nobody knows.
+        Written,
+        /// It is lost, and nobody knows.
+        Lost,
+        /// It is lost, and another frame is written.
+        Overtaken,
+        /// It is lost, and the log is removed.
+        Removed,
+        /// The store says that it does not work.
+        Down,
+    }
+
+    /// A store that fails as it is told to, and then works.
+    struct Doubtful {
+        store: Memory,
+        script: Mutex<VecDeque<Doubt>>,
+    }
+
+    impl Doubtful {
+        fn new(script: impl IntoIterator<Item = Doubt>) -> Self {
+            let script = Mutex::new(script.into_iter().collect());
+            Self { store: Memory::new(Time(0)), script }
+        }
+
+        fn next(&self) -> Option<Doubt> {
+            self.script.lock().unwrap().pop_front()
+        }
+    }
+
+    #[async_trait]
+    impl Log for Doubtful {
+        async fn append(
+            &self,
+            log: &LogId,
+            after: Seq,
+            next: Frame,
+            rows: Vec<Row>,
+        ) -> Result<Commit, AppendError> {
+            match self.next() {
+                None => return self.store.append(log, after, next, rows).await,
+                Some(Doubt::Down) => return Err(AppendError::Down("out of order".to_owned())),
+                Some(Doubt::Lost) => {}
+                Some(Doubt::Written) => drop(self.store.append(log, after, next, rows).await),
+                Some(Doubt::Overtaken) => drop(self.store.append(log, after, frame(after, 2), rows).await),
+                Some(Doubt::Removed) => drop(self.store.trim(log, None).await),
+            }
+            Err(AppendError::Unknown)
+        }
+
+        async fn read(&self, log: &LogId, after: Seq, want: Want) -> Result<Page, LogError> {
+            self.store.read(log, after, want).await
+        }
+
+        async fn find(&self, query: &Query, at: Pos) -> Result<Found, LogError> {
+            self.store.find(query, at).await
+        }
+
+        async fn trim(&self, log: &LogId, upto: Option<Seq>) -> Result<Commit, LogError> {
+            self.store.trim(log, upto).await
+        }
+
+        fn changes(&self, after: Pos) -> BoxStream<'static, Result<Change, LogError>> {
+            self.store.changes(after)
+        }
+
+        fn pos(&self) -> Pos {
+            self.store.pos()
+        }
+    }
+
+    /// What becomes of an append that meets these doubts, and how many frames are written in the end.
+    async fn outcome(script: &[Doubt]) -> (Result<Commit, AppendError>, usize) {
+        let store = Doubtful::new(script.iter().copied());
+        let id = log("doubtful");
+        let rows = vec![row(RowKind::Owed, "k", (0, 0), "x")];
+        let outcome = append_settled(&store, &id, Seq::ZERO, frame(Seq::ZERO, 1), rows).await;
+        let page = store.read(&id, Seq::ZERO, Want { bytes: usize::MAX, folded: false }).await;
+        (outcome, page.map_or(0, |page| page.frames.len()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_append_that_was_written_is_not_written_again() {
+        let commit = Commit { head: Seq(1), pos: Pos(1) };
+        for script in
+            [&[][..], &[Doubt::Written], &[Doubt::Lost], &[Doubt::Lost, Doubt::Lost, Doubt::Written]]
+        {
+            assert_eq!(outcome(script).await, (Ok(commit), 1), "{script:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_append_that_lost_the_race_is_told() {
+        let moved = (Err(AppendError::Moved { head: Seq(2) }), 1);
+        assert_eq!(outcome(&[Doubt::Overtaken]).await, moved);
+        assert_eq!(outcome(&[Doubt::Lost, Doubt::Overtaken]).await, moved);
+        assert_eq!(outcome(&[Doubt::Lost, Doubt::Removed]).await, (Err(AppendError::Gone), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_never_knows_is_down() {
+        for doubt in [Doubt::Lost, Doubt::Down] {
+            let script: Vec<_> = std::iter::once(Doubt::Lost).chain([doubt; 99]).collect();
+            let (outcome, frames) = outcome(&script).await;
+            assert!(
+                matches!(&outcome, Err(AppendError::Down(why)) if why.contains("doubtful")),
+                "{outcome:?}"
+            );
+            assert_eq!(frames, 0);
+        }
+        let early = outcome(&[Doubt::Down]).await;
+        assert_eq!(early, (Err(AppendError::Down("out of order".to_owned())), 0), "nothing to settle");
+    }
+}

@@ -38,7 +38,7 @@ use self::ledger::Ledger;
 use self::reader::Readers;
 use self::writer::{Job, Writer};
 use crate::contract::{AppendError, Log, LogError, OpenError};
-use crate::frame::{Change, Commit, Found, Frame, MAX_FRAME_BYTES, Page, Query, Want};
+use crate::frame::{Change, Commit, Found, Frame, MAX_FRAME_BYTES, Page, Query, Want, last_of_each};
 use crate::memory::boot_pos;
 use crate::tail::{self, Limits, Tail};
 
@@ -146,6 +146,7 @@ impl Log for Sqlite {
         rows: Vec<Row>,
     ) -> Result<Commit, AppendError> {
         frame.check(after)?;
+        let rows = last_of_each(rows);
         let bytes = JOB_BYTES + frame.lines.len() + rows.iter().map(tail::row_weight).sum::<usize>();
         // Rows have no limit of their own; what is larger than the queue waits until the queue is empty.
         let share = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
@@ -211,5 +212,7 @@ fn uint(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The command's stdin, stdout and stderr are the daemon's own pipes: no byte of them passes through the keep. What
-//! ties the two is one control socket (see [`control`]).
+//! ties the two is one control socket, with a line of JSON for each word between them.
 //!
 //! # What is guaranteed
 //! - The tree ends, all of it: on a `stop`, when the control socket closes (the daemon was killed with -9), when the

@@ -8,6 +8,7 @@
 
 mod cell;
 mod cells;
+pub mod catalog;
 pub mod clock;
 pub mod custody;
 pub mod driver;
@@ -16,6 +17,7 @@ pub mod keep;
 mod runner;
 pub mod tail;
 pub mod turn;
+pub mod workspace;
 
 pub use cell::{CommandError, Done, KeyGiven};
 pub use hub::Hub;

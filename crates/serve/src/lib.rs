@@ -1,1 +1,37 @@
-//! placeholder
+//! Who may ask: listeners, authentication, the routes and what stands behind them.
+//!
+//! - [`server`]: connections in, and a stop that does not wait for ever.
+//! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
+//! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
+//! - `sessions`, `events`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `tokens`,
+//!   `exchange`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
+#![forbid(unsafe_code)]
+
+mod agents;
+mod app;
+pub mod auth;
+mod catalog;
+mod events;
+mod exchange;
+mod extract;
+mod feed;
+mod gate;
+mod grants;
+mod health;
+mod inbox;
+pub mod openapi;
+mod presence;
+mod problem;
+mod queue;
+mod requests;
+mod routes;
+pub mod server;
+mod sessions;
+mod shutdown;
+mod stream;
+mod tokens;
+mod turns;
+mod ui;
+
+pub use gate::Allowed;
+pub use server::{Options, Server};

@@ -74,7 +74,7 @@ export class Api {
   }
 
   deleteSession(id: string): Promise<unknown> {
-    return this.#json('DELETE', `/v1/sessions/${seg(id)}`);
+    return this.#json('DELETE', `/v1/sessions/${seg(id)}`, { body: {} });
   }
 
   events(id: string, after: number, limit: number, signal?: AbortSignal): Promise<EventPage> {
@@ -91,7 +91,7 @@ export class Api {
   }
 
   unqueue(id: string, turn: number): Promise<unknown> {
-    return this.#json('DELETE', `/v1/sessions/${seg(id)}/queue/${turn}`);
+    return this.#json('DELETE', `/v1/sessions/${seg(id)}/queue/${turn}`, { body: {} });
   }
 
   openRequests(cursor?: string): Promise<Page<RequestView>> {
@@ -158,6 +158,27 @@ export class Api {
     const text = (name: string) => (typeof body[name] === 'string' ? (body[name] as string) : undefined);
     const message = text('detail') ?? text('title') ?? `The daemon answered ${response.status}.`;
     return new Problem(response.status, text('code') ?? `http_${response.status}`, message, body);
+  }
+}
+
+/**
+ * The idempotency key of an attempt. The same body sent again while nobody knows what became of it has the same key, so
+ * that it counts once.
+ */
+export class Once {
+  #body: string | undefined;
+  #key = '';
+
+  key(body: unknown): string {
+    const line = JSON.stringify(body);
+    if (this.#body !== line) this.#key = newKey();
+    this.#body = line;
+    return this.#key;
+  }
+
+  /** The attempt came to an end, unless the error leaves that open. */
+  done(error?: unknown): void {
+    if (!(error instanceof Problem && error.unsettled)) this.#body = undefined;
   }
 }
 

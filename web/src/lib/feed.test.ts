@@ -33,7 +33,11 @@ class Daemon {
     if (pathname === '/v1/requests') {
       return Response.json({ items: [...this.requests.values()].filter((one) => one.status === 'open'), at: this.changes.length });
     }
-    if (pathname === '/v1/feed') return this.#feed(searchParams, init.signal as AbortSignal);
+    if (pathname === '/v1/feed') {
+      const gone = [...(searchParams.get('sessions') ?? '').matchAll(/([^:,]+):/g)].find(([, id = '']) => !this.logs.has(id));
+      if (gone) return Response.json({ code: 'deleted', detail: 'it was deleted' }, { status: 410 });
+      return this.#feed(searchParams, init.signal as AbortSignal);
+    }
     const [, id = '', rest] = /^\/v1\/sessions\/([^/]+)(\/events)?$/.exec(pathname) ?? [];
     const log = this.logs.get(id);
     if (!log) return Response.json({ code: 'not_found', detail: `no session ${id}` }, { status: 404 });
@@ -116,6 +120,7 @@ class Daemon {
         this.#send(stream, change.event, change.data);
       }
       for (const [session, after] of stream.cursors) {
+        if (after < this.trimmed) this.#send(stream, 'events', { session, events: [], gap: this.trimmed + 1 });
         const events = (this.logs.get(session) ?? []).filter((event) => event.seq > Math.max(after, this.trimmed));
         if (events.length === 0) continue;
         stream.cursors.set(session, events.at(-1)?.seq ?? after);
@@ -255,6 +260,23 @@ describe('an open session', () => {
     expect((await view()).open?.problem?.code).toBe('deleted');
   });
 
+  test('that was deleted while the network was away does not take the lists with it', async () => {
+    const { daemon, feed, view, pass } = page();
+    daemon.session('s');
+    feed.open('s');
+    feed.start();
+    await view();
+    daemon.down = true;
+    daemon.cut();
+    await settle();
+    daemon.remove('s');
+    daemon.session('t');
+    daemon.down = false;
+    await pass(20_000);
+    const now = await view();
+    expect([now.open?.problem?.code, now.link.state, now.sessions.map((one) => one.id)]).toEqual(['deleted', 'open', ['t']]);
+  });
+
   test('whose beginning is gone starts with what is left; a hole in between is a gap', async () => {
     const { daemon, feed, text, view, pass } = page();
     daemon.session('s');
@@ -304,6 +326,34 @@ test('the edge counts down to the next attempt', async () => {
   daemon.down = false;
   feed.wake();
   expect((await view()).link.state).toBe('open');
+});
+
+test('a new connection starts where the last one ended, and tells no old news', async () => {
+  const { daemon, feed, view, pass } = page();
+  daemon.session('a', { state: 'running', updated_at: 1 });
+  feed.start();
+  await view();
+  daemon.session('a', { state: 'idle', updated_at: 2 });
+  daemon.session('b', { updated_at: 3 });
+  const before = (await view()).notice;
+  expect(before.n).toBe(1);
+  daemon.cut();
+  await pass(1_000);
+  expect((await view()).notice).toEqual(before);
+  const feeds = daemon.calls.filter((call) => call.includes('/v1/feed'));
+  expect(feeds).toEqual(['GET /v1/feed?after=1', 'GET /v1/feed?after=3']);
+});
+
+test('an answer of the API that is older than the stream changes nothing', async () => {
+  const { daemon, feed, view } = page();
+  daemon.session('a', { updated_at: 1 });
+  feed.start();
+  await view();
+  const old = daemon.sessions.get('a') as Session;
+  daemon.session('a', { title: 'new', updated_at: 2 });
+  await view();
+  feed.putSession(old);
+  expect((await view()).sessions[0]?.title).toBe('new');
 });
 
 test('a refused token ends it', async () => {

@@ -16,7 +16,7 @@ import type { Event, RequestView, Session } from './types';
 
 /** How many of a session's newest events are replayed. */
 export const MAX_REPLAY = 50_000;
-const PAGE = 1_000;
+const PAGE = 2_000;
 
 export interface OpenSession {
   id: string;
@@ -49,6 +49,14 @@ interface Opened {
   problem: Problem | undefined;
 }
 
+/** What the stream tells of an open session. */
+interface Told {
+  session: string;
+  events: Event[];
+  /** Events before this one are gone. */
+  gap?: number;
+}
+
 export interface FeedOptions {
   clock?: Clock;
   /** Calls back at the next frame. */
@@ -59,6 +67,7 @@ export class Feed {
   readonly view: Store<View>;
 
   #api: Api;
+  #clock: Clock;
   #frame: (run: () => void) => void;
   #reader: Reader;
   #lists = new Lists();
@@ -73,6 +82,7 @@ export class Feed {
 
   constructor(api: Api, options: FeedOptions = {}) {
     this.#api = api;
+    this.#clock = options.clock ?? systemClock;
     this.#frame = options.frame ?? nextFrame;
     this.#reader = new Reader({
       connect: (signal) => this.#connect(signal),
@@ -82,7 +92,7 @@ export class Feed {
         this.#show();
       },
       isFinal: (error) => error instanceof Problem && error.status === 401,
-      clock: options.clock ?? systemClock,
+      clock: this.#clock,
     });
     this.view = new Store(this.#render());
   }
@@ -139,9 +149,23 @@ export class Feed {
     if (this.#pos === undefined) await this.#load(signal);
     const opened = this.#opened;
     if (opened && !opened.replayed && !opened.problem) await this.#replay(opened, signal);
+    if (opened?.replayed && !opened.problem) {
+      try {
+        return await this.#stream(`${opened.id}:${opened.transcript.cursor}`, signal);
+      } catch (error) {
+        // It was deleted while nobody listened; the lists go on.
+        if (!isRefusal(error)) throw error;
+        opened.problem = error;
+        this.#show();
+      }
+    }
+    return this.#stream(undefined, signal);
+  }
+
+  async #stream(sessions: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
     const query = new URLSearchParams();
     if (this.#pos !== undefined) query.set('after', this.#pos);
-    if (opened?.replayed && !opened.problem) query.set('sessions', `${opened.id}:${opened.transcript.cursor}`);
+    if (sessions !== undefined) query.set('sessions', sessions);
     const response = await this.#api.stream(`/v1/feed?${query}`, signal);
     return response.body as ReadableStream<Uint8Array>;
   }
@@ -170,8 +194,7 @@ export class Feed {
       await this.#pages(opened, signal);
       opened.replayed = true;
     } catch (error) {
-      const refused = error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 401;
-      if (!refused) throw error;
+      if (!isRefusal(error)) throw error;
       opened.problem = error;
     }
     opened.view = undefined;
@@ -206,7 +229,7 @@ export class Feed {
         this.#takeRequest(data as RequestView);
         break;
       case 'events':
-        this.#takeEvents(data as { session: string; events: Event[] });
+        this.#takeEvents(data as Told);
         break;
       case 'gap':
         // Some changes of the lists can no longer be told: read the lists again.
@@ -221,7 +244,8 @@ export class Feed {
   #takeSession(session: Session): void {
     const before = this.#lists.putSession(session);
     this.#listed = undefined;
-    if (before && isActive(before) && !isActive(session)) {
+    const isNews = this.#lists.session(session.id) === session;
+    if (isNews && before && isActive(before) && !isActive(session)) {
       const end = session.state === 'failed' ? 'failed' : session.last_stop_reason === 'cancelled' ? 'was stopped' : 'is done';
       this.#say(`${session.agent} ${end}: ${sessionTitle(session)}`);
     }
@@ -232,9 +256,10 @@ export class Feed {
     this.#listed = undefined;
   }
 
-  #takeEvents({ session, events }: { session: string; events: Event[] }): void {
+  #takeEvents({ session, events, gap }: Told): void {
     const opened = this.#opened;
     if (opened?.id !== session) return;
+    if (gap !== undefined) opened.transcript.skipTo(gap - 1, this.#clock.now());
     for (const event of events) opened.transcript.apply(event);
     opened.view = undefined;
   }
@@ -285,6 +310,11 @@ export class Feed {
 /** What people call a session: its title, or where it works. */
 export function sessionTitle(session: Session): string {
   return session.title || (session.project ?? session.workspace ?? '').split('/').at(-1) || session.id.slice(0, 8);
+}
+
+/** The daemon will not give this, however often it is asked. */
+function isRefusal(error: unknown): error is Problem {
+  return error instanceof Problem && [400, 403, 404, 410, 422].includes(error.status);
 }
 
 /** Shown while the past is read: half a past would only jump about. */

@@ -43,12 +43,20 @@ export class Transcript {
   /** Takes in one event. False: it was known already. */
   apply(event: Event): boolean {
     if (event.seq <= this.cursor) return false;
-    const missing = event.seq - this.cursor - 1;
-    if (missing > 0) this.#skip(missing, event);
+    this.skipTo(event.seq - 1, event.at);
     this.cursor = event.seq;
     this.#handle(event, asObject(event.data));
     this.#bound();
     return true;
+  }
+
+  /** Events up to this one can no longer be read. */
+  skipTo(seq: number, at: number): void {
+    const missing = seq - this.cursor;
+    if (missing <= 0) return;
+    this.#missing += missing;
+    this.#push({ kind: 'gap', key: `gap${this.cursor}`, at, turn: undefined, missing });
+    this.cursor = seq;
   }
 
   view(): TranscriptView {
@@ -62,11 +70,6 @@ export class Transcript {
       missing: this.#missing,
       pending: this.#pending(),
     };
-  }
-
-  #skip(missing: number, event: Event): void {
-    this.#missing += missing;
-    this.#push({ kind: 'gap', ...placed('gap', event), missing });
   }
 
   #pending(): TranscriptView['pending'] {

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { fields, filled, keyAction, ordered, outcomeText } from './answer';
-import { Api, newKey, Problem } from './api';
+import { Api, newKey, Once, Problem } from './api';
 import { codeOf } from './auth';
 import { Drafts, MAX_DRAFT_CHARS, MAX_DRAFTS, type Storage } from './drafts';
 import { innerPath, parseRoute, sessionPath } from './router';
@@ -9,6 +9,7 @@ import { commandLine, MAX_OUTPUT, newTerminal, plain, wrote } from './terminal';
 import { blocksText, relative, reveal, who } from './text';
 import { age, duration, tokens, until } from './time';
 import type { Ask, Option } from './types';
+import { earlier, edgeStart } from './window';
 
 function memory(): Storage & { data: Map<string, string> } {
   const data = new Map<string, string>();
@@ -115,8 +116,16 @@ describe('the api', () => {
     expect(onUnauthorised).toHaveBeenCalledOnce();
   });
 
-  test('a key is new each time', () => {
+  test('a key is new each time, but for the same body while its fate is open', () => {
     expect(new Set(Array.from({ length: 50 }, newKey)).size).toBe(50);
+    const once = new Once();
+    const first = once.key({ a: 1 });
+    once.done(new Problem(0, 'unreachable', ''));
+    expect(once.key({ a: 1 })).toBe(first);
+    const other = once.key({ a: 2 });
+    expect(other).not.toBe(first);
+    once.done(new Problem(409, 'turn_running', ''));
+    expect(once.key({ a: 2 })).not.toBe(other);
   });
 });
 
@@ -183,7 +192,8 @@ describe('the subject of a tool call', () => {
 
   test('has a headline and an output', () => {
     expect(headline({ kind: 'execute', title: 'Shell', input: { command: 'ls -l\nrm' } }, '/w')).toBe('ls -l');
-    expect(headline({ kind: 'read', title: 'Read /w/src/a.ts' }, '/w')).toBe('Read src/a.ts');
+    expect(headline({ kind: 'read', title: 'Read /w/src/a.ts' }, '/w')).toBe('src/a.ts');
+    expect(headline({ kind: 'other', title: 'Read it' }, undefined)).toBe('Read it');
     expect(headline({ kind: 'read', locations: [{ path: '/w/b.ts' }] }, '/w')).toBe('b.ts');
     expect(headline({}, undefined)).toBe('tool');
     expect(outputText([{ type: 'content', content: { type: 'text', text: 'hi' } }], { x: 1 })).toBe('hi');
@@ -227,6 +237,11 @@ test('addresses', () => {
   ]);
   expect(parseRoute(sessionPath('a/b c'))).toEqual({ page: 'session', id: 'a/b c' });
   expect([codeOf('#code=ab%20c'), codeOf('#code='), codeOf('')]).toEqual(['ab c', undefined, undefined]);
+});
+
+test('the window on a long transcript moves in steps and never leaves it', () => {
+  expect([edgeStart(0, 10), edgeStart(5, 10), edgeStart(0, 1_000), edgeStart(0, 1_001), edgeStart(990, 1_000)]).toEqual([0, 5, 880, 880, 990]);
+  expect([earlier(0, 880), earlier(0, 50), earlier(30, 50)]).toEqual([760, 0, 30]);
 });
 
 test('a click on a link stays in the page unless it is meant for the browser', () => {

@@ -43,7 +43,7 @@ export function headline(call: Call, directory: string | undefined): string {
   const title = firstLine(call.title ?? '');
   const command = commandOf(call);
   if (command) return firstLine(command);
-  if (title) return directory ? title.replaceAll(`${directory.replace(/\/$/, '')}/`, '') : title;
+  if (title) return shorten(title, call.kind, directory);
   const paths = [...subject(call).diffs, ...(call.locations ?? [])].map((place) => relative(place.path, directory));
   return paths[0] ?? call.kind ?? 'tool';
 }
@@ -59,9 +59,9 @@ export function outputText(content: ToolContent[], output: unknown): string {
   return (own as string | undefined) ?? (isEmpty(output) ? '' : pretty(output));
 }
 
-/** The word before the headline. */
+/** The word before the headline, if the kind has one. */
 export function verb(kind: string | null | undefined): string {
-  return VERBS[kind ?? ''] ?? 'Tool';
+  return VERBS[kind ?? ''] ?? '';
 }
 
 /** `src/a.ts` of a diff, with the directory it is in told apart. */
@@ -82,6 +82,13 @@ const VERBS: Record<string, string> = {
   fetch: 'Fetch',
   switch_mode: 'Mode',
 };
+
+/** A title without the directory everybody knows, and without the verb that stands before it anyway. */
+function shorten(title: string, kind: string | null | undefined, directory: string | undefined): string {
+  const short = directory ? title.replaceAll(`${directory.replace(/\/$/, '')}/`, '') : title;
+  const known = `${verb(kind)} `;
+  return known !== ' ' && short.toLowerCase().startsWith(known.toLowerCase()) ? short.slice(known.length) : short;
+}
 
 /** Arguments that a command line and its directory tell already. */
 const PLAIN = new Set(['command', 'cmd', 'args', 'argv', 'cwd', 'workdir', 'directory', 'description']);

@@ -79,7 +79,8 @@ pub async fn removals_are_told(store: Store) {
     let id = log("removed");
     put(&store, &id, vec![row(RowKind::Owed, "o", (0, 0), "x"), row(RowKind::Session, "s", (0, 0), "x")])
         .await;
-    put(&store, &id, vec![Row::removed(RowKind::Owed, "o".to_owned())]).await;
+    let none = Row::removed(RowKind::Owed, "o".to_owned());
+    put(&store, &id, vec![row(RowKind::Owed, "o", (0, 0), "of two the last counts"), none]).await;
     let removed = store.trim(&id, None).await.unwrap();
     let told = changes(&store, start, removed.pos).await;
     let [written, row, log] = &told[..] else { panic!("{told:?}") };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::keep::control::{Failure, FailureKind, Limits, Os, Start};
+use crate::keep::control::{Failure, FailureKind, Limits, MAX_ARGUMENTS, Os, Start};
 
 /// A command to run in custody.
 #[derive(Clone, Debug)]
@@ -129,13 +129,14 @@ impl Spawn {
         if !self.cwd.is_absolute() || nul(self.cwd.as_os_str()) {
             return invalid("cwd", "it must be an absolute path without NUL bytes");
         }
-        Ok(Start {
+        let start = Start {
             argv: self.argv.iter().map(Os::from).collect(),
             env: self.env.iter().map(|(name, value)| (Os::from(name), Os::from(value))).collect(),
             cwd: Os::from(&self.cwd),
             limits: self.limits,
             grace_ms: millis(grace),
-        })
+        };
+        if start.size() > MAX_ARGUMENTS { Err(start.too_long().into()) } else { Ok(start) }
     }
 }
 

@@ -17,8 +17,14 @@ use std::os::unix::net::UnixStream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trunkline_wire::ndjson::Decoder;
 
-/// The longest order: a command line and an environment of the kernel's own limit (6 MiB at most), as JSON.
-const MAX_ORDER: usize = 32 << 20;
+/// The most that Linux ever takes for arguments and environment together (`execve(2)`).
+pub(crate) const MAX_ARGUMENTS: usize = 6 << 20;
+
+/// The longest order: that much, of characters that JSON writes as six.
+const MAX_ORDER: usize = 6 * MAX_ARGUMENTS + 64 * 1024;
+
+/// The most of a command line that an error shows, in characters.
+const SHOWN: usize = 200;
 
 /// From the daemon.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -183,6 +189,38 @@ impl Control {
     /// Tells the daemon. Nobody may be listening any more, which changes nothing about what is to be done.
     pub(super) fn report(&mut self, report: &Report) {
         drop(self.stream.write_all(&line(report)));
+    }
+}
+
+impl Start {
+    /// Bytes of the arguments and the environment.
+    pub(crate) fn size(&self) -> usize {
+        let texts = self.argv.iter().chain(self.env.iter().flat_map(|(name, value)| [name, value]));
+        texts.map(|text| text.0.len() + 1).sum()
+    }
+
+    /// What was run, where, and why it failed.
+    pub(crate) fn failure(&self, kind: FailureKind, why: &str) -> Failure {
+        let cwd = self.cwd.0.to_string_lossy();
+        Failure { kind, message: format!("cannot run `{}` in {cwd}: {why}", self.shown()) }
+    }
+
+    /// There is more of arguments and environment than the kernel takes.
+    pub(crate) fn too_long(&self) -> Failure {
+        let why = format!("its {} bytes of arguments and environment are too many", self.size());
+        self.failure(FailureKind::TooLong, &why)
+    }
+
+    /// The command line for a person: on one line, of bounded length.
+    fn shown(&self) -> String {
+        let word = |word: &Os| word.0.to_string_lossy().chars().take(SHOWN + 1).collect::<Vec<_>>();
+        let line = self.argv.iter().flat_map(|text| std::iter::once(' ').chain(word(text))).skip(1);
+        let line = line.map(|c| if c.is_control() { ' ' } else { c });
+        let shown: String = line.take(SHOWN + 1).collect();
+        match shown.char_indices().nth(SHOWN) {
+            Some((at, _)) => shown[..at].to_owned() + "…",
+            None => shown,
+        }
     }
 }
 

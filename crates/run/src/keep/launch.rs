@@ -13,9 +13,6 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit};
 use super::control::{Failure, FailureKind, Limits, Start};
 use super::sys;
 
-/// The most of a command line that an error shows, in characters.
-const SHOWN: usize = 200;
-
 /// Where the C library looks when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
@@ -53,12 +50,14 @@ fn rlimits(limits: &Limits) -> Vec<(Resource, Rlimit)> {
     .collect()
 }
 
-/// What was run, where, and why it failed. The error number alone does not tell a missing program from a missing
-/// directory or interpreter, so we look.
+/// Why it failed. The error number alone does not tell a missing program from a missing directory or interpreter, so we
+/// look.
 fn explain(start: &Start, error: &io::Error) -> Failure {
+    if error.raw_os_error() == Some(libc::E2BIG) {
+        return start.too_long();
+    }
     let (kind, why) = reason(start, error);
-    let cwd = start.cwd.0.to_string_lossy();
-    Failure { kind, message: format!("cannot run `{}` in {cwd}: {why}", shown(start)) }
+    start.failure(kind, &why)
 }
 
 fn reason(start: &Start, error: &io::Error) -> (FailureKind, String) {
@@ -87,11 +86,6 @@ fn reason(start: &Start, error: &io::Error) -> (FailureKind, String) {
         }
         (Some(libc::ENOEXEC), _) => {
             (FailureKind::NotExecutable, "it is no program for this machine".to_owned())
-        }
-        (Some(libc::E2BIG), _) => {
-            let bytes = start.argv.iter().chain(start.env.iter().flat_map(|(name, value)| [name, value]));
-            let bytes: usize = bytes.map(|text| text.0.len() + 1).sum();
-            (FailureKind::TooLong, format!("its {bytes} bytes of arguments and environment are too many"))
         }
         _ => (FailureKind::System, error.to_string()),
     }
@@ -129,16 +123,4 @@ fn found(start: &Start) -> Option<PathBuf> {
 fn path(start: &Start) -> OsString {
     let given = start.env.iter().rev().find(|(name, _)| name.0 == "PATH");
     given.map_or_else(|| OsStr::new(DEFAULT_PATH).to_owned(), |(_, value)| value.0.clone())
-}
-
-/// The command line for a person: on one line, of bounded length.
-fn shown(start: &Start) -> String {
-    let words = start.argv.iter().map(|word| word.0.to_string_lossy());
-    let line = words.collect::<Vec<_>>().join(" ");
-    let mut characters = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut shown: String = characters.by_ref().take(SHOWN).collect();
-    if characters.next().is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -1,7 +1,5 @@
 //! What goes through the pipes.
 
-use std::time::Duration;
-
 use tokio::io::AsyncReadExt;
 use trunkline_run::custody::{Exit, SendError, Spawn, Stderr, Stdin};
 
@@ -89,6 +87,6 @@ async fn a_command_that_does_not_read_holds_up_nobody_for_ever() {
         }
     };
     // Filling goes as far as it can before the stop is asked for, and learns of the end.
-    let (refused, stopped) = tokio::join!(biased; fill, child.stop(Duration::from_millis(100)));
+    let (refused, stopped) = tokio::join!(biased; fill, child.stop(LONG));
     assert_eq!((refused, stopped), (SendError::Closed, Ok(Exit::Signal(15))));
 }

@@ -1,5 +1,7 @@
 //! The hub over the memory store, with scripted agents, virtual time and a store that can fail.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
 mod basics;
 mod script;
 mod two_hubs;

@@ -1,0 +1,36 @@
+# The two commands are `make run` and `make test`; the rest are parts of them, and chores.
+
+CARGO ?= cargo
+NPM ?= npm
+PROFILE ?= dev
+
+.PHONY: run test test-long bench lint web web-test agents openapi
+
+run: web            ## Build everything, start the daemon, print a one-time link, open a demo session.
+	$(CARGO) build --release -p trunkline-cli
+	./target/release/trunkline open --demo
+
+test: lint web-test agents ## Everything that must hold.
+	$(CARGO) test --workspace --no-fail-fast
+
+lint:               ## Format, house rules, clippy.
+	$(CARGO) fmt --all --check
+	$(CARGO) xtask tidy
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+web:                ## Build the page into web/dist.
+	@command -v $(NPM) >/dev/null || { echo "Node.js and npm are needed to build the page: https://nodejs.org"; exit 1; }
+	cd web && $(NPM) ci --no-audit --no-fund && $(NPM) run build
+
+web-test: web       ## Types, logic.
+	cd web && $(NPM) run check && $(NPM) test
+
+agents:             ## The real agents that the tests run, from their registry.
+	$(NPM) ci --prefix tests/agents --no-audit --no-fund
+
+openapi:            ## Accept the API's new document.
+	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-serve --test openapi
+
+bench:              ## Measure the budgets on the release binary, each beside its limit.
+	$(CARGO) build --release -p trunkline-cli -p trunkline-bench
+	./target/release/trunkline-bench

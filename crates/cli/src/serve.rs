@@ -1,0 +1,263 @@
+//! The daemon: one process that owns the home directory, the store and the listeners.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use trunkline_core::id::Node;
+use trunkline_core::time::Time;
+use trunkline_log::{Log, Memory, Sqlite};
+use trunkline_run::catalog::Catalog;
+use trunkline_run::clock::Clock;
+use trunkline_run::{Drivers, Hub};
+use trunkline_serve::{Allowed, Options, Server};
+
+/// How long agents have to end when the daemon stops, before they are killed.
+const AGENT_GRACE: Duration = Duration::from_millis(200);
+
+/// What the daemon needs to know. Nothing here is read from the environment.
+pub(crate) struct Daemon {
+    /// The home directory.
+    pub(crate) home: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+    /// Listen beyond loopback without TLS.
+    pub(crate) insecure_bind: bool,
+    /// Which hosts and origins are ours besides loopback.
+    pub(crate) allowed: Allowed,
+    /// How long a turn may run if its prompt does not say.
+    pub(crate) turn_timeout_ms: Option<u64>,
+    /// The agents that can be run.
+    pub(crate) catalog: Arc<Catalog>,
+    /// What moves hosted sessions.
+    pub(crate) drivers: Drivers,
+}
+
+impl Daemon {
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When the home, the store or the address cannot be had. Nothing was changed then that matters.
+    pub(crate) async fn run(self) -> Result<()> {
+        if !self.listen.ip().is_loopback() && !self.insecure_bind {
+            bail!(
+                "{} is not a loopback address, and there is no TLS: everybody on that network could read and steer \
+                 your agents. Listen on 127.0.0.1, or say --insecure-bind if that network is yours alone",
+                self.listen
+            );
+        }
+        let home = Home::claim(&self.home)?;
+        let clock = Clock::system();
+        let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
+        let token = home.token()?;
+        let tcp = bind(self.listen).await?;
+        let unix = home.socket()?;
+        let address = tcp.local_addr()?;
+        let hub = Hub::start(trunkline_run::hub::Options {
+            disk: disk.clone() as Arc<dyn Log>,
+            live: Arc::new(Memory::new(clock.now())),
+            node: node(clock.now()),
+            clock,
+            drivers: self.drivers,
+        })
+        .await
+        .context("the sessions could not be loaded")?;
+        let base_url = base_url(address);
+        let server = Server::new(Options {
+            hub: hub.clone(),
+            catalog: self.catalog,
+            owner_token: token,
+            allowed: self.allowed,
+            base_url: base_url.clone(),
+            turn_timeout_ms: self.turn_timeout_ms,
+        });
+        home.announce(address, &base_url)?;
+        tracing::info!(%base_url, home = %self.home.display(), "ready");
+        let served = async { tokio::try_join!(server.serve_tcp(tcp), server.serve_unix(unix)) };
+        let outcome = tokio::select! {
+            biased;
+            outcome = served => outcome.map(drop).context("the listener failed"),
+            () = told_to_stop(&server) => Ok(()),
+        };
+        exit_at_the_second_signal();
+        hub.shutdown().await;
+        server.close().await;
+        home.retract();
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+/// This daemon, in this life.
+fn node(now: Time) -> Node {
+    Node { name: "local".to_owned(), incarnation: u64::try_from(now.0).unwrap_or(0) }
+}
+
+fn base_url(address: SocketAddr) -> String {
+    let host: IpAddr = if address.ip().is_unspecified() { [127, 0, 0, 1].into() } else { address.ip() };
+    format!("http://{}", SocketAddr::new(host, address.port()))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let holder = crate::holder::of(address.port());
+            let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
+            bail!(
+                "{address} is in use by {holder}. Stop it, or choose another address with --listen \
+                 (port 0 takes a free one)"
+            )
+        }
+        Err(error) => Err(error).with_context(|| format!("{address} cannot be listened on")),
+    }
+}
+
+async fn told_to_stop(server: &Server) {
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        () = server.stop_asked() => tracing::info!("asked to stop"),
+    }
+}
+
+/// Whoever signals twice does not want to wait.
+fn exit_at_the_second_signal() {
+    #[expect(clippy::disallowed_methods, clippy::exit, reason = "it outlives everything and ends the process")]
+    let watch = tokio::spawn(async {
+        let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
+        let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    drop(watch);
+}
+
+/// The home directory, claimed by this process.
+struct Home {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    fn claim(path: &Path) -> Result<Self> {
+        for dir in [path.to_path_buf(), path.join("run"), path.join("logs")] {
+            fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+            fs::set_permissions(&dir, Permissions::from_mode(0o700))
+                .with_context(|| format!("{} cannot be closed to other users", dir.display()))?;
+        }
+        let lock = private().write(true).create(true).truncate(false).open(path.join("run/lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                let pid = runtime_pid(path).map_or(String::new(), |pid| format!(" (process {pid})"));
+                bail!(
+                    "another daemon{pid} runs on {}. `trunkline status` shows it, `trunkline stop` ends it; \
+                     another home is chosen with TRUNKLINE_HOME",
+                    path.display()
+                )
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The owner's token: read, or made at the first start.
+    fn token(&self) -> Result<String> {
+        let path = self.path("token");
+        match fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => {
+                fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+                Ok(text.trim().to_owned())
+            }
+            Ok(_) => self.new_token(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.new_token(&path),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+
+    fn new_token(&self, path: &Path) -> Result<String> {
+        let token = trunkline_serve::auth::secret().context("the system gives no random numbers")?;
+        write_whole(path, token.as_bytes())?;
+        Ok(token)
+    }
+
+    fn socket(&self) -> Result<UnixListener> {
+        let path = self.path("run/trunkline.sock");
+        // The lock is ours, so whatever lies there is left from an earlier life.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{} cannot be removed", path.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path).with_context(|| {
+            format!("{} cannot be made (a socket's path may have about 100 bytes)", path.display())
+        })?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    /// Tells clients where the daemon is. Written whole, after it listens.
+    fn announce(&self, address: SocketAddr, base_url: &str) -> Result<()> {
+        let runtime = json!({
+            "base_url": base_url,
+            "port": address.port(),
+            "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        write_whole(&self.path("runtime.json"), format!("{runtime:#}\n").as_bytes())
+    }
+
+    fn retract(&self) {
+        for name in ["runtime.json", "run/trunkline.sock"] {
+            if let Err(error) = fs::remove_file(self.path(name)) {
+                tracing::warn!(%error, name, "a file of this life could not be removed");
+            }
+        }
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// Writes a private file so that readers see the old one or the new one, never half of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = private().write(true).create(true).truncate(true).open(&temporary)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn runtime_pid(home: &Path) -> Option<u64> {
+    let mut text = String::new();
+    File::open(home.join("runtime.json")).ok()?.take(64 << 10).read_to_string(&mut text).ok()?;
+    serde_json::from_str::<HashMap<String, serde_json::Value>>(&text).ok()?.get("pid")?.as_u64()
+}

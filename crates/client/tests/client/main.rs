@@ -1,0 +1,5 @@
+//! The client against a server that says exactly what a test tells it to.
+
+mod calls;
+mod server;
+mod streams;

@@ -1,0 +1,282 @@
+//! The agents that can be run: a built-in table, over which the user's own entries go.
+
+mod builtin;
+mod environment;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use environment::environment;
+
+/// The driver of agents that speak the Agent Client Protocol.
+pub const ACP: &str = "acp";
+
+/// The agents that can be run, by name.
+#[derive(Debug)]
+pub struct Catalog {
+    entries: BTreeMap<String, Entry>,
+    path: OsString,
+}
+
+/// One agent, and how it is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name by which sessions ask for it.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// What moves it.
+    pub driver: String,
+    /// The program, looked up on `PATH` unless it has a slash, and its arguments.
+    pub argv: Vec<String>,
+    /// Variables that are set for it.
+    pub env: BTreeMap<String, String>,
+    /// Variables of the daemon's environment that it gets beside the usual ones, see [`environment`]: names, or
+    /// beginnings of names with `*` behind them.
+    pub env_pass: Vec<String>,
+    /// Whether it is offered `fs/read_text_file`. Gemini takes the answer that a file is missing for a failure, and
+    /// cannot make a new one; without the offer it reads by itself.
+    pub offer_read: bool,
+    /// Whether its process is started anew after a cancelled turn. The first prompt after one is answered at once by
+    /// Claude's adapter, as an empty end of turn, because an event of the cancelled turn is still in its queue; the
+    /// prompt itself then runs unseen. To send it again would have it done twice.
+    pub restart_after_cancel: bool,
+    /// How to install it, for people; empty where that is not known.
+    pub hint: String,
+    /// Why it cannot be run by this version, and what to run instead.
+    pub why_not: Option<String>,
+}
+
+/// What a user says about an agent: changes to a built-in one, or a new one, which needs an `argv`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Custom {
+    /// Its name for people.
+    pub title: Option<String>,
+    /// The program and its arguments.
+    pub argv: Option<Vec<String>>,
+    /// Variables to set, added to those of the built-in entry.
+    pub env: BTreeMap<String, String>,
+    /// Variables to pass on, instead of those of the built-in entry.
+    pub env_pass: Option<Vec<String>>,
+    /// See [`Entry::offer_read`].
+    pub offer_read: Option<bool>,
+    /// See [`Entry::restart_after_cancel`].
+    pub restart_after_cancel: Option<bool>,
+}
+
+/// An agent as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// What moves it.
+    pub driver: String,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Where the program is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether it can be run.
+    pub found: bool,
+    /// Why not, and what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Why an agent cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unrunnable {
+    /// Neither a name nor a command line was given.
+    #[error("name an agent of the catalog, or give the command line of one that speaks ACP")]
+    Nothing,
+    /// The command line has no program.
+    #[error("the command line is empty; its first word must be the program")]
+    NoProgram,
+    /// No agent has this name.
+    #[error("there is no agent called {name}{}", similar(.closest.as_deref()))]
+    Unknown {
+        /// The name given.
+        name: String,
+        /// The name that may have been meant.
+        closest: Option<String>,
+    },
+    /// This version has no driver for it.
+    #[error("{name} cannot be run: {why}")]
+    NoDriver {
+        /// The agent.
+        name: String,
+        /// The reason, and what to run instead.
+        why: String,
+    },
+}
+
+fn similar(closest: Option<&str>) -> String {
+    match closest {
+        Some(name) => format!("; did you mean {name}?"),
+        None => "; `trunkline catalog` lists those that are known".to_owned(),
+    }
+}
+
+impl Catalog {
+    /// The built-in table with the user's entries over it. Programs are looked for on `path`, the daemon's `PATH`.
+    ///
+    /// # Errors
+    /// `NoProgram` when an entry that is not built in has no command line, or an empty one; with its name.
+    pub fn new(
+        custom: BTreeMap<String, Custom>,
+        path: impl Into<OsString>,
+    ) -> Result<Self, (String, Unrunnable)> {
+        let mut entries: BTreeMap<String, Entry> = builtin::all().map(|entry| (entry.name.clone(), entry)).collect();
+        for (name, custom) in custom {
+            let entry = entries.remove(&name).unwrap_or_else(|| Entry::plain(&name, Vec::new()));
+            let entry = entry.with(custom);
+            if entry.argv.first().is_none_or(String::is_empty) {
+                return Err((name, Unrunnable::NoProgram));
+            }
+            entries.insert(name, entry);
+        }
+        Ok(Self { entries, path: path.into() })
+    }
+
+    /// All agents, by name.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// All agents as lists show them, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        self.entries().map(|entry| self.listed(entry)).collect()
+    }
+
+    /// The agent of this name, with this command line where one is given.
+    ///
+    /// A command line of its own needs no name: an agent is known by its program, whatever the arguments, and any other
+    /// program is an agent that speaks ACP.
+    ///
+    /// # Errors
+    /// See [`Unrunnable`].
+    pub fn resolve(&self, agent: Option<&str>, argv: Option<&[String]>) -> Result<Entry, Unrunnable> {
+        let argv = match argv {
+            None | Some([]) if agent.is_some() => None,
+            None => return Err(Unrunnable::Nothing),
+            Some([program, ..]) if !program.is_empty() => argv,
+            Some(_) => return Err(Unrunnable::NoProgram),
+        };
+        let named = agent.and_then(|name| self.entries.get(name));
+        let entry = match (agent, argv) {
+            (Some(name), None) => named.cloned().ok_or_else(|| self.unknown(name))?,
+            (agent, Some(argv)) => {
+                let known = if agent.is_some() { named } else { self.by_program(&argv[0]) };
+                let plain = || Entry::plain(agent.unwrap_or_else(|| file_name(&argv[0])), Vec::new());
+                Entry { argv: argv.to_vec(), ..known.cloned().unwrap_or_else(plain) }
+            }
+            (None, None) => return Err(Unrunnable::Nothing),
+        };
+        match entry.why_not {
+            Some(why) => Err(Unrunnable::NoDriver { name: entry.name, why }),
+            None => Ok(entry),
+        }
+    }
+
+    fn by_program(&self, program: &str) -> Option<&Entry> {
+        let name = file_name(program);
+        self.entries().find(|entry| entry.why_not.is_none() && file_name(&entry.argv[0]) == name)
+    }
+
+    fn unknown(&self, name: &str) -> Unrunnable {
+        let distance = |known: &&String| edits(known, name);
+        let closest = self.entries.keys().min_by_key(distance).filter(|known| edits(known, name) <= known.len() / 2);
+        Unrunnable::Unknown { name: name.to_owned(), closest: closest.cloned() }
+    }
+
+    fn listed(&self, entry: &Entry) -> Listed {
+        let program = &entry.argv[0];
+        let path = which(program, &self.path).map(|path| path.to_string_lossy().into_owned());
+        let missing = || {
+            let install = if entry.hint.is_empty() { String::new() } else { format!("; {}", entry.hint) };
+            format!("there is no `{program}` on PATH{install}")
+        };
+        let why = entry.why_not.clone().or_else(|| path.is_none().then(missing));
+        let Entry { name, title, driver, argv, .. } = entry.clone();
+        Listed { name, title, driver, argv, path, found: why.is_none(), why }
+    }
+}
+
+impl Entry {
+    /// An agent of which nothing is known but its command line.
+    fn plain(name: &str, argv: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            driver: ACP.to_owned(),
+            argv,
+            env: BTreeMap::new(),
+            env_pass: Vec::new(),
+            offer_read: true,
+            restart_after_cancel: false,
+            hint: String::new(),
+            why_not: None,
+        }
+    }
+
+    fn with(self, custom: Custom) -> Self {
+        let Custom { title, argv, env, env_pass, offer_read, restart_after_cancel } = custom;
+        // Whoever says how to run an agent that we cannot run as it is has an ACP adapter for it.
+        let why_not = if argv.is_some() { None } else { self.why_not };
+        Self {
+            title: title.unwrap_or(self.title),
+            driver: if why_not.is_none() { ACP.to_owned() } else { self.driver },
+            argv: argv.unwrap_or(self.argv),
+            env: self.env.into_iter().chain(env).collect(),
+            env_pass: env_pass.unwrap_or(self.env_pass),
+            offer_read: offer_read.unwrap_or(self.offer_read),
+            restart_after_cancel: restart_after_cancel.unwrap_or(self.restart_after_cancel),
+            why_not,
+            ..self
+        }
+    }
+}
+
+/// The file that a program's name means, if there is one that can be executed: itself where it has a slash, else the
+/// first of its name in the directories of `path`.
+#[must_use]
+pub fn which(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let executable = |file: &PathBuf| {
+        file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(executable);
+    }
+    std::env::split_paths(path).map(|directory| directory.join(program)).find(executable)
+}
+
+fn file_name(program: &str) -> &str {
+    Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or(program)
+}
+
+/// How many characters must be added, removed or replaced to make one text of the other.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(100).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests;

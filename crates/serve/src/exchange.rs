@@ -1,0 +1,67 @@
+//! One-time links: how a browser gets its token.
+
+use axum::Json as Body;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trunkline_core::principal::{Caller, Scope};
+use trunkline_core::time::Time;
+use uuid::Uuid;
+
+use crate::app::{Shared, at};
+use crate::extract::{Json, Who};
+use crate::problem::{Answer, Problem};
+use crate::sessions::Empty;
+use crate::tokens::{make, no_randomness};
+
+/// How long a browser stays signed in.
+const BROWSER_TTL_MS: u64 = 90 * 24 * 3_600_000;
+
+/// A one-time link.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Link {
+    /// Where to go. The code is in the fragment, which no server and no log gets to see.
+    url: String,
+    /// The code.
+    code: String,
+    /// When it stops working.
+    expires: Time,
+}
+
+/// The code of a link.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exchange {
+    code: String,
+}
+
+/// The browser's token.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Exchanged {
+    /// The secret, to be sent as `Authorization: Bearer`.
+    token: String,
+    /// What the token is called in the list of tokens.
+    name: String,
+}
+
+pub(crate) async fn link(app: Shared, Who(caller): Who, _: Json<Empty>) -> Answer<Response> {
+    caller.may_operate()?;
+    let (code, expires) = app.auth.link(app.hub.now(), caller.scope).map_err(no_randomness)?;
+    let url = format!("{}/#code={code}", app.base_url);
+    Ok(at(StatusCode::CREATED, app.hub.pos(), &Link { url, code, expires }))
+}
+
+pub(crate) async fn exchange(app: Shared, json: Json<Exchange>) -> Answer<Body<Exchanged>> {
+    let now = app.hub.now();
+    let scope = app.auth.redeem(&json.body.code, now).ok_or_else(|| {
+        Problem::unauthenticated(
+            "this link was used before or is too old; make another with `trunkline open`",
+        )
+    })?;
+    let name = format!("browser-{}", &Uuid::now_v7().simple().to_string()[20..]);
+    let caller = Caller { scope: Scope::Admin, ..Caller::trunkline() };
+    let expires = Some(now.plus_ms(BROWSER_TTL_MS));
+    let (made, _) = make(&app, &caller, name.clone(), scope, expires).await?;
+    Ok(Body(Exchanged { token: made.into_secret(), name }))
+}

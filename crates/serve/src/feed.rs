@@ -1,0 +1,209 @@
+//! The feed: one stream of all lists, and of the logs of chosen sessions. Browsers allow six connections to a host; a page
+//! needs this one.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, SelectAll, select_all, unfold};
+use futures_util::{FutureExt, StreamExt};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use trunkline_core::id::{Pos, Seq, SessionId};
+use trunkline_core::row::{Row, RowKind};
+use trunkline_log::LogError;
+use trunkline_log::frame::Change;
+use trunkline_run::Hub;
+use trunkline_run::tail::{Follow, Next, Shown};
+
+use crate::app::Shared;
+use crate::extract::{Query, Who};
+use crate::problem::{Answer, Problem};
+use crate::stream::{self, KEEP_ALIVE};
+
+/// How many logs one feed may follow.
+const MAX_SESSIONS: usize = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    after: Option<String>,
+    sessions: Option<String>,
+}
+
+pub(crate) async fn feed(
+    app: Shared,
+    Who(caller): Who,
+    headers: HeaderMap,
+    Query(which): Query<Which>,
+) -> Answer<Response> {
+    caller.may_list()?;
+    let after = place(&headers, which.after.as_deref())?;
+    let mut sources: Vec<BoxStream<'static, Bytes>> = vec![lists(&app.hub, after)];
+    for (id, after) in sessions(which.sessions.as_deref().unwrap_or(""))? {
+        let follow = app.hub.follow(id, after).await?;
+        sources.push(unfold((id, follow), log).boxed());
+    }
+    let reader = Reader { sources: select_all(sources), stop: app.hub.stopping(), over: false };
+    Ok(stream::answer(Body::from_stream(unfold(reader, Reader::next))))
+}
+
+fn place(headers: &HeaderMap, after: Option<&str>) -> Answer<Option<Pos>> {
+    let given = match headers.get("last-event-id") {
+        Some(value) => Some(value.to_str().unwrap_or("?")),
+        None => after,
+    };
+    let wrong = |_| {
+        let detail = "after and Last-Event-ID must be a value the daemon gave";
+        Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", detail).field("after")
+    };
+    given.map(|text| text.trim().parse().map(Pos).map_err(wrong)).transpose()
+}
+
+fn sessions(text: &str) -> Answer<Vec<(SessionId, Seq)>> {
+    let wrong = || Problem::invalid("sessions", "sessions must be `<id>:<after>`, comma separated");
+    let one = |part: &str| {
+        let (id, after) = part.split_once(':').unwrap_or((part, "0"));
+        Ok((id.parse().map_err(|_| wrong())?, Seq(after.parse().map_err(|_| wrong())?)))
+    };
+    let all: Vec<_> = text.split(',').filter(|part| !part.is_empty()).map(one).collect::<Answer<_>>()?;
+    if all.len() > MAX_SESSIONS {
+        return Err(Problem::invalid("sessions", format!("sessions must be at most {MAX_SESSIONS}")));
+    }
+    Ok(all)
+}
+
+/// What changes in the lists after a place, or from now on.
+fn lists(hub: &Hub, after: Option<Pos>) -> BoxStream<'static, Bytes> {
+    let target = hub.pos();
+    let after = after.map_or(target, |after| after.min(target));
+    let state = (hub.changes(after), (after < target).then_some(target));
+    let caught_up = || stream::named("caught-up", None, "{}");
+    let first = futures_util::stream::iter((after >= target).then(caught_up));
+    let rest = unfold(state, move |(mut changes, mut target)| async move {
+        let mut out = Vec::new();
+        match changes.next().await? {
+            Ok(change) => {
+                out.extend(told(&change));
+                if target.is_some_and(|target| change.pos >= target) {
+                    target = None;
+                    out.push(caught_up());
+                }
+            }
+            Err(LogError::Gap { first }) => {
+                out.push(stream::named("gap", None, &format!("{{\"first\":{first}}}")));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a feed ends: the store cannot be read");
+                return None;
+            }
+        }
+        Some((Bytes::from(out.concat()), (changes, target)))
+    });
+    first.chain(rest.filter(|bytes| std::future::ready(!bytes.is_empty()))).boxed()
+}
+
+/// The rows of one commit that lists show.
+fn told(change: &Change) -> Vec<Bytes> {
+    let id = change.pos.to_string();
+    let tell = |row: &Row| {
+        let (event, data) = match (row.kind, &row.body) {
+            (RowKind::Session, Some(body)) => ("session", body.get().to_owned()),
+            (RowKind::Session, None) => ("session-removed", format!("{{\"id\":\"{}\"}}", row.key)),
+            (RowKind::Request, Some(body)) => ("request", body.get().to_owned()),
+            (RowKind::Request | RowKind::Inbox | RowKind::Owed | RowKind::Key, _) => return None,
+        };
+        Some(stream::named(event, Some(&id), &data))
+    };
+    let mut all: Vec<_> = change.rows.iter().filter_map(tell).collect();
+    if change.head == Seq::ZERO
+        && let Some(session) = change.log.as_session()
+        && all.is_empty()
+    {
+        all.push(stream::named("session-removed", Some(&id), &format!("{{\"id\":\"{session}\"}}")));
+    }
+    all
+}
+
+/// The log of one session.
+async fn log((id, mut follow): (SessionId, Follow)) -> Option<(Bytes, (SessionId, Follow))> {
+    let before = follow.cursor();
+    let bytes = match follow.next().await {
+        Ok(Next::Frames(frames)) => frames_of(id, before, &frames),
+        Ok(Next::CaughtUp(head)) => {
+            stream::named("events", None, &format!("{{\"session\":\"{id}\",\"events\":[],\"head\":{head}}}"))
+        }
+        Ok(Next::Gap(first)) => {
+            stream::named("events", None, &format!("{{\"session\":\"{id}\",\"events\":[],\"gap\":{first}}}"))
+        }
+        Ok(Next::Removed) => return None,
+        Err(error) => {
+            tracing::error!(%error, "a feed loses a log: it cannot be read");
+            return None;
+        }
+    };
+    Some((bytes, (id, follow)))
+}
+
+fn frames_of(id: SessionId, before: Seq, frames: &[std::sync::Arc<Shown>]) -> Bytes {
+    let mut data = format!("{{\"session\":\"{id}\",\"events\":[");
+    let lines = frames.iter().flat_map(|shown| shown.frame.lines_after(before));
+    for (n, (_, line)) in lines.enumerate() {
+        if n > 0 {
+            data.push(',');
+        }
+        data.push_str(&stream::show(line));
+    }
+    data.push_str("]}");
+    stream::named("events", None, &data)
+}
+
+/// All sources of a feed as one stream that ends with the daemon.
+struct Reader {
+    sources: SelectAll<BoxStream<'static, Bytes>>,
+    stop: CancellationToken,
+    over: bool,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if self.over {
+            return None;
+        }
+        let bytes = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                self.over = true;
+                stream::bye()
+            }
+            bytes = self.sources.next() => bytes?,
+            () = tokio::time::sleep(KEEP_ALIVE) => stream::keep_alive(),
+        };
+        // What else is ready goes out in the same write, within reason.
+        let mut all = vec![bytes];
+        while all.len() < 64 && !self.over {
+            match self.sources.next().now_or_never() {
+                Some(Some(more)) => all.push(more),
+                Some(None) | None => break,
+            }
+        }
+        Some((Ok(Bytes::from(all.concat())), self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_come_with_their_cursors() {
+        let id = "0190163d-8694-739b-aea5-966c26f8ad91";
+        assert_eq!(sessions("").unwrap(), []);
+        assert_eq!(sessions(&format!("{id}:7")).unwrap(), [(id.parse().unwrap(), Seq(7))]);
+        assert_eq!(sessions(id).unwrap(), [(id.parse().unwrap(), Seq(0))]);
+        assert_eq!(sessions("x:1").unwrap_err().field.as_deref(), Some("sessions"));
+        assert!(sessions(&vec![id; 101].join(",")).is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! The gate every request passes: Host, Origin and Sec-Fetch checks against web pages, then the token.
+//!
+//! Loopback is no protection from a browser: any page can send requests to it, and DNS rebinding makes it look like the
+//! page's own host. So the Host must be one of ours, and a request that a browser marks as coming from another site, or
+//! from another port of this host, is refused, reading too. There are no cookies: a token is sent as `Authorization`,
+//! which no foreign page can do without being asked first.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Which hosts and origins are ours.
+#[derive(Debug, Clone)]
+pub struct Allowed {
+    /// Host names without port that the daemon answers to, besides `localhost` and loopback addresses.
+    pub hosts: Vec<String>,
+    /// Foreign origins that may call with a bearer token, such as `https://editor.example`.
+    pub origins: Vec<String>,
+}
+
+/// The middleware.
+pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let origin = match app.allowed.check(request.method(), request.headers(), request.uri().path()) {
+        Ok(origin) => origin,
+        Err(problem) => return problem.into_response(),
+    };
+    if let (Some(origin), &Method::OPTIONS) = (&origin, request.method()) {
+        return preflight(origin);
+    }
+    if needs_token(request.uri().path()) {
+        match caller(&app, request.headers()).await {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            Err(problem) => return with_cors(problem.into_response(), origin.as_ref()),
+        };
+    }
+    with_cors(next.run(request).await, origin.as_ref())
+}
+
+/// The UI and what it is opened with need no token; everything that tells or does something does.
+fn needs_token(path: &str) -> bool {
+    path.starts_with("/v1/") && path != "/v1/exchange" && path != "/v1/openapi.json"
+}
+
+async fn caller(app: &App, headers: &HeaderMap) -> Result<trunkline_core::principal::Caller, Problem> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Err(Problem::unauthenticated(
+            "this needs a token: send `Authorization: Bearer …`. In a browser, open a link from `trunkline open`",
+        ));
+    };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let Some(token) = token else {
+        return Err(Problem::unauthenticated("the Authorization header is not `Bearer …`"));
+    };
+    let holder = app.auth.caller(&app.hub, token).await?;
+    holder.ok_or_else(|| Problem::unauthenticated("this token is unknown, expired or revoked"))
+}
+
+impl Allowed {
+    /// Refuses what a browser sends for somebody else. Gives the foreign origin that is allowed, if the request has one.
+    fn check(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        path: &str,
+    ) -> Result<Option<HeaderValue>, Problem> {
+        let host = self.host(headers)?;
+        let origin = headers.get(header::ORIGIN);
+        let foreign = match origin {
+            None => false,
+            Some(origin) => !is_own(origin, &host),
+        };
+        if foreign {
+            let origin = origin.and_then(|value| value.to_str().ok()).unwrap_or("");
+            let asks_with_token = headers.contains_key(header::AUTHORIZATION) || method == Method::OPTIONS;
+            if self.origins.iter().any(|allowed| allowed == origin) && asks_with_token {
+                return Ok(headers.get(header::ORIGIN).cloned());
+            }
+            let detail =
+                format!("requests from pages of {origin:?} are refused; see allowed_origins in config.toml");
+            return Err(Problem::forbidden("foreign_origin", detail));
+        }
+        let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+        let navigates = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        let opens_page = method == Method::GET && navigates && !path.starts_with("/v1/");
+        match site {
+            Some("cross-site" | "same-site") if !opens_page => {
+                Err(Problem::forbidden("foreign_site", "requests that another page makes are refused"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The Host, if it is one of ours.
+    fn host(&self, headers: &HeaderMap) -> Result<String, Problem> {
+        let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let name = host_name(host);
+        let loopback = name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let ours = loopback || name.eq_ignore_ascii_case("localhost");
+        if ours || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
+            return Ok(host.to_ascii_lowercase());
+        }
+        let detail =
+            format!("this daemon does not answer to the host {name:?}; see allowed_hosts in config.toml");
+        Err(Problem::forbidden("foreign_host", detail))
+    }
+}
+
+/// `[::1]:7433` → `::1`, `localhost:7433` → `localhost`.
+fn host_name(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or("");
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+/// Our own page has the origin of the host it asks. `null` is nobody's.
+fn is_own(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin.to_str().unwrap_or("").to_ascii_lowercase();
+    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    rest == Some(host)
+}
+
+fn preflight(origin: &HeaderValue) -> Response {
+    let mut response = axum::http::StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers
+        .insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, PATCH, DELETE"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("authorization, content-type, idempotency-key, last-event-id, trunkline-at"),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    with_cors(response, Some(origin))
+}
+
+fn with_cors(mut response: Response, origin: Option<&HeaderValue>) -> Response {
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("trunkline-at"));
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &Method, path: &str, headers: &[(&str, &str)]) -> Result<bool, &'static str> {
+        let allowed =
+            Allowed { hosts: vec!["trunk.example".into()], origins: vec!["https://editor.example".into()] };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        allowed.check(method, &map, path).map(|cors| cors.is_some()).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn hosts_that_are_not_ours_are_refused() {
+        for host in ["localhost:7433", "127.0.0.1:7433", "[::1]:7433", "127.8.8.8", "trunk.example"] {
+            assert_eq!(check(&Method::GET, "/v1/sessions", &[("host", host)]), Ok(false), "{host}");
+        }
+        for host in ["evil.example", "", "localhost.evil.example:7433", "10.0.0.1:7433"] {
+            assert_eq!(check(&Method::GET, "/health", &[("host", host)]), Err("foreign_host"), "{host}");
+        }
+    }
+
+    #[test]
+    fn pages_of_others_are_refused_reading_too() {
+        let host = ("host", "localhost:7433");
+        let get =
+            |extra: &[(&str, &str)]| check(&Method::GET, "/v1/sessions", &[&[host][..], extra].concat());
+        assert_eq!(get(&[("origin", "http://localhost:7433")]), Ok(false));
+        assert_eq!(get(&[("sec-fetch-site", "same-origin")]), Ok(false));
+        assert_eq!(get(&[("origin", "http://localhost:3000")]), Err("foreign_origin"));
+        assert_eq!(get(&[("origin", "null")]), Err("foreign_origin"));
+        assert_eq!(get(&[("sec-fetch-site", "cross-site")]), Err("foreign_site"));
+        assert_eq!(get(&[("sec-fetch-site", "same-site")]), Err("foreign_site"));
+        let navigate = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        assert_eq!(get(&navigate), Err("foreign_site"), "only the page may be navigated to");
+        assert_eq!(check(&Method::GET, "/", &[&[host][..], &navigate].concat()), Ok(false));
+    }
+
+    #[test]
+    fn an_allowed_origin_comes_with_a_token_only() {
+        let host = ("host", "localhost:7433");
+        let origin = ("origin", "https://editor.example");
+        let site = ("sec-fetch-site", "cross-site");
+        let token = ("authorization", "Bearer x");
+        assert_eq!(check(&Method::POST, "/v1/sessions", &[host, origin, site]), Err("foreign_origin"));
+        assert_eq!(check(&Method::POST, "/v1/sessions", &[host, origin, site, token]), Ok(true));
+        assert_eq!(check(&Method::OPTIONS, "/v1/sessions", &[host, origin, site]), Ok(true));
+    }
+}

@@ -1,0 +1,299 @@
+//! Every route once: the router, the OpenAPI document and the tests are made from this table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, delete, get, patch, post};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use trunkline_core::access::Token;
+use trunkline_core::event::Event;
+use trunkline_core::grant::Grant;
+use trunkline_core::message::Message;
+use trunkline_core::presence::Client;
+use trunkline_core::view::{RequestView, SessionView};
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::{
+    agents, catalog, events, exchange, feed, grants, health, inbox, openapi, presence, queue, requests,
+    sessions, shutdown, tokens, turns,
+};
+
+/// One method of one path.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    pub(crate) takes: Option<MakeSchema>,
+    pub(crate) gives: (u16, Option<MakeSchema>),
+    pub(crate) streams: bool,
+    pub(crate) open: bool,
+    router: MethodRouter<Arc<App>>,
+}
+
+type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+impl Route {
+    fn new(
+        method: &'static str,
+        path: &'static str,
+        router: MethodRouter<Arc<App>>,
+        summary: &'static str,
+    ) -> Self {
+        let gives = (200, None);
+        Self { method, path, summary, query: &[], takes: None, gives, streams: false, open: false, router }
+    }
+
+    fn get<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        handler: H,
+        summary: &'static str,
+    ) -> Self {
+        Self::new("get", path, get(handler), summary)
+    }
+
+    fn post<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        handler: H,
+        summary: &'static str,
+    ) -> Self {
+        Self::new("post", path, post(handler), summary)
+    }
+
+    fn patch<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        handler: H,
+        summary: &'static str,
+    ) -> Self {
+        Self::new("patch", path, patch(handler), summary)
+    }
+
+    fn delete<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        handler: H,
+        summary: &'static str,
+    ) -> Self {
+        Self { gives: (204, None), ..Self::new("delete", path, delete(handler), summary) }
+    }
+
+    fn takes<T: JsonSchema>(self) -> Self {
+        Self { takes: Some(schema::<T>), ..self }
+    }
+
+    fn gives<T: JsonSchema>(self, status: u16) -> Self {
+        Self { gives: (status, Some(schema::<T>)), ..self }
+    }
+
+    fn query(self, query: &'static [(&'static str, &'static str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    fn streams(self) -> Self {
+        Self { streams: true, ..self }
+    }
+
+    fn open(self) -> Self {
+        Self { open: true, ..self }
+    }
+}
+
+const PAGE: (&str, &str) = ("limit", "How many items at most: 1 to 200, 50 if not given.");
+const CURSOR: (&str, &str) = ("cursor", "`next` of the page before.");
+
+/// The table.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut all = vec![
+        Route::get("/health", health::health, "Whether the daemon is well.")
+            .gives::<health::Health>(200)
+            .open(),
+        Route::get("/v1/openapi.json", openapi::document, "This document.").open(),
+        Route::post("/v1/exchange", exchange::exchange, "Exchange the code of a one-time link for a token.")
+            .takes::<exchange::Exchange>()
+            .gives::<exchange::Exchanged>(200)
+            .open(),
+        Route::post(
+            "/v1/links",
+            exchange::link,
+            "Make a one-time link to the page; it works for five minutes.",
+        )
+        .gives::<exchange::Link>(201),
+        Route::get("/v1/me", tokens::me, "Who the caller is.").gives::<tokens::Me>(200),
+        Route::post("/v1/shutdown", shutdown::shutdown, "Stop the daemon: open turns get their end.")
+            .gives::<shutdown::Stopping>(202),
+        Route::get("/v1/catalog", catalog::list, "The agents that can be run here.")
+            .gives::<catalog::Entries>(200),
+        Route::get("/v1/agents", agents::list, "The agents that are kept running.")
+            .gives::<agents::Agents>(200),
+        Route::get("/v1/feed", feed::feed, "One stream of all lists, and of the logs of chosen sessions.")
+            .query(&[
+                ("after", "`at` of a list: what has changed since then is told first."),
+                ("sessions", "Logs to follow as well: `<id>:<after>`, comma separated, at most 100."),
+            ])
+            .streams(),
+    ];
+    all.extend(session_routes());
+    all.extend(request_routes());
+    all.extend(token_routes());
+    all
+}
+
+fn session_routes() -> Vec<Route> {
+    vec![
+        Route::post("/v1/sessions", sessions::create, "Make a session.")
+            .takes::<sessions::Create>()
+            .gives::<SessionView>(201),
+        Route::get("/v1/sessions", sessions::list, "Sessions, newest activity first.")
+            .query(&[
+                ("state", "Only those: idle, running, waiting, stopping, failed, closed."),
+                ("agent", "Only those of this agent."),
+                ("workspace", "Only those that work in this directory."),
+                ("project", "Only those of this repository root."),
+                PAGE,
+                CURSOR,
+            ])
+            .gives::<sessions::Page>(200),
+        Route::get("/v1/sessions/{session}", sessions::show, "A session.").gives::<SessionView>(200),
+        Route::patch("/v1/sessions/{session}", sessions::update, "Change title or metadata.")
+            .takes::<trunkline_core::session::Updated>()
+            .gives::<SessionView>(200),
+        Route::delete("/v1/sessions/{session}", sessions::remove, "Delete a session, log and all."),
+        Route::post("/v1/sessions/{session}/close", sessions::close, "Close: no more work, the log stays.")
+            .gives::<SessionView>(200),
+        Route::get(
+            "/v1/sessions/{session}/events",
+            events::events,
+            "The log of a session: a page, or a stream.",
+        )
+        .query(&[
+            ("after", "Events after this number; 0 or nothing: from the start. `Last-Event-ID` counts more."),
+            ("limit", "How many events a page has at most: 1 to 10000, 1000 if not given."),
+            ("client", "Stream only: what to call this client in the list of who is attached."),
+        ])
+        .gives::<events::Events>(200)
+        .streams(),
+        Route::post("/v1/sessions/{session}/turns", turns::prompt, "Prompt the agent.")
+            .takes::<turns::Prompt>()
+            .gives::<turns::Prompted>(201),
+        Route::get("/v1/sessions/{session}/turns/{turn}", turns::show, "Where a turn stands.")
+            .gives::<turns::TurnView>(200),
+        Route::post("/v1/sessions/{session}/cancel", turns::cancel, "Stop the running turn.")
+            .takes::<turns::Cancel>()
+            .gives::<turns::Cancelled>(202),
+        Route::get("/v1/sessions/{session}/queue", queue::list, "The prompts that wait.")
+            .gives::<queue::Queue>(200),
+        Route::delete("/v1/sessions/{session}/queue/{turn}", queue::remove, "Take a waiting prompt back."),
+        Route::get("/v1/sessions/{session}/inbox", inbox::list, "The messages that wait for the agent.")
+            .query(&[("wait_ms", "How long to wait for one if there is none: up to 120000.")])
+            .gives::<List<Message>>(200),
+        Route::post("/v1/sessions/{session}/inbox", inbox::send, "Leave a message for the agent.")
+            .takes::<inbox::Send>()
+            .gives::<Message>(201),
+        Route::post(
+            "/v1/sessions/{session}/inbox/{message}/ack",
+            inbox::ack,
+            "The agent is done with a message.",
+        ),
+        Route::get("/v1/sessions/{session}/grants", grants::list, "The standing permissions.")
+            .gives::<List<Grant>>(200),
+        Route::post("/v1/sessions/{session}/grants", grants::add, "Give a standing permission.")
+            .takes::<grants::Add>()
+            .gives::<Grant>(201),
+        Route::delete(
+            "/v1/sessions/{session}/grants/{grant}",
+            grants::revoke,
+            "Take a standing permission back.",
+        ),
+        Route::get("/v1/sessions/{session}/presence", presence::list, "Who is attached.")
+            .gives::<List<Client>>(200),
+    ]
+}
+
+fn request_routes() -> Vec<Route> {
+    vec![
+        Route::post("/v1/sessions/{session}/requests", requests::ask, "Ask a person, for an agent outside.")
+            .takes::<requests::Ask>()
+            .gives::<RequestView>(201),
+        Route::get(
+            "/v1/requests",
+            requests::list,
+            "Requests: open ones by urgency and age, else newest first.",
+        )
+        .query(&[
+            ("status", "Only those: open, dismissed, answered, expired, cancelled, superseded."),
+            ("session", "Only those of this session."),
+            ("project", "Only those of this repository root."),
+            PAGE,
+            CURSOR,
+        ])
+        .gives::<requests::Page>(200),
+        Route::get("/v1/requests/{request}", requests::show, "A request.").gives::<RequestView>(200),
+        Route::post("/v1/requests/{request}/answer", requests::answer, "Answer: the first answer wins.")
+            .takes::<trunkline_core::request::Answer>()
+            .gives::<RequestView>(200),
+        Route::post(
+            "/v1/requests/{request}/dismiss",
+            requests::dismiss,
+            "Set aside; it can still be answered.",
+        )
+        .gives::<RequestView>(200),
+        Route::post(
+            "/v1/requests/{request}/withdraw",
+            requests::withdraw,
+            "Take back, for the agent that asked.",
+        )
+        .gives::<RequestView>(200),
+    ]
+}
+
+fn token_routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/tokens", tokens::list, "The tokens in force, without their secrets.")
+            .gives::<List<Token>>(200),
+        Route::post("/v1/tokens", tokens::create, "Make a token. Its secret is shown this once.")
+            .takes::<tokens::Create>()
+            .gives::<tokens::Made>(201),
+        Route::delete("/v1/tokens/{token}", tokens::revoke, "Revoke a token."),
+    ]
+}
+
+/// A list that is whole.
+#[derive(Debug, serde::Serialize, JsonSchema)]
+#[schemars(rename = "{T}List")]
+pub(crate) struct List<T> {
+    /// The items.
+    pub(crate) items: Vec<T>,
+}
+
+/// The router of the table.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        router = router.route(route.path, route.router);
+    }
+    router
+        .fallback(crate::ui::page)
+        .method_not_allowed_fallback(no_method)
+        .layer(axum::extract::DefaultBodyLimit::max(crate::extract::MAX_BODY))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), crate::gate::gate))
+        .with_state(app)
+}
+
+async fn no_method() -> Problem {
+    Problem::new(
+        axum::http::StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not take that method; see /v1/openapi.json",
+    )
+}
+
+/// Types that are named in the document, though no route gives them alone.
+pub(crate) fn extra_schemas(generator: &mut SchemaGenerator) {
+    let _event = generator.subschema_for::<Event>();
+    let _problem = generator.subschema_for::<crate::problem::Body>();
+}

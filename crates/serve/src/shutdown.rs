@@ -1,0 +1,28 @@
+//! Stopping the daemon.
+
+use axum::Json as Body;
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::app::Shared;
+use crate::extract::{Json, Who};
+use crate::problem::Answer;
+use crate::sessions::Empty;
+
+/// The daemon is stopping.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Stopping {
+    /// Its process: gone when the daemon is.
+    pid: u32,
+}
+
+pub(crate) async fn shutdown(
+    app: Shared,
+    Who(caller): Who,
+    _: Json<Empty>,
+) -> Answer<(StatusCode, Body<Stopping>)> {
+    caller.may_administer()?;
+    app.stop_asked.cancel();
+    Ok((StatusCode::ACCEPTED, Body(Stopping { pid: std::process::id() })))
+}

@@ -1,0 +1,115 @@
+//! Event streams: how frames of a log become server-sent events, and how every stream ends when the daemon stops.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use trunkline_core::event::Event;
+use trunkline_core::id::Seq;
+use trunkline_log::frame::{Frame, is_hidden};
+use trunkline_wire::sse;
+
+/// How often a stream without events sends a comment, so that a dead connection is noticed.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How soon a client should come back after the daemon stopped.
+const RETRY_MS: u64 = 500;
+
+/// The whole frame as events. It depends on nothing but the frame, so that all readers can share it.
+pub(crate) fn encode(frame: &Frame) -> Bytes {
+    encode_after(frame, Seq::ZERO)
+}
+
+/// The events of a frame after a cursor.
+pub(crate) fn encode_after(frame: &Frame, after: Seq) -> Bytes {
+    let mut out = BytesMut::with_capacity(frame.lines.len() + 32);
+    for (seq, line) in frame.lines_after(after) {
+        let id = seq.to_string();
+        let shown = show(line);
+        write(&mut out, &sse::Frame { id: Some(&id), event: None, data: &shown });
+    }
+    out.freeze()
+}
+
+/// A line as readers outside the daemon see it.
+pub(crate) fn show(line: &str) -> std::borrow::Cow<'_, str> {
+    if !is_hidden(line) {
+        return line.into();
+    }
+    match Event::from_line(line) {
+        Ok(event) => event.shown().to_line().into(),
+        Err(_) => "null".into(),
+    }
+}
+
+/// A named event.
+pub(crate) fn named(event: &str, id: Option<&str>, data: &str) -> Bytes {
+    let mut out = BytesMut::new();
+    write(&mut out, &sse::Frame { id, event: Some(event), data });
+    out.freeze()
+}
+
+/// A comment.
+pub(crate) fn keep_alive() -> Bytes {
+    Bytes::from_static(b": keep-alive\n\n")
+}
+
+/// The end of a stream when the daemon stops: when to come back, and why.
+pub(crate) fn bye() -> Bytes {
+    let mut out = BytesMut::new();
+    sse::write_retry(&mut out, RETRY_MS);
+    write(&mut out, &sse::Frame { id: None, event: Some("bye"), data: r#"{"reason":"shutdown"}"# });
+    out.freeze()
+}
+
+fn write(out: &mut BytesMut, frame: &sse::Frame<'_>) {
+    frame.write(out).expect("ids are digits and names are ours: neither has a line end");
+}
+
+/// The answer that carries a stream.
+pub(crate) fn answer(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_core::agent::Memo;
+    use trunkline_core::id::Seq;
+    use trunkline_core::principal::Principal;
+    use trunkline_core::raw::Raw;
+    use trunkline_core::session::Updated;
+    use trunkline_core::time::Time;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_is_sent_line_by_line_and_never_a_secret() {
+        let event = |seq, fact| Event {
+            seq: Seq(seq),
+            at: Time(0),
+            by: Principal::owner(),
+            turn: None,
+            key: None,
+            fact,
+        };
+        let secret = Memo { raw: Raw::parse(r#"{"s":"hush"}"#).unwrap() };
+        let events = [event(4, Updated::default().into()), event(5, secret.into())];
+        let frame = Frame::of(Uuid::nil(), &events, false);
+        let all = String::from_utf8(encode(&frame).to_vec()).unwrap();
+        assert_eq!(
+            all,
+            "id: 4\ndata: {\"type\":\"session.updated\",\"seq\":4,\"at\":0,\"by\":\"owner\",\"data\":{}}\n\n\
+             id: 5\ndata: {\"type\":\"driver.memo\",\"seq\":5,\"at\":0,\"by\":\"owner\",\"data\":null}\n\n"
+        );
+        let rest = encode_after(&frame, Seq(4));
+        assert!(rest.starts_with(b"id: 5\n"));
+        assert!(encode_after(&frame, Seq(5)).is_empty());
+    }
+}

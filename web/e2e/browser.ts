@@ -1,0 +1,94 @@
+/**
+ * A browser for tests against a running daemon.
+ *
+ * `TRUNKLINE_LINK` is a one-time link to it, as `trunkline open --url` prints it. `CHROMIUM` names another browser than
+ * /usr/bin/chromium.
+ */
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+export const DESKTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 } };
+
+export class Visitor {
+  #contexts: BrowserContext[] = [];
+
+  private constructor(
+    readonly browser: Browser,
+    readonly base: string,
+    /** What the link was exchanged for; every context of this visitor has it. */
+    readonly token: string,
+  ) {}
+
+  /** Follows the one-time link. */
+  static async arrive(link = process.env.TRUNKLINE_LINK): Promise<Visitor> {
+    if (!link) throw new Error('TRUNKLINE_LINK must hold a one-time link; `trunkline open --url` prints one');
+    const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+    const page = await browser.newPage();
+    await page.goto(link);
+    await page.waitForFunction(() => localStorage.getItem('trunkline.token') !== null);
+    const token = await page.evaluate(() => localStorage.getItem('trunkline.token') as string);
+    if (page.url().includes('code')) throw new Error(`the code is still in the address: ${page.url()}`);
+    await page.close();
+    return new Visitor(browser, new URL(link).origin, token);
+  }
+
+  /** Opens a page; anything it logs as an error makes `leave` throw. */
+  async page(path: string, options: BrowserContextOptions = DESKTOP): Promise<Page> {
+    const context = await this.browser.newContext({ reducedMotion: 'reduce', ...options });
+    this.#contexts.push(context);
+    await context.addInitScript((token) => localStorage.setItem('trunkline.token', token), this.token);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => this.errors.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error') this.errors.push(message.text());
+    });
+    await page.goto(this.base + path);
+    return page;
+  }
+
+  /** What the pages complained about. */
+  readonly errors: string[] = [];
+
+  /** Calls the API as this visitor. */
+  async call<T>(method: string, path: string, body: unknown = {}): Promise<T> {
+    const init: RequestInit = { method, headers: { authorization: `Bearer ${this.token}`, 'content-type': 'application/json' } };
+    if (method !== 'GET') init.body = JSON.stringify(body);
+    const response = await fetch(this.base + path, init);
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return (response.status === 204 ? undefined : await response.json()) as T;
+  }
+
+  /** Closes the pages of one test. */
+  async clear(): Promise<void> {
+    for (const context of this.#contexts.splice(0)) await context.close();
+  }
+
+  async leave(): Promise<void> {
+    await this.browser.close();
+  }
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe has to say against the page as it is, one line per rule. */
+export async function complaints(page: Page): Promise<string[]> {
+  await page.evaluate(`${axe};0`);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run(root: Document): Promise<{ violations: { id: string; nodes: { target: unknown[] }[] }[] }> } };
+    const { violations } = await axe.run(document);
+    return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`);
+  });
+}
