@@ -19,7 +19,7 @@ use trunkline_log::{Log, Memory, Sqlite};
 use trunkline_run::catalog::Catalog;
 use trunkline_run::clock::Clock;
 use trunkline_run::{Drivers, Hub};
-use trunkline_serve::{Allowed, Options, Server};
+use trunkline_serve::{Allowed, Listener, Options, Server};
 
 /// How long agents have to end when the daemon stops, before they are killed.
 const AGENT_GRACE: Duration = Duration::from_millis(200);
@@ -82,7 +82,7 @@ impl Daemon {
         });
         home.announce(address, &base_url)?;
         tracing::info!(%base_url, home = %self.home.display(), "ready");
-        let served = async { tokio::try_join!(server.serve_tcp(tcp), server.serve_unix(unix)) };
+        let served = async { tokio::try_join!(server.serve(Listener::Tcp(tcp)), server.serve(Listener::Unix(unix))) };
         let outcome = tokio::select! {
             biased;
             outcome = served => outcome.map(drop).context("the listener failed"),

@@ -103,8 +103,8 @@ impl Client {
     }
 
     /// Closes a session: its log stays, its agent ends.
-    pub async fn close_session(&self, id: SessionId) -> Result<(), Error> {
-        self.http.done(&Call::command(Method::POST, format!("/v1/sessions/{id}/close"), &json!({}))).await
+    pub async fn close_session(&self, id: SessionId) -> Result<SessionView, Error> {
+        self.http.json(&Call::command(Method::POST, format!("/v1/sessions/{id}/close"), &json!({}))).await
     }
 
     /// Deletes a session with its log.
@@ -209,8 +209,8 @@ impl Client {
     }
 
     /// Takes a request back on behalf of whoever asked.
-    pub async fn withdraw(&self, id: RequestId) -> Result<(), Error> {
-        self.http.done(&Call::command(Method::POST, format!("/v1/requests/{id}/withdraw"), &json!({}))).await
+    pub async fn withdraw(&self, id: RequestId) -> Result<RequestView, Error> {
+        self.http.json(&Call::command(Method::POST, format!("/v1/requests/{id}/withdraw"), &json!({}))).await
     }
 
     /// Fetches the messages left for an agent that runs elsewhere; waits up to `wait` for one.
@@ -221,9 +221,9 @@ impl Client {
     }
 
     /// Leaves a message for a session's agent.
-    pub async fn send(&self, id: SessionId, kind: &str, payload: &Raw) -> Result<(), Error> {
+    pub async fn send(&self, id: SessionId, kind: &str, payload: &Raw) -> Result<Message, Error> {
         let body = json!({ "kind": kind, "payload": payload });
-        self.http.done(&Call::command(Method::POST, format!("/v1/sessions/{id}/inbox"), &body)).await
+        self.http.json(&Call::command(Method::POST, format!("/v1/sessions/{id}/inbox"), &body)).await
     }
 
     /// Says that a message is dealt with.

@@ -34,6 +34,20 @@ pub enum FeedItem {
         /// The new events; never empty.
         events: Vec<Event>,
     },
+    /// All events a session had are told; what comes now is live.
+    SessionCaughtUp {
+        /// Which session.
+        session: SessionId,
+        /// The last event there was.
+        head: Seq,
+    },
+    /// Events of a session before this one are gone for good.
+    SessionGap {
+        /// Which session.
+        session: SessionId,
+        /// The first one the daemon still has.
+        first: Seq,
+    },
     /// What had happened since the cursor is told; what comes now is live.
     CaughtUp,
     /// The cursor is too old: load the lists again.
@@ -86,6 +100,8 @@ impl FeedStream {
         struct Events {
             session: SessionId,
             events: Vec<Event>,
+            head: Option<Seq>,
+            gap: Option<Seq>,
         }
         self.sse.thrives();
         Ok(match event {
@@ -97,11 +113,16 @@ impl FeedStream {
             }
             "request" => Some(FeedItem::Request(serde_json::from_str(data)?)),
             "events" => {
-                let Events { session, mut events } = serde_json::from_str(data)?;
+                let Events { session, mut events, head, gap } = serde_json::from_str(data)?;
                 let last = self.sessions.entry(session).or_default();
                 events.retain(|event| event.seq > *last);
                 *last = events.last().map_or(*last, |event| event.seq);
-                (!events.is_empty()).then_some(FeedItem::Events { session, events })
+                match (head, gap) {
+                    _ if !events.is_empty() => Some(FeedItem::Events { session, events }),
+                    (_, Some(first)) => Some(FeedItem::SessionGap { session, first }),
+                    (Some(head), None) => Some(FeedItem::SessionCaughtUp { session, head }),
+                    (None, None) => None,
+                }
             }
             "caught-up" => Some(FeedItem::CaughtUp),
             "gap" => Some(FeedItem::Gap),

@@ -246,6 +246,8 @@ pub enum TurnState {
     Stopping,
     /// It is over.
     Ended,
+    /// It was taken back before it ran.
+    Unqueued,
 }
 
 /// A prompt was taken.
@@ -256,8 +258,7 @@ pub struct TurnTaken {
     /// Whether it runs or waits.
     pub state: TurnState,
     /// Its session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<Raw>,
+    pub session: SessionId,
 }
 
 /// A turn.
@@ -265,6 +266,8 @@ pub struct TurnTaken {
 pub struct TurnView {
     /// The turn.
     pub turn: TurnId,
+    /// Its session.
+    pub session: SessionId,
     /// Where it stands.
     pub state: TurnState,
     /// How it ended.
@@ -423,10 +426,14 @@ pub struct RunningAgent {
     pub session: SessionId,
     /// Its name.
     pub agent: String,
-    /// The process.
-    pub pid: u32,
+    /// The process, once it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
     /// Which run of the agent it is in its session.
     pub incarnation: u64,
+    /// The turn it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
     /// Whatever else the daemon knows of it.
     #[serde(flatten)]
     pub rest: BTreeMap<String, serde_json::Value>,

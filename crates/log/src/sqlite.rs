@@ -20,6 +20,7 @@ mod rows;
 mod schema;
 mod writer;
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
@@ -28,6 +29,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 use trunkline_core::id::{LogId, Pos, Seq};
 use trunkline_core::row::Row;
@@ -81,24 +83,9 @@ impl Sqlite {
     /// See [`OpenError`]. A file that is not a sound database of ours is left as it is.
     pub fn open(path: impl AsRef<Path>, boot: Time) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let refuse = |error: rusqlite::Error| schema::refuse(path, &error);
         let lock = schema::lock(path)?;
-        let ledger = Ledger::new(schema::open(path)?, boot_pos(boot)).map_err(refuse)?;
-        let tail = Arc::new(Tail::new(ledger.pos(), TAIL));
-        let shared = Arc::new(Shared { tail, hot: Mutex::default() });
-        let (sender, jobs) = mpsc::channel();
-        let writer = Writer::new(ledger, jobs, Arc::clone(&shared), path.to_owned(), lock).map_err(refuse)?;
-        let thread = std::thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|source| OpenError::Io { path: path.display().to_string(), source })?;
-        Ok(Self {
-            jobs: Some(sender),
-            queue: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            shared,
-            readers: Readers::new(path.to_owned()),
-            writer: Some(thread),
-        })
+        let db = schema::open(path)?;
+        Self::start(path, lock, db, boot)
     }
 
     /// Looks for damage in every page and every log. Blocks for as long as it takes to read the whole file, changes
@@ -126,6 +113,26 @@ impl Sqlite {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Reaped { reply }).map_err(LogError::Down)?;
         answer.await.unwrap_or_else(|_| Err(LogError::Down(STOPPED.to_owned())))
+    }
+
+    fn start(path: &Path, lock: File, db: Connection, boot: Time) -> Result<Self, OpenError> {
+        let refuse = |error: rusqlite::Error| schema::refuse(path, &error);
+        let ledger = Ledger::new(db, boot_pos(boot)).map_err(refuse)?;
+        let tail = Arc::new(Tail::new(ledger.pos(), TAIL));
+        let shared = Arc::new(Shared { tail, hot: Mutex::default() });
+        let (sender, jobs) = mpsc::channel();
+        let writer = Writer::new(ledger, jobs, Arc::clone(&shared), path.to_owned(), lock).map_err(refuse)?;
+        let thread = std::thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Io { path: path.display().to_string(), source })?;
+        Ok(Self {
+            jobs: Some(sender),
+            queue: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            shared,
+            readers: Readers::new(path.to_owned()),
+            writer: Some(thread),
+        })
     }
 
     fn send(&self, job: Job) -> Result<(), String> {

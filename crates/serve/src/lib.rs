@@ -34,4 +34,4 @@ mod turns;
 mod ui;
 
 pub use gate::Allowed;
-pub use server::{Options, Server};
+pub use server::{Listener, Options, Server};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_run::Hub;
@@ -41,7 +41,7 @@ pub struct Options {
     pub turn_timeout_ms: Option<u64>,
 }
 
-/// The server. Connections are accepted while [`serve_tcp`](Self::serve_tcp) or [`serve_unix`](Self::serve_unix) run.
+/// The server. Connections are accepted while [`serve`](Self::serve) runs.
 pub struct Server {
     router: Router,
     app: Arc<App>,
@@ -83,22 +83,29 @@ impl Server {
     ///
     /// # Errors
     /// When the listener itself fails.
-    pub async fn serve_tcp(&self, listener: TcpListener) -> io::Result<()> {
-        self.accept(async || {
-            let (stream, _) = listener.accept().await?;
-            // A frame must not wait for the acknowledgement of the one before it.
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        })
-        .await
-    }
-
-    /// Accepts connections until the server stops.
-    ///
-    /// # Errors
-    /// When the listener itself fails.
-    pub async fn serve_unix(&self, listener: UnixListener) -> io::Result<()> {
-        self.accept(async || Ok(listener.accept().await?.0)).await
+    pub async fn serve(&self, listener: Listener) -> io::Result<()> {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return Ok(()) };
+            let accepted = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let (router, closing) = (self.router.clone(), self.closing.clone());
+                    self.tasks.spawn(async move {
+                        connection(stream, router, closing).await;
+                        drop(place);
+                    });
+                }
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Stops: streams are told to come back, answers under way are finished, within half a second.
@@ -109,36 +116,28 @@ impl Server {
             tracing::debug!("some connections were cut");
         }
     }
+}
 
-    async fn accept<S, F>(&self, next: F) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: AsyncFn() -> io::Result<S>,
-    {
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = self.closing.cancelled() => return Ok(()),
-                accepted = async {
-                    let place = Arc::clone(&self.places).acquire_owned().await;
-                    (place, next().await)
-                } => accepted,
-            };
-            match accepted {
-                (Ok(place), Ok(stream)) => {
-                    let (router, closing) = (self.router.clone(), self.closing.clone());
-                    self.tasks.spawn(async move {
-                        connection(stream, router, closing).await;
-                        drop(place);
-                    });
-                }
-                (_, Err(error)) if is_passing(&error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                (_, Err(error)) => return Err(error),
-                (Err(_), _) => return Ok(()),
+/// Where connections come from.
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+type Stream = Either<TcpStream, UnixStream>;
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // A frame must not wait for the acknowledgement of the one before it.
+                stream.set_nodelay(true)?;
+                Ok(Either::Left(stream))
             }
+            Self::Unix(listener) => Ok(Either::Right(listener.accept().await?.0)),
         }
     }
 }
@@ -153,10 +152,7 @@ fn is_passing(error: &io::Error) -> bool {
     kind || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-async fn connection<S>(stream: S, router: Router, closing: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn connection(stream: Stream, router: Router, closing: CancellationToken) {
     let service = TowerToHyperService::new(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -52,7 +52,7 @@ describe('markdown', () => {
 
   test('follows no link but to the web and to mail', () => {
     for (const good of ['http://a', 'https://a/b?c#d', 'mailto:a@b']) expect(safeHref(good)).toBe(good);
-    const bad = ['javascript:alert(1)', 'JaVaScRiPt:alert(1)', ' javascript:x', 'data:text/html,x', 'file:///etc', '//a', '/s/x', 'vbscript:x', 'java\nscript:x', ''];
+    const bad = ['javascript:alert(1)', 'JaVaScRiPt:alert(1)', ' javascript:x', 'data:text/html,x', 'file:///etc', '//a', '/s/x', 'vbscript:x', 'javascript:"http://x"', 'java\nscript:x', ''];
     for (const one of bad) expect(safeHref(one)).toBeUndefined();
     expect(hrefs(blocks('[a](javascript:alert(1)) ![b](data:x) <javascript:alert(1)> [c](https://c) https://d.e'))).toEqual(['https://c', 'https://d.e']);
     expect(inlineText((blocks('[a](file:///b)')[0] as { children: Inline[] }).children[0] as Inline)).toBe('[a](file:///b)');

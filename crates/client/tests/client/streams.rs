@@ -139,7 +139,8 @@ async fn the_feed_goes_on_for_each_session_where_it_was() {
     };
     let removed =
         "id: 13\nevent: session-removed\ndata: {\"id\":\"0190163d-8694-739b-aea5-966c26f8ad92\"}\n\n";
-    let first = Say::Bytes(stream(&batch(11, &[1, 2])));
+    let gap = format!("event: events\ndata: {{\"session\":\"{ID}\",\"events\":[],\"gap\":1}}\n\n");
+    let first = Say::Bytes(stream(&format!("{gap}{}", batch(11, &[1, 2]))));
     let second =
         Say::Hold(stream(&format!("{}{removed}event: caught-up\ndata: {{}}\n\n", batch(12, &[2, 3]))));
     let mut server = Server::play(vec![first, second]).await;
@@ -152,13 +153,14 @@ async fn the_feed_goes_on_for_each_session_where_it_was() {
                 format!("{:?}", events.iter().map(|event| event.seq.0).collect::<Vec<_>>())
             }
             FeedItem::SessionRemoved(_) => "removed".to_owned(),
+            FeedItem::SessionGap { first, .. } => format!("gap before {first}"),
             FeedItem::Open => "open".to_owned(),
             FeedItem::Lost(_) => "lost".to_owned(),
             FeedItem::CaughtUp => break,
             other => panic!("{other:?}"),
         });
     }
-    assert_eq!(words, ["open", "[1, 2]", "lost", "open", "[3]", "removed"]);
+    assert_eq!(words, ["open", "gap before 1", "[1, 2]", "lost", "open", "[3]", "removed"]);
     let (first, second) = (server.request().await, server.request().await);
     assert!(first.starts_with(&format!("GET /v1/feed?after=10&sessions={ID}:0 HTTP/1.1")), "{first}");
     assert!(second.starts_with(&format!("GET /v1/feed?after=11&sessions={ID}:2 HTTP/1.1")), "{second}");

@@ -1,7 +1,7 @@
 //! Opening the file: whose it is, which schema it has, how it is set up.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,9 +92,9 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
         Ok(file) if file.is_file() && file.len() == 0 => return Ok(0),
         Ok(_) => {}
     }
-    // SQLite would say that it cannot open the file; the system says why.
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    drop(file.map_err(|source| OpenError::Io { path: name.clone(), source })?);
+    if !has_magic(path).map_err(|source| OpenError::Io { path: name.clone(), source })? {
+        return Err(OpenError::Damaged { path: name, why: "it is not a database".to_owned() });
+    }
     // Read-only: another program's database must not be touched, not even to finish what that program left undone.
     let header = open_reader(path).and_then(|db| header(&db)).map_err(|error| refuse(path, &error))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
@@ -107,6 +107,17 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
             Ok(usize::try_from(schema).unwrap_or(MIGRATIONS.len()))
         }
         _ => Err(OpenError::Damaged { path: name, why: "it is the database of another program".to_owned() }),
+    }
+}
+
+/// Whether the file begins as SQLite's files do. SQLite itself takes some short files for new ones, and writes over them.
+/// It also does not say why a file cannot be opened; this does.
+fn has_magic(path: &Path) -> io::Result<bool> {
+    let mut magic = [0; 16];
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    match file.read_exact(&mut magic) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| magic == *b"SQLite format 3\0"),
     }
 }
 

@@ -1,14 +1,24 @@
 //! What is true of this store alone, and the suite for all stores.
 
+mod full;
+mod opening;
+mod plans;
+mod space;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::{FutureExt as _, StreamExt as _};
+use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
+use trunkline_core::id::Seq;
 use trunkline_core::time::Time;
 
-use super::Sqlite;
+use super::{QUEUE_BYTES, Sqlite};
 use crate::conformance::durable;
-use crate::conformance::kit::Store;
+use crate::conformance::kit::{Store, fill, frame, line, log, read};
+use crate::contract::Log as _;
 
 const BOOT: Time = Time(1_732_182_000_000);
 
@@ -43,4 +53,49 @@ async fn numbers_never_come_twice() {
 async fn removals_are_told_later() {
     let dir = tempfile::tempdir().unwrap();
     durable::removals_are_told_later(|| open(&path(&dir))).await;
+}
+
+#[tokio::test]
+async fn who_finds_the_queue_full_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(path(&dir), BOOT).unwrap();
+    let everything = store.queue.acquire_many(u32::try_from(QUEUE_BYTES).unwrap()).await.unwrap();
+    let id = log("waits");
+    let mut append = store.append(&id, Seq::ZERO, frame(Seq::ZERO, 1), Vec::new());
+    assert!(append.as_mut().now_or_never().is_none());
+    assert_eq!(store.pos(), super::boot_pos(BOOT));
+    drop(everything);
+    assert_eq!(append.await.unwrap().head, Seq(1));
+}
+
+#[tokio::test]
+async fn more_than_the_queue_holds_is_written_all_the_same() {
+    let (store, _dir) = fresh();
+    let text = "x".repeat(1 << 20);
+    let mut writers = JoinSet::new();
+    for n in 0..QUEUE_BYTES / text.len() + 10 {
+        let (store, id, next) = (store.clone(), log(&format!("{n}")), line(Seq::ZERO, &text));
+        writers.spawn(async move { store.append(&id, Seq::ZERO, next, Vec::new()).await.unwrap() });
+    }
+    writers.join_all().await;
+}
+
+/// A view of the database that stays open would keep the write-ahead log from being emptied, so that it grows for ever.
+#[tokio::test]
+async fn a_reader_that_pauses_holds_nothing_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&path(&dir));
+    let start = store.pos();
+    fill(&store, &log("a"), &[1; 600]).await;
+    drop(store);
+    let store = open(&path(&dir));
+    let mut pausing = store.changes(start);
+    assert!(pausing.next().await.unwrap().is_ok());
+    read(&store, &log("a"), Seq::ZERO).await;
+    fill(&store, &log("a"), &[1]).await;
+    let other = Connection::open(path(&dir)).unwrap();
+    let (busy, left): (bool, i64) =
+        other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!((busy, left), (false, 0));
+    assert_eq!(pausing.take(600).count().await, 600);
 }

@@ -197,6 +197,11 @@ impl Writer {
             Ok(done) => self.publish(batch, done),
             Err(Fault::Unknown) => refuse(batch, &Fault::Unknown),
             Err(fault) => {
+                tracing::warn!(
+                    ?fault,
+                    jobs = batch.len(),
+                    "a transaction failed; trying each of its parts alone"
+                );
                 if matches!(fault, Fault::Full) {
                     // The write-ahead log cannot grow, but there may be room in it once it was moved into the database.
                     self.checkpoint("RESTART");
@@ -216,16 +221,14 @@ impl Writer {
     /// Does all jobs in one transaction, or none.
     fn attempt(&mut self, batch: &[Job]) -> Result<Vec<Done>, Fault> {
         let done = self.transact(batch);
-        match &done {
-            Ok(_) => self.ledger.keep(),
-            Err(fault) => {
-                tracing::warn!(?fault, jobs = batch.len(), "a transaction failed");
-                // SQLite rolls back by itself after some errors, and then refuses to do it again.
-                if !self.ledger.db.is_autocommit() {
-                    self.ledger.db.execute_batch("ROLLBACK").ok();
-                }
-                self.ledger.forget();
+        if done.is_ok() {
+            self.ledger.keep();
+        } else {
+            // SQLite rolls back by itself after some errors, and then refuses to do it again.
+            if !self.ledger.db.is_autocommit() {
+                self.ledger.db.execute_batch("ROLLBACK").ok();
             }
+            self.ledger.forget();
         }
         done
     }

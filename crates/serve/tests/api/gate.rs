@@ -1,0 +1,70 @@
+//! What stands before every route.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::world::{World, read};
+
+#[tokio::test]
+async fn without_a_token_nothing_is_told_or_done() {
+    let world = World::new().await;
+    let document: serde_json::Value =
+        world.http.get(world.url("/v1/openapi.json")).send().await.unwrap().json().await.unwrap();
+    let id = "0190163d-8694-739b-aea5-966c26f8ad91";
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let open = operation["security"].as_array().is_some_and(Vec::is_empty);
+            let path = path.replace("{session}", id).replace("{request}", id).replace("{turn}", "1");
+            let path = path.replace("{message}", id).replace("{grant}", id).replace("{token}", id);
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let (status, body) = read(world.http.request(method, world.url(&path)).json(&json!({}))).await;
+            assert_eq!(
+                status == 401 && body["code"] == "unauthenticated",
+                !open || path == "/v1/exchange" && status == 401,
+                "{path}: {status}"
+            );
+            tried += usize::from(!open);
+        }
+    }
+    assert!(tried > 30);
+    let (status, _) = read(world.http.get(world.url("/v1/sessions")).bearer_auth("wrong")).await;
+    assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn pages_of_others_and_rebound_names_are_refused() {
+    let world = World::new().await;
+    let with = |name: &'static str, value: &'static str| {
+        read(world.ask(Method::GET, "/v1/sessions").header(name, value))
+    };
+    assert_eq!(with("host", "evil.example").await.1["code"], "foreign_host");
+    assert_eq!(with("origin", "https://evil.example").await.1["code"], "foreign_origin");
+    assert_eq!(with("origin", "null").await.1["code"], "foreign_origin");
+    assert_eq!(with("sec-fetch-site", "same-site").await.1["code"], "foreign_site");
+    let response = world
+        .ask(Method::GET, "/v1/sessions")
+        .header("origin", "https://editor.example")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["access-control-allow-origin"], "https://editor.example");
+    assert!(!response.headers().contains_key("access-control-allow-credentials"));
+    let form = world.ask(Method::POST, "/v1/sessions").header("content-type", "text/plain").body("{}");
+    assert_eq!(read(form).await.1["code"], "not_json");
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_a_strict_policy_and_the_api_never_falls_back_to_it() {
+    let world = World::new().await;
+    for path in ["/", "/s/anything"] {
+        let response = world.http.get(world.url(path)).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+        let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    }
+    assert_eq!(world.get("/v1/nothing").await.0, 404);
+    assert_eq!(world.http.get(world.url("/assets/none.js")).send().await.unwrap().status(), 404);
+    let (status, body) = read(world.ask(Method::PUT, "/v1/sessions").json(&json!({}))).await;
+    assert_eq!((status.as_u16(), body["code"].as_str()), (405, Some("method_not_allowed")));
+}

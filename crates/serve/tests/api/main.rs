@@ -1,0 +1,10 @@
+//! `/v1` over real sockets, with a hub over the memory store.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod bad_input;
+mod external;
+mod gate;
+mod streams;
+mod tokens;
+mod world;

@@ -1,0 +1,148 @@
+//! A server on a free port, and a client that says what it means.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use trunkline_core::id::Node;
+use trunkline_core::time::Time;
+use trunkline_log::Memory;
+use trunkline_run::Hub;
+use trunkline_run::catalog::Catalog;
+use trunkline_run::clock::Clock;
+use trunkline_serve::{Allowed, Listener, Options, Server};
+use trunkline_wire::sse::{Decoder, Event};
+
+pub(crate) const OWNER: &str = "the-owner's-token";
+
+/// A running server.
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Hub,
+    pub(crate) http: reqwest::Client,
+    server: Arc<Server>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let clock = Clock::system();
+        let memory = |at| Arc::new(Memory::new(Time(at)));
+        let hub = Hub::start(trunkline_run::hub::Options {
+            disk: memory(1_000),
+            live: memory(2_000),
+            clock,
+            node: Node { name: "here".into(), incarnation: 1 },
+            drivers: HashMap::new(),
+        })
+        .await
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Arc::new(Server::new(Options {
+            hub: hub.clone(),
+            catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
+            owner_token: OWNER.into(),
+            allowed: Allowed { hosts: vec![], origins: vec!["https://editor.example".into()] },
+            base_url: format!("http://{address}"),
+            turn_timeout_ms: None,
+        }));
+        let accepting = Arc::clone(&server);
+        #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]
+        let task = tokio::spawn(async move { accepting.serve(Listener::Tcp(listener)).await });
+        drop(task);
+        Self { address, hub, http: reqwest::Client::new(), server }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request of the owner.
+    pub(crate) fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path)).bearer_auth(OWNER)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        read(self.ask(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        read(self.ask(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> StatusCode {
+        self.ask(Method::DELETE, path).send().await.unwrap().status()
+    }
+
+    /// An external session.
+    pub(crate) async fn session(&self) -> String {
+        let (status, body) = self.post("/v1/sessions", &json!({"driver": "external", "agent": "bot"})).await;
+        assert_eq!(status, 201, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A question of an external session.
+    pub(crate) async fn question(&self, session: &str) -> String {
+        let ask = json!({"kind": "question", "title": "Go on?", "options": [
+            {"id": "yes", "name": "Yes", "kind": "choice"}, {"id": "no", "name": "No", "kind": "choice"},
+        ]});
+        let (status, body) = self.post(&format!("/v1/sessions/{session}/requests"), &ask).await;
+        assert_eq!(status, 201, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn stream(&self, path: &str) -> Stream {
+        let request = self.ask(Method::GET, path).header("accept", "text/event-stream");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Stream { body: response.bytes_stream().boxed(), decoder: Decoder::default() }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.hub.shutdown().await;
+        self.server.close().await;
+    }
+}
+
+pub(crate) async fn read(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// A client's event stream.
+pub(crate) struct Stream {
+    body: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    decoder: Decoder,
+}
+
+impl Stream {
+    /// The next event; `None` when the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.decoder.next() {
+                return Some(event.unwrap());
+            }
+            self.decoder.push(&self.body.next().await?.unwrap());
+        }
+    }
+
+    /// Events up to one with this name.
+    pub(crate) async fn until(&mut self, name: &str) -> Vec<Event> {
+        let mut seen = Vec::new();
+        loop {
+            let event = self.next().await.expect("the stream goes on");
+            let found = event.event == name;
+            seen.push(event);
+            if found {
+                return seen;
+            }
+        }
+    }
+}
