@@ -108,6 +108,14 @@ test('what an agent writes is shown, not run', async () => {
   await visitor.call('POST', `/v1/requests/${id}/dismiss`);
 });
 
+test('who has no token is told how to get one', async () => {
+  const page = await visitor.browser.newPage();
+  await page.goto(`${visitor.base}/s/${session}`);
+  await page.getByText('trunkline open', { exact: true }).waitFor();
+  expect(await complaints(page)).toEqual([]);
+  await page.close();
+});
+
 describe.each([
   ['phone', PHONE],
   ['desktop', DESKTOP],

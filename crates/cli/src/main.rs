@@ -1,2 +1,38 @@
-//! The Trunkline binary.
-fn main() {}
+//! The `trunkline` binary: the daemon, and every command by which a person or a script uses it.
+//!
+//! - [`args`]: the command line. [`env`]: the environment, read once. [`config`]: both together with `config.toml`.
+//! - [`app`]: runs a command. `commands`: one file for each of them, or for a few that belong together.
+//! - [`serve`], [`holder`], [`logging`]: the daemon itself. [`start`]: starting it in the background.
+//! - [`screen`], [`style`], [`table`], [`clean`], [`moment`]: what is printed, and how.
+//! - [`error`], [`exit`]: what went wrong, what to do about it, and the exit code.
+//! - [`transcript`]: events as lines of text, pure. `attach`: the same, live, with a line to type in.
+//! - [`demo_agent`]: a real agent without a model, to try everything with.
+
+mod app;
+mod args;
+mod clean;
+mod commands;
+mod config;
+mod env;
+mod error;
+mod exit;
+mod holder;
+mod logging;
+mod moment;
+mod pick;
+mod screen;
+mod serve;
+mod start;
+mod style;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    // A keeper closes descriptors and forks: it must come before any thread and any open file.
+    if args.nth(1).is_some_and(|command| command == "keep") {
+        return trunkline_run::keep::main(args);
+    }
+    app::main()
+}

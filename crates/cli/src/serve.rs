@@ -18,6 +18,7 @@ use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory, Sqlite};
 use trunkline_run::catalog::Catalog;
 use trunkline_run::clock::Clock;
+use trunkline_run::custody::Custody;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 
@@ -40,6 +41,8 @@ pub(crate) struct Daemon {
     pub(crate) catalog: Arc<Catalog>,
     /// What moves hosted sessions.
     pub(crate) drivers: Drivers,
+    /// The processes of the agents.
+    pub(crate) custody: Custody,
 }
 
 impl Daemon {
@@ -79,6 +82,7 @@ impl Daemon {
             allowed: self.allowed,
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
+            custody: self.custody.clone(),
         });
         home.announce(address, &base_url)?;
         tracing::info!(%base_url, home = %self.home.display(), "ready");
@@ -90,6 +94,9 @@ impl Daemon {
         };
         exit_at_the_second_signal();
         hub.shutdown().await;
+        for (tree, stuck) in self.custody.stop_all(AGENT_GRACE).await {
+            tracing::error!(resource = tree.resource, ?stuck, "a process could not be ended");
+        }
         server.close().await;
         home.retract();
         tracing::info!("stopped");

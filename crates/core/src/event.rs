@@ -19,7 +19,7 @@ use crate::id::{Seq, TurnId};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
-use crate::{access, agent, grant, message, name, presence, request, session, turn};
+use crate::{access, agent, blob, grant, message, name, presence, request, session, turn};
 
 /// A fact with its place in a log.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,6 +252,8 @@ facts! {
     TokenRevoked(access::Revoked) = "token.revoked",
     /// A name or creation key belongs to a session.
     NameClaimed(name::Claimed) = "name.claimed",
+    /// A piece of something large.
+    BlobChunk(blob::Chunk) = "blob.chunk",
     /// A client attached.
     PresenceJoined(presence::Joined) = "presence.joined",
     /// It left.
@@ -300,7 +302,7 @@ mod tests {
     #[test]
     fn a_line_starts_with_its_type_and_reads_back() {
         let update = Raw::parse(r#"{"sessionUpdate":"agent_message_chunk","n":1.0e3}"#).unwrap();
-        let event = event(turn::Update { v: turn::ACP.to_owned(), update });
+        let event = event(turn::Update::of(update));
         let line = event.to_line();
         assert_eq!(
             line,

@@ -160,6 +160,20 @@ impl LogId {
         Self(format!("presence/{id}"))
     }
 
+    /// The log that holds something large of a session, by the hash of its bytes.
+    ///
+    /// # Errors
+    /// When the hash is not 64 lower-case hexadecimal digits.
+    pub fn blob(session: SessionId, sha256: &str) -> Result<Self, BadId> {
+        let is_hash =
+            sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if is_hash {
+            Ok(Self(format!("blob/{session}/{sha256}")))
+        } else {
+            Err(BadId { expected: "a SHA-256" })
+        }
+    }
+
     /// The session whose log this is.
     #[must_use]
     pub fn as_session(&self) -> Option<SessionId> {

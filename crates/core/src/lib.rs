@@ -6,13 +6,14 @@
 //! - [`event`]: the envelope and the closed list of facts, with their stable tags.
 //! - [`machine`]: what a kind of log is: `decide`, `apply`, `wanted`, `rows`.
 //! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`key`].
-//! - [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
+//! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
 //! - [`row`], [`view`]: the projections every list is served from.
 //! - [`refused`]: why a command was not granted.
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod agent;
+pub mod blob;
 pub mod event;
 pub mod grant;
 pub mod id;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
-use crate::id::{RequestId, SessionId};
+use crate::id::{LogId, RequestId, SessionId};
 use crate::machine::{Machine, Receipt};
 use crate::principal::Principal;
 use crate::raw::Raw;
@@ -28,11 +28,13 @@ pub enum RowKind {
     Owed = 4,
     /// An idempotency key. Key: session, principal, key. Body: where the outcome stands.
     Key = 5,
+    /// Something large beside a session's log. Key: the name of its log. Body: `null`.
+    Blob = 6,
 }
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Session, Self::Request, Self::Inbox, Self::Owed, Self::Key];
+    pub const ALL: [Self; 6] = [Self::Session, Self::Request, Self::Inbox, Self::Owed, Self::Key, Self::Blob];
 }
 
 /// A row of a list, or its removal.
@@ -64,6 +66,13 @@ impl Row {
 #[must_use]
 pub fn facet(name: &str, value: impl std::fmt::Display) -> String {
     format!("{name}={value}")
+}
+
+/// The row by which something large of a session is found again.
+#[must_use]
+pub fn blob(session: SessionId, log: &LogId) -> Row {
+    let removed = Row::removed(RowKind::Blob, log.as_str().to_owned());
+    Row { facets: vec![facet("session", session)], body: Some(null()), ..removed }
 }
 
 /// The key of the row that remembers an idempotency key.

@@ -18,8 +18,9 @@ use crate::time::Time;
 pub const ACP: &str = "acp/1";
 /// How many prompts may wait.
 pub const MAX_QUEUE: usize = 100;
-/// How many bytes the content blocks of one prompt may have together.
-pub const MAX_PROMPT_BYTES: usize = 16 << 20;
+/// How many bytes the content blocks of one prompt may have together. A prompt that starts at once is written twice into
+/// one frame, as queued and as started.
+pub const MAX_PROMPT_BYTES: usize = 12 << 20;
 /// How long an agent has to end a turn after it was asked to stop, before its processes are killed.
 pub const STOP_GRACE_MS: u64 = 5_000;
 /// How long after the kill the turn is ended even if its runner says nothing.
@@ -70,6 +71,27 @@ pub struct Update {
     pub v: String,
     /// One session update, as the agent sent it. Neighbouring text chunks are merged.
     pub update: Raw,
+    /// Where the whole update is, when it was too large for the log: `update` has its small members then, and the start
+    /// of its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Blob>,
+}
+
+/// Something large that is kept beside the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Blob {
+    /// SHA-256 of its bytes in hexadecimal: the name to ask for it by.
+    pub sha256: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+impl Update {
+    /// An update that is small enough for the log.
+    #[must_use]
+    pub fn of(update: Raw) -> Self {
+        Self { v: ACP.to_owned(), update, blob: None }
+    }
 }
 
 /// Something about the turn that the agent did not say.

@@ -46,16 +46,16 @@ impl World {
             title: None,
             metadata: None,
         };
-        world.owner(Command::Create(created)).unwrap();
+        world.owner(&Command::Create(created)).unwrap();
         world
     }
 
-    fn owner(&mut self, command: Command) -> Result<Vec<Fact>, Refused> {
-        self.command(&command, &Caller { principal: Principal::owner(), scope: Scope::Admin })
+    fn owner(&mut self, command: &Command) -> Result<Vec<Fact>, Refused> {
+        self.command(command, &Caller { principal: Principal::owner(), scope: Scope::Admin })
     }
 
-    fn agent(&mut self, command: Command) -> Result<Vec<Fact>, Refused> {
-        self.command(&command, &Caller::agent(SessionId::new(Uuid::from_u128(7))))
+    fn agent(&mut self, command: &Command) -> Result<Vec<Fact>, Refused> {
+        self.command(command, &Caller::agent(SessionId::new(Uuid::from_u128(7))))
     }
 
     fn command(&mut self, command: &Command, caller: &Caller) -> Result<Vec<Fact>, Refused> {
@@ -255,13 +255,13 @@ fn play(world: &mut World, op: &Op) {
             let when_busy = if queue { WhenBusy::Queue } else { WhenBusy::Reject };
             let busy = world.running().is_some();
             let open = world.session.closed.is_none() && !world.session.is_external();
-            let got = world.owner(prompt("do it", timeout, when_busy));
+            let got = world.owner(&prompt("do it", timeout, when_busy));
             assert_eq!(got.is_ok(), open && (queue || !busy), "{got:?}");
             got
         }
         Op::Stop(n) => {
             let why = [Why::Cancelled, Why::Shutdown, Why::Timeout][usize::from(n)];
-            world.owner(Command::Stop { turn: None, why, grace_ms: 100 })
+            world.owner(&Command::Stop { turn: None, why, grace_ms: 100 })
         }
         Op::AskInTurn { id, deadline: ms, on_timeout } => {
             let deadline = deadline(ms, world);
@@ -269,12 +269,12 @@ fn play(world: &mut World, op: &Op) {
                 [OnTimeout::Wait, OnTimeout::Deny, OnTimeout::Default(option(true)), OnTimeout::Escalate];
             let on_timeout =
                 if deadline.is_some() { policy[usize::from(on_timeout)].clone() } else { OnTimeout::Wait };
-            world.agent(Command::Run(Run::Ask { turn, attempt, asked: asked(id, deadline, on_timeout) }))
+            world.agent(&Command::Run(Run::Ask { turn, attempt, asked: asked(id, deadline, on_timeout) }))
         }
-        Op::AskOutside(id) => world.agent(Command::Ask(asked(id, None, OnTimeout::Wait))),
+        Op::AskOutside(id) => world.agent(&Command::Ask(asked(id, None, OnTimeout::Wait))),
         Op::Answer { id, yes } => {
             let before = world.session.requests.closed.get(&request(id)).cloned();
-            let got = world.owner(Command::Answer(request(id), option(yes)));
+            let got = world.owner(&Command::Answer(request(id), option(yes)));
             if let Some(closed) = before {
                 assert_eq!(
                     got,
@@ -284,20 +284,20 @@ fn play(world: &mut World, op: &Op) {
             }
             got
         }
-        Op::Dismiss(id) => world.owner(Command::Dismiss(request(id))),
-        Op::Withdraw(id) => world.agent(Command::Withdraw(request(id), Outcome::Superseded)),
+        Op::Dismiss(id) => world.owner(&Command::Dismiss(request(id))),
+        Op::Withdraw(id) => world.agent(&Command::Withdraw(request(id), Outcome::Superseded)),
         Op::Update => {
             let update = Raw::parse(r#"{"sessionUpdate":"agent_message_chunk"}"#).unwrap();
-            let fact = Fact::from(turn::Update { v: turn::ACP.into(), update });
-            world.agent(Command::Run(Run::Report { turn, attempt, facts: vec![fact] }))
+            let fact = Fact::from(turn::Update::of(update));
+            world.agent(&Command::Run(Run::Report { turn, attempt, facts: vec![fact] }))
         }
-        Op::End(n) => world.agent(end(current, stop_reason(n))),
+        Op::End(n) => world.agent(&end(current, stop_reason(n))),
         Op::EndStale => {
-            let got = world.agent(end((turn, attempt + 1), StopReason::EndTurn));
+            let got = world.agent(&end((turn, attempt + 1), StopReason::EndTurn));
             assert_eq!(got, Err(Refused::Stale { turn }));
             got
         }
-        Op::Unqueue(n) => world.owner(Command::Unqueue(TurnId(Seq(n.into())))),
+        Op::Unqueue(n) => world.owner(&Command::Unqueue(TurnId(Seq(n.into())))),
         Op::Wait(ms) => {
             world.now = world.now.plus_ms(ms);
             Ok(vec![])
@@ -307,10 +307,10 @@ fn play(world: &mut World, op: &Op) {
             world.node.incarnation += 1;
             world.command(&Command::Run(Run::Recover), &Caller::trunkline())
         }
-        Op::Deliver => world.agent(Command::Deliver),
-        Op::Ack(id) => world.agent(Command::Ack(MessageId::from(request(id)))),
+        Op::Deliver => world.agent(&Command::Deliver),
+        Op::Ack(id) => world.agent(&Command::Ack(MessageId::from(request(id)))),
         Op::Process(start) => process(world, start),
-        Op::Close => world.owner(Command::Close),
+        Op::Close => world.owner(&Command::Close),
     };
 }
 
@@ -322,7 +322,7 @@ fn process(world: &mut World, start: bool) -> Result<Vec<Fact>, Refused> {
     } else {
         Exited { incarnation, code: Some(0), signal: None, stderr: String::new() }.into()
     };
-    world.agent(Command::Run(Run::Agent(vec![fact])))
+    world.agent(&Command::Run(Run::Agent(vec![fact])))
 }
 
 proptest! {
@@ -336,7 +336,7 @@ proptest! {
             world.check();
         }
         // In the end every turn comes to its end: the queue empties, and nothing is owed.
-        world.owner(Command::Close).unwrap();
+        world.owner(&Command::Close).unwrap();
         world.now = world.now.plus_ms(60_000);
         world.command(&Command::Tick, &Caller::trunkline()).unwrap();
         world.check();
@@ -352,11 +352,11 @@ proptest! {
 #[test]
 fn a_queued_prompt_starts_in_the_frame_that_ends_the_turn_before_it() {
     let mut world = World::new("acp");
-    world.owner(prompt("one", None, WhenBusy::Reject)).unwrap();
-    world.owner(prompt("two", None, WhenBusy::Queue)).unwrap();
-    let busy = world.owner(prompt("three", None, WhenBusy::Reject)).unwrap_err();
+    world.owner(&prompt("one", None, WhenBusy::Reject)).unwrap();
+    world.owner(&prompt("two", None, WhenBusy::Queue)).unwrap();
+    let busy = world.owner(&prompt("three", None, WhenBusy::Reject)).unwrap_err();
     assert_eq!(busy, Refused::Busy { turn: TurnId(Seq(2)) });
-    let facts = world.agent(end(world.running().unwrap(), StopReason::EndTurn)).unwrap();
+    let facts = world.agent(&end(world.running().unwrap(), StopReason::EndTurn)).unwrap();
     let tags: Vec<_> = facts.iter().map(Fact::tag).collect();
     assert_eq!(tags, ["turn.ended", "turn.claimed", "turn.started"]);
     assert_eq!(world.running(), Some((TurnId(Seq(5)), 1)));
@@ -365,48 +365,48 @@ fn a_queued_prompt_starts_in_the_frame_that_ends_the_turn_before_it() {
 #[test]
 fn cancelling_takes_the_questions_of_the_turn_back() {
     let mut world = World::new("acp");
-    world.owner(prompt("one", None, WhenBusy::Reject)).unwrap();
+    world.owner(&prompt("one", None, WhenBusy::Reject)).unwrap();
     let (turn, attempt) = world.running().unwrap();
-    world.agent(Command::Run(Run::Ask { turn, attempt, asked: asked(1, None, OnTimeout::Wait) })).unwrap();
-    let facts = world.owner(Command::Stop { turn: None, why: Why::Cancelled, grace_ms: 10 }).unwrap();
+    world.agent(&Command::Run(Run::Ask { turn, attempt, asked: asked(1, None, OnTimeout::Wait) })).unwrap();
+    let facts = world.owner(&Command::Stop { turn: None, why: Why::Cancelled, grace_ms: 10 }).unwrap();
     let tags: Vec<_> = facts.iter().map(Fact::tag).collect();
     assert_eq!(tags, ["turn.stopping", "request.closed"]);
-    let facts = world.agent(end((turn, attempt), StopReason::Cancelled)).unwrap();
+    let facts = world.agent(&end((turn, attempt), StopReason::Cancelled)).unwrap();
     assert!(matches!(&facts[..], [Fact::TurnEnded(ended)] if ended.stop_reason == StopReason::Cancelled));
 }
 
 #[test]
 fn an_agent_never_answers_and_never_steers() {
     let mut world = World::new("external");
-    world.agent(Command::Ask(asked(1, None, OnTimeout::Wait))).unwrap();
+    world.agent(&Command::Ask(asked(1, None, OnTimeout::Wait))).unwrap();
     for command in [
         Command::Answer(request(1), option(true)),
         Command::Dismiss(request(1)),
         Command::Close,
         prompt("more", None, WhenBusy::Queue),
     ] {
-        assert!(matches!(world.agent(command), Err(Refused::Forbidden { .. })));
+        assert!(matches!(world.agent(&command), Err(Refused::Forbidden { .. })));
     }
 }
 
 #[test]
 fn an_agent_outside_finds_the_answer_in_its_inbox_in_the_same_frame() {
     let mut world = World::new("external");
-    world.agent(Command::Ask(asked(1, None, OnTimeout::Wait))).unwrap();
-    let facts = world.owner(Command::Answer(request(1), option(true))).unwrap();
+    world.agent(&Command::Ask(asked(1, None, OnTimeout::Wait))).unwrap();
+    let facts = world.owner(&Command::Answer(request(1), option(true))).unwrap();
     let tags: Vec<_> = facts.iter().map(Fact::tag).collect();
     assert_eq!(tags, ["request.closed", "message.queued"]);
     assert_eq!(world.session.inbox.list()[0].kind, "request.closed");
-    assert!(matches!(world.owner(prompt("x", None, WhenBusy::Queue)), Err(Refused::External)));
+    assert!(matches!(world.owner(&prompt("x", None, WhenBusy::Queue)), Err(Refused::External)));
 }
 
 #[test]
 fn a_deadline_denies_only_if_it_was_asked_to() {
     let mut world = World::new("external");
     let soon = Some(world.now.plus_ms(10));
-    world.agent(Command::Ask(asked(1, soon, OnTimeout::Wait))).unwrap();
-    world.agent(Command::Ask(asked(2, soon, OnTimeout::Deny))).unwrap();
-    world.agent(Command::Ask(asked(3, soon, OnTimeout::Escalate))).unwrap();
+    world.agent(&Command::Ask(asked(1, soon, OnTimeout::Wait))).unwrap();
+    world.agent(&Command::Ask(asked(2, soon, OnTimeout::Deny))).unwrap();
+    world.agent(&Command::Ask(asked(3, soon, OnTimeout::Escalate))).unwrap();
     world.now = world.now.plus_ms(10);
     world.command(&Command::Tick, &Caller::trunkline()).unwrap();
     let closed = &world.session.requests.closed[&request(2)];

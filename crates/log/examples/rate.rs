@@ -2,9 +2,8 @@
 //!
 //! `cargo run --release -p trunkline-log --example rate [directory] [seconds] [writers …]`
 //!
-//! The limit is a file to which one thread appends whatever is queued, and flushes it (`fdatasync`): what any store with
-//! group commit can reach on this disk with these tasks and channels. The file is written over in place once it has its
-//! size, as a write-ahead log is.
+//! Beside it stand two limits, with the same tasks and channels and one thread that commits whatever is queued: one file,
+//! flushed with `fdatasync`, which is what the disk can do; and SQLite with one bare table, which is what SQLite can do.
 #![expect(clippy::print_stdout, reason = "this program prints a table")]
 
 use std::fs::OpenOptions;
@@ -13,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -27,8 +27,8 @@ use uuid::Uuid;
 /// Bytes of an event.
 const EVENT: usize = 256;
 
-/// Where the raw file begins again.
-const RAW_BYTES: u64 = 16 << 20;
+/// Where the file begins again.
+const FILE_BYTES: u64 = 16 << 20;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -46,14 +46,11 @@ async fn main() {
         "writers", "raw file", "SQLite", "ratio", "with a row", "ratio"
     );
     for writers in counts {
-        let raw = raw_rate(dir.path(), writers, span).await;
-        let bare = store_rate(dir.path(), writers, span, false).await;
+        let file = file_rate(dir.path(), writers, span).await;
+        let bare = bare_rate(dir.path(), writers, span).await;
+        let store = store_rate(dir.path(), writers, span, false).await;
         let rows = store_rate(dir.path(), writers, span, true).await;
-        println!(
-            "{writers:>8} {raw:>10.0} {bare:>10.0} {:>7.2} {rows:>14.0} {:>7.2}",
-            bare / raw,
-            rows / raw
-        );
+        println!("{writers:>8} {file:>10.0} {bare:>12.0} {store:>10.0} {rows:>10.0}");
     }
     reads(dir.path()).await;
 }
@@ -74,34 +71,30 @@ where
     done as f64 / start.elapsed().as_secs_f64()
 }
 
-async fn raw_rate(dir: &Path, writers: u64, span: Duration) -> f64 {
-    type Job = (Arc<str>, oneshot::Sender<()>);
+/// Something queued, and whom to answer.
+type Job = (u64, Arc<str>, oneshot::Sender<()>);
+
+/// A thread that does with `commit` whatever is queued, and then answers.
+async fn group_commit(writers: u64, span: Duration, mut commit: impl FnMut(&[Job]) + Send + 'static) -> f64 {
     let (jobs, queue) = mpsc::channel::<Job>();
-    let path = dir.join(format!("raw-{writers}"));
     let thread = std::thread::spawn(move || {
-        let mut file = OpenOptions::new().create_new(true).write(true).open(path).expect("a new file");
         while let Ok(first) = queue.recv() {
             let batch: Vec<Job> = std::iter::once(first).chain(queue.try_iter()).collect();
-            let bytes: Vec<u8> = batch.iter().flat_map(|(line, _)| line.bytes()).collect();
-            if file.stream_position().expect("a place") > RAW_BYTES {
-                file.seek(SeekFrom::Start(0)).expect("the beginning");
-            }
-            file.write_all(&bytes).expect("space");
-            file.sync_data().expect("a flush");
-            for (_, reply) in batch {
+            commit(&batch);
+            for (_, _, reply) in batch {
                 reply.send(()).expect("a writer that waits");
             }
         }
     });
     let line: Arc<str> = "x".repeat(EVENT).into();
-    let rate = rate(writers, span, |_| {
+    let rate = rate(writers, span, |n| {
         let (jobs, line) = (jobs.clone(), Arc::clone(&line));
         async move {
             let start = Instant::now();
             let mut done = 0;
             while start.elapsed() < span {
                 let (reply, answer) = oneshot::channel();
-                jobs.send((Arc::clone(&line), reply)).expect("the thread");
+                jobs.send((n, Arc::clone(&line), reply)).expect("the thread");
                 answer.await.expect("a reply");
                 done += 1;
             }
@@ -112,6 +105,47 @@ async fn raw_rate(dir: &Path, writers: u64, span: Duration) -> f64 {
     drop(jobs);
     thread.join().expect("the thread ends");
     rate
+}
+
+/// One file, written over in place once it has its size, as a write-ahead log is.
+async fn file_rate(dir: &Path, writers: u64, span: Duration) -> f64 {
+    let path = dir.join(format!("file-{writers}"));
+    let mut file = OpenOptions::new().create_new(true).write(true).open(path).expect("a new file");
+    group_commit(writers, span, move |batch| {
+        let bytes: Vec<u8> = batch.iter().flat_map(|(_, line, _)| line.bytes()).collect();
+        if file.stream_position().expect("a place") > FILE_BYTES {
+            file.seek(SeekFrom::Start(0)).expect("the beginning");
+        }
+        file.write_all(&bytes).expect("space");
+        file.sync_data().expect("a flush");
+    })
+    .await
+}
+
+/// SQLite with nothing but the numbered lines of each log, and none of the promises.
+async fn bare_rate(dir: &Path, writers: u64, span: Duration) -> f64 {
+    let db = Connection::open(dir.join(format!("bare-{writers}.db"))).expect("a new database");
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
+         CREATE TABLE event (pos INTEGER PRIMARY KEY, log INTEGER, seq INTEGER, body TEXT, UNIQUE (log, seq)) STRICT;",
+    )
+    .expect("a table");
+    let mut heads = vec![0; usize::try_from(writers).expect("a small number")];
+    group_commit(writers, span, move |batch| {
+        let run = |sql| {
+            db.prepare_cached(sql).and_then(|mut statement| statement.execute([])).expect("a transaction")
+        };
+        run("BEGIN IMMEDIATE");
+        let mut insert =
+            db.prepare_cached("INSERT INTO event (log, seq, body) VALUES (?1, ?2, ?3)").expect("SQL");
+        for (log, line, _) in batch {
+            let head = &mut heads[usize::try_from(*log).expect("a small number")];
+            *head += 1;
+            insert.execute(params![log.cast_signed(), *head, &**line]).expect("an insert");
+        }
+        run("COMMIT");
+    })
+    .await
 }
 
 async fn store_rate(dir: &Path, writers: u64, span: Duration, with_row: bool) -> f64 {

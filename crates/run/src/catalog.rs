@@ -134,7 +134,8 @@ impl Catalog {
         custom: BTreeMap<String, Custom>,
         path: impl Into<OsString>,
     ) -> Result<Self, (String, Unrunnable)> {
-        let mut entries: BTreeMap<String, Entry> = builtin::all().map(|entry| (entry.name.clone(), entry)).collect();
+        let mut entries: BTreeMap<String, Entry> =
+            builtin::all().map(|entry| (entry.name.clone(), entry)).collect();
         for (name, custom) in custom {
             let entry = entries.remove(&name).unwrap_or_else(|| Entry::plain(&name, Vec::new()));
             let entry = entry.with(custom);
@@ -194,7 +195,8 @@ impl Catalog {
 
     fn unknown(&self, name: &str) -> Unrunnable {
         let distance = |known: &&String| edits(known, name);
-        let closest = self.entries.keys().min_by_key(distance).filter(|known| edits(known, name) <= known.len() / 2);
+        let closest =
+            self.entries.keys().min_by_key(distance).filter(|known| edits(known, name) <= known.len() / 2);
         Unrunnable::Unknown { name: name.to_owned(), closest: closest.cloned() }
     }
 

@@ -381,6 +381,11 @@ impl<M: Machine> Cell<M> {
     }
 
     async fn remove(&mut self) {
+        if let Some(session) = self.id.as_session()
+            && let Err(error) = crate::blob::remove_all(&*self.shared.log, session).await
+        {
+            return tracing::error!(log = %self.id, %error, "a deleted log could not be removed yet");
+        }
         match self.shared.log.trim(&self.id, None).await {
             Ok(commit) => {
                 self.pos = commit.pos;

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use trunkline_core::id::{LogId, Node, Pos, Seq};
 use trunkline_core::machine::Machine;
 use trunkline_core::principal::Caller;
+use trunkline_core::time::Time;
 use trunkline_log::Log;
 
 use crate::cell::{Cell, CommandError, Done, KeyGiven, MAX_WAITING, Message, Wish};
@@ -132,6 +133,16 @@ impl<M: Machine> Cells<M> {
     /// Starts the cell of a log if it is not there, so that what the log owes is done.
     pub(crate) fn wake(&self, id: &LogId) {
         drop(self.handle(id));
+    }
+
+    /// The store behind.
+    pub(crate) fn log(&self) -> &dyn Log {
+        &*self.0.log
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Time {
+        self.0.clock.now()
     }
 
     /// How many cells are in memory.

@@ -9,7 +9,7 @@ use trunkline_core::id::{LogId, Node, SessionId};
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
 use trunkline_core::session::{Command, Created, Run, Session};
-use trunkline_core::turn::Outcome;
+use trunkline_core::turn::{Outcome, Update};
 
 use crate::cell::CommandError;
 use crate::cells::Cells;
@@ -96,6 +96,11 @@ impl SessionPort {
         look: impl FnOnce(&Session) -> T + Send + 'static,
     ) -> Result<T, CommandError> {
         self.cells.view(&self.log, |session, _| look(session)).await
+    }
+
+    /// An update as the log takes it.
+    pub(crate) async fn spill(&self, update: Raw) -> Result<Update, CommandError> {
+        crate::blob::spill(self.cells.log(), self.id, update, self.cells.now()).await
     }
 
     pub(crate) async fn run(&self, run: Run) -> Result<(), CommandError> {

@@ -212,6 +212,18 @@ impl Hub {
         page.map_err(|error| name(error.into(), id))
     }
 
+    /// Reads something large that is kept beside a session's log.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none of this name, or when it cannot be read.
+    pub async fn blob(&self, id: SessionId, sha256: &str) -> Result<String, CommandError> {
+        match crate::blob::load(&*self.0.disk, id, sha256).await {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => Err(Refused::not_found("blob", sha256).into()),
+            Err(error) => Err(name(error.into(), id)),
+        }
+    }
+
     /// Follows a session's log from `after`: everything that is kept, then what comes.
     ///
     /// # Errors

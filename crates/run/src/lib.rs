@@ -4,16 +4,19 @@
 //! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
 //! - [`clock`]: the one place where time is read.
+//! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
+mod blob;
+pub mod catalog;
 mod cell;
 mod cells;
-pub mod catalog;
 pub mod clock;
 pub mod custody;
 pub mod driver;
 pub mod hub;
 pub mod keep;
+pub mod peer;
 mod runner;
 pub mod tail;
 pub mod turn;

@@ -11,7 +11,8 @@ use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{Closed, Opened};
 use trunkline_core::session::Run;
-use trunkline_core::turn::{ACP, Note, Running, Stopping, Update};
+use trunkline_core::turn::{Note, Running, Stopping};
+use trunkline_log::{AppendError, LogError};
 use trunkline_wire::acp::UpdateView;
 use trunkline_wire::acp::merge::{Merger, Pushed};
 
@@ -188,7 +189,7 @@ impl Pump {
         match item {
             Item::Update(update) => self.update(update).await,
             Item::Fact(fact) => {
-                self.settle();
+                self.settle().await;
                 self.facts.push(*fact);
             }
             Item::Ask(asked, reply) => {
@@ -224,14 +225,17 @@ impl Pump {
         }
     }
 
-    /// Moves what was merged behind the facts before it.
-    fn settle(&mut self) {
-        let merged = self.merger.flush().into_iter();
-        self.facts.extend(merged.map(|raw| Update { v: ACP.to_owned(), update: raw.into() }.into()));
+    /// Moves what was merged behind the facts before it; what is too large goes beside the log.
+    async fn settle(&mut self) {
+        for raw in self.merger.flush() {
+            let update = Raw::from(raw);
+            let spilled = persist(|| self.port.spill(update.clone())).await;
+            self.facts.extend(spilled.map(Fact::from));
+        }
     }
 
     async fn flush(&mut self) {
-        self.settle();
+        self.settle().await;
         let facts = std::mem::take(&mut self.facts);
         if facts.is_empty() {
             return;
@@ -241,20 +245,33 @@ impl Pump {
         self.flushed = now;
     }
 
-    /// Writes facts, however long the store refuses: the driver waits meanwhile, and nothing is lost.
     async fn write(&self, facts: Vec<Fact>) {
-        let mut pause = WINDOW;
-        loop {
+        persist(|| {
             let report = Run::Report { turn: self.turn, attempt: self.attempt, facts: facts.clone() };
-            match self.port.run(report).await {
-                Ok(()) => return,
-                Err(CommandError::Refused(_) | CommandError::Stopping) => return,
-                Err(CommandError::Read(trunkline_log::LogError::Gone)) => return,
-                Err(error) => {
-                    tracing::error!(session = %self.port.id, %error, "updates cannot be written; trying again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                }
+            self.port.run(report)
+        })
+        .await;
+    }
+}
+
+/// Writes, however long the store refuses: the driver waits meanwhile, and nothing is lost. `None` when nobody wants it
+/// any more: the turn is over, or the session is gone.
+async fn persist<T, F: Future<Output = Result<T, CommandError>>>(write: impl Fn() -> F) -> Option<T> {
+    let mut pause = WINDOW;
+    loop {
+        match write().await {
+            Ok(written) => return Some(written),
+            Err(CommandError::Refused(_) | CommandError::Stopping | CommandError::Read(LogError::Gone)) => {
+                return None;
+            }
+            Err(CommandError::Append(error @ (AppendError::TooLarge { .. } | AppendError::Gone))) => {
+                tracing::error!(%error, "what an agent said cannot be kept");
+                return None;
+            }
+            Err(error) => {
+                tracing::error!(%error, "what an agent says cannot be written; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
             }
         }
     }

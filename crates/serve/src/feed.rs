@@ -113,7 +113,9 @@ fn told(change: &Change) -> Vec<Bytes> {
             (RowKind::Session, Some(body)) => ("session", body.get().to_owned()),
             (RowKind::Session, None) => ("session-removed", format!("{{\"id\":\"{}\"}}", row.key)),
             (RowKind::Request, Some(body)) => ("request", body.get().to_owned()),
-            (RowKind::Request | RowKind::Inbox | RowKind::Owed | RowKind::Key, _) => return None,
+            (RowKind::Request | RowKind::Inbox | RowKind::Owed | RowKind::Key | RowKind::Blob, _) => {
+                return None;
+            }
         };
         Some(stream::named(event, Some(&id), &data))
     };

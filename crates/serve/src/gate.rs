@@ -12,6 +12,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use trunkline_core::id::SessionId;
+use trunkline_core::principal::Caller;
+
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -24,6 +27,10 @@ pub struct Allowed {
     pub origins: Vec<String>,
 }
 
+/// Marks the requests of a connection that comes from the processes of a session's agent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FromAgent(pub(crate) SessionId);
+
 /// The middleware.
 pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let origin = match app.allowed.check(request.method(), request.headers(), request.uri().path()) {
@@ -34,7 +41,12 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
         return preflight(origin);
     }
     if needs_token(request.uri().path()) {
-        match caller(&app, request.headers()).await {
+        let found = match request.extensions().get::<FromAgent>() {
+            // Whatever it shows: it could have read its owner's token.
+            Some(FromAgent(session)) => Ok(Caller::agent(*session)),
+            None => caller(&app, request.headers()).await,
+        };
+        match found {
             Ok(caller) => request.extensions_mut().insert(caller),
             Err(problem) => return with_cors(problem.into_response(), origin.as_ref()),
         };
@@ -47,7 +59,7 @@ fn needs_token(path: &str) -> bool {
     path.starts_with("/v1/") && path != "/v1/exchange" && path != "/v1/openapi.json"
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<trunkline_core::principal::Caller, Problem> {
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Err(Problem::unauthenticated(
             "this needs a token: send `Authorization: Bearer …`. In a browser, open a link from `trunkline open`",

@@ -3,13 +3,14 @@
 //! - [`server`]: connections in, and a stop that does not wait for ever.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
-//! - `sessions`, `events`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `tokens`,
+//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `tokens`,
 //!   `exchange`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
 #![forbid(unsafe_code)]
 
 mod agents;
 mod app;
 pub mod auth;
+mod blobs;
 mod catalog;
 mod events;
 mod exchange;

@@ -16,8 +16,8 @@ use trunkline_core::view::{RequestView, SessionView};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, catalog, events, exchange, feed, grants, health, inbox, openapi, presence, queue, requests,
-    sessions, shutdown, tokens, turns,
+    agents, blobs, catalog, events, exchange, feed, grants, health, inbox, openapi, presence, queue,
+    requests, sessions, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -177,6 +177,12 @@ fn session_routes() -> Vec<Route> {
         ])
         .gives::<events::Events>(200)
         .streams(),
+        Route::get(
+            "/v1/sessions/{session}/blobs/{sha256}",
+            blobs::show,
+            "An update that was too large for the log.",
+        )
+        .gives::<trunkline_core::raw::Raw>(200),
         Route::post("/v1/sessions/{session}/turns", turns::prompt, "Prompt the agent.")
             .takes::<turns::Prompt>()
             .gives::<turns::Prompted>(201),

@@ -11,12 +11,15 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trunkline_core::id::SessionId;
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
+use trunkline_run::custody::Custody;
+use trunkline_run::peer::{self, Peer};
 
 use crate::app::App;
 use crate::auth::Auth;
-use crate::gate::Allowed;
+use crate::gate::{Allowed, FromAgent};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +42,8 @@ pub struct Options {
     pub base_url: String,
     /// How long a turn may run if its prompt does not say.
     pub turn_timeout_ms: Option<u64>,
+    /// The processes of our agents: whoever connects from among them is that agent.
+    pub custody: Custody,
 }
 
 /// The server. Connections are accepted while [`serve`](Self::serve) runs.
@@ -48,6 +53,7 @@ pub struct Server {
     tasks: TaskTracker,
     closing: CancellationToken,
     places: Arc<tokio::sync::Semaphore>,
+    custody: Custody,
 }
 
 impl Server {
@@ -71,6 +77,7 @@ impl Server {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             places: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
+            custody: options.custody,
         }
     }
 
@@ -94,8 +101,10 @@ impl Server {
             match accepted {
                 Ok(stream) => {
                     let (router, closing) = (self.router.clone(), self.closing.clone());
+                    let custody = self.custody.clone();
                     self.tasks.spawn(async move {
-                        connection(stream, router, closing).await;
+                        let agent = agent_at(&stream, custody).await;
+                        connection(stream, agent, router, closing).await;
                         drop(place);
                     });
                 }
@@ -152,7 +161,23 @@ fn is_passing(error: &io::Error) -> bool {
     kind || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-async fn connection(stream: Stream, router: Router, closing: CancellationToken) {
+/// The session whose agent is at the other end of a connection.
+async fn agent_at(stream: &Stream, custody: Custody) -> Option<SessionId> {
+    let peer = match stream {
+        Either::Left(tcp) => Peer::Tcp(tcp.peer_addr().ok()?, tcp.local_addr().ok()?),
+        Either::Right(unix) => Peer::Process(u32::try_from(unix.peer_cred().ok()?.pid()?).ok()?),
+    };
+    if custody.scan().is_empty() {
+        return None;
+    }
+    tokio::task::spawn_blocking(move || peer::agent(&custody, peer)).await.ok()?
+}
+
+async fn connection(stream: Stream, agent: Option<SessionId>, router: Router, closing: CancellationToken) {
+    let router = match agent {
+        Some(session) => router.layer(axum::Extension(FromAgent(session))),
+        None => router,
+    };
     let service = TowerToHyperService::new(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

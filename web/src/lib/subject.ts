@@ -1,7 +1,7 @@
 /** What a tool call is about, exactly: the command, the change or the arguments. */
 
 import { commandLine } from './terminal';
-import { baseName, blockText, firstLine, relative } from './text';
+import { baseName, blockText, firstLine, relative, shorten } from './text';
 import type { Diff, ToolContent, ToolUpdate } from './types';
 
 export interface Subject {
@@ -43,7 +43,7 @@ export function headline(call: Call, directory: string | undefined): string {
   const title = firstLine(call.title ?? '');
   const command = commandOf(call);
   if (command) return firstLine(command);
-  if (title) return shorten(title, call.kind, directory);
+  if (title) return withoutVerb(shorten(title, directory), call.kind);
   const paths = [...subject(call).diffs, ...(call.locations ?? [])].map((place) => relative(place.path, directory));
   return paths[0] ?? call.kind ?? 'tool';
 }
@@ -83,11 +83,10 @@ const VERBS: Record<string, string> = {
   switch_mode: 'Mode',
 };
 
-/** A title without the directory everybody knows, and without the verb that stands before it anyway. */
-function shorten(title: string, kind: string | null | undefined, directory: string | undefined): string {
-  const short = directory ? title.replaceAll(`${directory.replace(/\/$/, '')}/`, '') : title;
-  const known = `${verb(kind)} `;
-  return known !== ' ' && short.toLowerCase().startsWith(known.toLowerCase()) ? short.slice(known.length) : short;
+/** A title without the verb that stands before it anyway. */
+function withoutVerb(title: string, kind: string | null | undefined): string {
+  const known = `${verb(kind)} `.toLowerCase();
+  return known !== ' ' && title.toLowerCase().startsWith(known) ? title.slice(known.length) : title;
 }
 
 /** Arguments that a command line and its directory tell already. */

@@ -47,6 +47,11 @@ export function relative(path: string, directory: string | undefined): string {
   return path.startsWith(root) ? path.slice(root.length) : path;
 }
 
+/** A sentence without the directory everybody knows. */
+export function shorten(text: string, directory: string | undefined): string {
+  return directory ? text.replaceAll(`${directory.replace(/\/$/, '')}/`, '') : text;
+}
+
 /** The first line, for places with room for one. */
 export function firstLine(text: string): string {
   return text.trimStart().split('\n', 1)[0]?.trimEnd() ?? '';

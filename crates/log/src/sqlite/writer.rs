@@ -21,6 +21,10 @@ use crate::frame::{Change, Commit, Frame};
 const JOBS: usize = 1024;
 const BYTES: usize = 16 << 20;
 
+/// How often the writer lets others run before it commits what is queued, if the last commit had several jobs: those who
+/// were just answered are about to come again, and a commit costs the same for all. A sole writer is not kept waiting.
+const YIELDS: u32 = 5;
+
 /// How many commits may go by before the reaper gets a turn although somebody waits.
 const PATIENCE: u32 = 64;
 
@@ -109,6 +113,8 @@ pub(super) struct Writer {
     waiting: Vec<oneshot::Sender<Result<(), LogError>>>,
     /// Commits since the reaper's last turn.
     commits: u32,
+    /// Whether the last commit had several jobs.
+    together: bool,
     /// The reaper met an error, and waits for the next commit before it tries again.
     tired: Option<Fault>,
     path: PathBuf,
@@ -131,7 +137,19 @@ impl Writer {
         lock: File,
     ) -> rusqlite::Result<Self> {
         let reaper = Reaper::new(&ledger.db)?;
-        Ok(Self { ledger, reaper, jobs, shared, waiting: Vec::new(), commits: 0, tired: None, path, lock })
+        let waiting = Vec::new();
+        Ok(Self {
+            ledger,
+            reaper,
+            jobs,
+            shared,
+            waiting,
+            commits: 0,
+            together: false,
+            tired: None,
+            path,
+            lock,
+        })
     }
 
     /// Works until nobody can send a job any more, and leaves the whole database in its one file.
@@ -157,11 +175,21 @@ impl Writer {
         };
         let mut bytes = first.bytes();
         let mut batch = vec![first];
+        let mut yields = if self.together { 0 } else { YIELDS };
         while batch.len() < JOBS && bytes < BYTES {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            bytes += job.bytes();
-            batch.push(job);
+            match self.jobs.try_recv() {
+                Ok(job) => {
+                    bytes += job.bytes();
+                    batch.push(job);
+                }
+                Err(_) if yields == YIELDS => break,
+                Err(_) => {
+                    yields += 1;
+                    std::thread::yield_now();
+                }
+            }
         }
+        self.together = batch.len() > 1;
         Some(batch)
     }
 

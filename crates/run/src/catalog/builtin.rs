@@ -17,7 +17,11 @@ const PROVIDERS: &[&str] = &[
 
 pub(super) fn all() -> impl Iterator<Item = Entry> {
     [
-        Entry { driver: "claude".to_owned(), why_not: Some(CLAUDE.to_owned()), ..claude("claude", "Claude Code", "claude") },
+        Entry {
+            driver: "claude".to_owned(),
+            why_not: Some(CLAUDE.to_owned()),
+            ..claude("claude", "Claude Code", "claude")
+        },
         Entry {
             restart_after_cancel: true,
             hint: npm("@zed-industries/claude-agent-acp"),
@@ -26,7 +30,13 @@ pub(super) fn all() -> impl Iterator<Item = Entry> {
         agent("codex", "Codex", "codex-acp", &npm("@zed-industries/codex-acp"), &["OPENAI_*", "CODEX_*"]),
         Entry {
             offer_read: false,
-            ..agent("gemini", "Gemini CLI", "gemini --acp", &npm("@google/gemini-cli"), &["GEMINI_*", "GOOGLE_*"])
+            ..agent(
+                "gemini",
+                "Gemini CLI",
+                "gemini --acp",
+                &npm("@google/gemini-cli"),
+                &["GEMINI_*", "GOOGLE_*"],
+            )
         },
         any_model("opencode", "OpenCode", "opencode acp", &npm("opencode-ai"), "OPENCODE_*"),
         agent(
@@ -58,7 +68,13 @@ pub(super) fn all() -> impl Iterator<Item = Entry> {
         any_model("goose", "goose", "goose acp", "see https://github.com/block/goose", "GOOSE_*"),
         any_model("pi", "Pi", "pi-acp", &npm("pi-acp"), "PI_*"),
         agent("auggie", "Auggie", "auggie --acp", &npm("@augmentcode/auggie"), &["AUGMENT_*"]),
-        agent("droid", "Droid", "droid exec --output-format acp", "see https://docs.factory.ai", &["FACTORY_*"]),
+        agent(
+            "droid",
+            "Droid",
+            "droid exec --output-format acp",
+            "see https://docs.factory.ai",
+            &["FACTORY_*"],
+        ),
     ]
     .into_iter()
 }

@@ -81,7 +81,8 @@ mod tests {
         let set = [("HOME", "/h"), ("PATH", "/set"), ("TRUNKLINE_HOME", "/t")];
         entry.env = set.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let got = environment(&base, &entry);
-        let got: Vec<_> = got.iter().map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap())).collect();
+        let got: Vec<_> =
+            got.iter().map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap())).collect();
         let expected = [
             ("LC_ALL", "base"),
             ("XDG_CACHE_HOME", "base"),

@@ -15,7 +15,10 @@ fn catalog(custom: impl IntoIterator<Item = (&'static str, Custom)>) -> Catalog 
 #[test]
 fn a_known_agent_is_found_by_name() {
     let entry = catalog([]).resolve(Some("gemini"), None).unwrap();
-    assert_eq!((entry.argv, entry.driver.as_str(), entry.offer_read), (argv(&["gemini", "--acp"]), "acp", false));
+    assert_eq!(
+        (entry.argv, entry.driver.as_str(), entry.offer_read),
+        (argv(&["gemini", "--acp"]), "acp", false)
+    );
     assert_eq!(catalog([]).resolve(Some("gemini"), Some(&[])).unwrap().name, "gemini");
 }
 
@@ -50,7 +53,10 @@ fn what_cannot_be_run_is_told_with_what_can() {
         "name an agent of the catalog, or give the command line of one that speaks ACP"
     );
     for empty in [&[][..], &[String::new()]] {
-        assert_eq!(refused(None, Some(empty)), "the command line is empty; its first word must be the program");
+        assert_eq!(
+            refused(None, Some(empty)),
+            "the command line is empty; its first word must be the program"
+        );
     }
 }
 

@@ -14,6 +14,7 @@ use trunkline_log::Memory;
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
 use trunkline_run::clock::Clock;
+use trunkline_run::custody::{Custody, CustodyOptions};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
 
@@ -49,6 +50,11 @@ impl World {
             allowed: Allowed { hosts: vec![], origins: vec!["https://editor.example".into()] },
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
+            custody: Custody::new(CustodyOptions {
+                keep_program: "/nowhere".into(),
+                grace: std::time::Duration::ZERO,
+                subreaper: None,
+            }),
         }));
         let accepting = Arc::clone(&server);
         #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]

@@ -1,0 +1,125 @@
+//! Runs a command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use trunkline_client::{Client, Error as ClientError};
+use trunkline_core::time::Time;
+use trunkline_run::clock::Clock;
+
+use crate::args::{Cli, Command, ConfigAction, Serve};
+use crate::commands;
+use crate::config::{Config, Flags};
+use crate::env::Env;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::start;
+
+/// What every command has.
+pub(crate) struct App {
+    pub(crate) env: Env,
+    pub(crate) config: Config,
+    pub(crate) screen: Screen,
+    no_start: bool,
+}
+
+/// Reads the command line and runs what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let env = Env::read();
+    let screen = Screen::new(&env, cli.color, cli.json);
+    match run(cli, env, screen) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let said = error.render(screen.err);
+            if !said.is_empty() {
+                screen.note(said.trim_end());
+            }
+            error.exit().into()
+        }
+    }
+}
+
+fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
+    // Completions and the demo agent must work whatever the configuration says.
+    if let Command::Completions(args) = &cli.command {
+        return commands::completions::print(screen, args);
+    }
+    let none = Flags::default();
+    let flags = match &cli.command {
+        Command::Serve(serve) => &serve.flags,
+        Command::Config(crate::args::Config { action: ConfigAction::Show(flags) }) => flags,
+        _ => &none,
+    };
+    let config = Config::load(&env, cli.home.as_deref(), flags)?;
+    let app = App { env, config, screen, no_start: cli.no_start };
+    let mut runtime = match &cli.command {
+        Command::Serve(Serve { detach: false, .. }) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    let outcome = runtime.block_on(app.command(cli.command));
+    // A thread that waits for a key or a line must not hold the exit up.
+    runtime.shutdown_background();
+    outcome
+}
+
+impl App {
+    async fn command(&self, command: Command) -> Result<Exit> {
+        match command {
+            Command::Ls(args) => commands::sessions::ls(self, args).await,
+            Command::Close(args) => commands::sessions::close(self, args).await,
+            Command::Rm(args) => commands::sessions::rm(self, args).await,
+            Command::Run(args) => commands::run::run(self, args).await,
+            Command::Attach(args) => commands::run::attach(self, args).await,
+            Command::Prompt(args) => commands::prompt::prompt(self, args).await,
+            Command::Queue(args) => commands::prompt::queue(self, args).await,
+            Command::Cancel(args) => commands::prompt::cancel(self, args).await,
+            Command::Export(args) => commands::export::export(self, args).await,
+            Command::Inbox(args) => commands::requests::inbox(self, args).await,
+            Command::Answer(args) => commands::requests::answer(self, args).await,
+            Command::Allow(args) => commands::requests::allow(self, args).await,
+            Command::Deny(args) => commands::requests::deny(self, args).await,
+            Command::Dismiss(args) => commands::requests::dismiss(self, args).await,
+            Command::Open(args) => commands::open::open(self, args).await,
+            Command::Serve(args) => commands::daemon::serve(self, args).await,
+            Command::Status => commands::daemon::status(self).await,
+            Command::Stop => commands::daemon::stop(self).await,
+            Command::Logs(args) => commands::logs::logs(self, args).await,
+            Command::Doctor => commands::doctor::doctor(self).await,
+            Command::Config(_) => commands::config_show::show(self),
+            Command::Catalog => commands::catalog::list(self).await,
+            Command::Token(args) => commands::token::token(self, args).await,
+            Command::Completions(_) | Command::Keep => unreachable!("both are done before"),
+        }
+    }
+
+    /// A client of the daemon, which is started if need be.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        if let Some(client) = start::find(&self.config.home).await? {
+            return Ok(client);
+        }
+        if self.no_start {
+            return Err(self.not_running());
+        }
+        self.screen.note(format!("starting the daemon in {}", self.config.home.display()));
+        start::start(&self.env, &self.config, &[]).await
+    }
+
+    /// The error of a command that does not start the daemon.
+    pub(crate) fn not_running(&self) -> CliError {
+        ClientError::NotRunning { home: self.config.home.clone() }.into()
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Time {
+        Clock::system().now()
+    }
+
+    /// The working directory as the daemon knows it.
+    pub(crate) fn here(&self) -> Result<String> {
+        let cwd = self.env.cwd.as_deref().and_then(|cwd| cwd.to_str());
+        cwd.map(str::to_owned).ok_or_else(|| CliError::failure("this directory cannot be named: it is gone, or its name is no text"))
+    }
+}

@@ -1,0 +1,431 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use trunkline_core::view::{RequestStatus, SessionState};
+
+use crate::config::Flags;
+use crate::exit;
+use crate::moment::parse_duration;
+use crate::style::When;
+
+/// Keeps AI agents' sessions alive, attachable and answerable.
+///
+/// One daemon runs the agents; any number of terminals and browsers attach to their sessions, prompt them and answer what
+/// they ask. A command that needs the daemon starts it.
+///
+/// A SESSION is given by its id, the beginning or the end of it, or not at all (or as -): the most recent one of this
+/// directory. A REQUEST likewise; without one, the only open one of this directory.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, after_help = exit::HELP, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The directory that holds the daemon's state [env: TRUNKLINE_HOME] [default: ~/.trunkline]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub(crate) home: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "Global options")]
+    pub(crate) color: When,
+    /// Fail rather than start the daemon
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_start: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an agent in this directory
+    Run(Run),
+    /// Attach to a session: its transcript, then live
+    Attach(Attach),
+    /// List sessions
+    Ls(Ls),
+    /// Prompt the agent of a session
+    Prompt(Prompt),
+    /// Show or change the prompts that wait
+    Queue(Queue),
+    /// Cancel the running turn
+    Cancel(Cancel),
+    /// Close a session: its agent ends, its log stays
+    Close(One),
+    /// Delete sessions with their logs
+    Rm(Rm),
+    /// Write a session's events as NDJSON
+    Export(Export),
+    /// List what waits for you
+    Inbox(Inbox),
+    /// Answer a request
+    Answer(Answer),
+    /// Allow what a permission asks for
+    Allow(Decide),
+    /// Refuse what a permission asks for
+    Deny(Decide),
+    /// Set a request aside; it can still be answered
+    Dismiss(OneRequest),
+    /// Open the page in a browser
+    Open(Open),
+    /// Run the daemon
+    Serve(Serve),
+    /// Show whether the daemon runs
+    Status,
+    /// Stop the daemon
+    Stop,
+    /// Show the daemon's log
+    Logs(Logs),
+    /// Look for what may be wrong
+    Doctor,
+    /// Show the configuration
+    Config(Config),
+    /// List the agents that can be run
+    Catalog,
+    /// Make, list and revoke access tokens
+    Token(Token),
+    /// Print a shell's completions
+    Completions(Completions),
+    /// Watch over a process tree; the daemon starts it
+    #[command(hide = true)]
+    Keep,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The session
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneRequest {
+    /// The request
+    pub(crate) request: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// The session
+    pub(crate) session: Option<String>,
+}
+
+/// Run an agent in this directory.
+///
+/// The agent is one of `trunkline catalog`, or any command that speaks the Agent Client Protocol, after --. On a terminal
+/// the session is attached; else the answer is printed as it comes, and the exit code tells how the turn ended.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// An agent of the catalog; with a command after --, the prompt
+    #[arg(required_unless_present = "command")]
+    pub(crate) agent: Option<String>,
+    /// What to ask; - reads it from stdin
+    pub(crate) prompt: Option<String>,
+    /// A command that speaks ACP on its pipes
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    /// What to call the session
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// Work in another directory
+    #[arg(long, short = 'C', value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// How long the turn may run, like 30m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Do not attach: print the session's id and leave it to work
+    #[arg(long, short)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Only those in this state
+    #[arg(long, value_enum)]
+    pub(crate) state: Option<State>,
+    /// Only those of this agent
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Only those of this directory
+    #[arg(long, conflicts_with = "workspace")]
+    pub(crate) here: bool,
+    /// Only those of a directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Only those of a repository
+    #[arg(long, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// How many at most
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prompt {
+    /// What to ask, with the session before it if it is not the most recent one; - reads it from stdin
+    #[arg(required = true, num_args = 1..=2, value_names = ["SESSION] [PROMPT"])]
+    pub(crate) words: Vec<String>,
+    /// Let it wait while another turn runs
+    #[arg(long, short)]
+    pub(crate) queue: bool,
+    /// Print the answer as it comes; the exit code tells how the turn ended
+    #[arg(long, short)]
+    pub(crate) wait: bool,
+    /// How long the turn may run, like 30m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Queue {
+    #[command(subcommand)]
+    pub(crate) action: Option<QueueAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueAction {
+    /// List the prompts that wait
+    List(One),
+    /// Take a waiting prompt back
+    Rm {
+        /// The turn, as `queue list` shows it
+        turn: String,
+        /// The session
+        session: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The session
+    pub(crate) session: Option<String>,
+    /// Only if this turn runs
+    #[arg(long)]
+    pub(crate) turn: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// The sessions
+    #[arg(required = true)]
+    pub(crate) sessions: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The session
+    pub(crate) session: Option<String>,
+    /// Write to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inbox {
+    /// Which requests
+    #[arg(long, value_enum, default_value_t = Status::Open)]
+    pub(crate) status: Status,
+    /// Only those of a session
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// How many at most
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
+/// Answer a request.
+///
+/// A permission takes one of its options, by id, name or number; a question a text or one of its options; a form its
+/// fields. On a terminal and without an answer it shows the request and asks.
+#[derive(Debug, Args)]
+pub(crate) struct Answer {
+    /// The request
+    pub(crate) request: Option<String>,
+    /// An option, or the text
+    pub(crate) answer: Option<String>,
+    /// Words to the agent beside the option
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// The form, as a JSON object
+    #[arg(long, value_name = "JSON", conflicts_with = "answer")]
+    pub(crate) fields: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decide {
+    /// The request
+    pub(crate) request: Option<String>,
+    /// Also for the next time, where the agent offers it
+    #[arg(long)]
+    pub(crate) always: bool,
+    /// Words to the agent
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    /// Only print the link. It works once, for five minutes
+    #[arg(long)]
+    pub(crate) url: bool,
+    /// Also start a session of the built-in demo agent
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Run in the background
+    #[arg(long, short)]
+    pub(crate) detach: bool,
+    /// This is the process in the background
+    #[arg(long, hide = true)]
+    pub(crate) background: bool,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Go on as it grows
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many lines to begin with
+    #[arg(long, short = 'n', default_value_t = 100)]
+    pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Show each setting and where it comes from
+    Show(Flags),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) action: TokenAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make a token and print it, this once
+    Create {
+        /// What to call it
+        name: String,
+        /// What its holder may do
+        #[arg(long, value_enum, default_value_t = Scope::Operator)]
+        scope: Scope,
+        /// How long it works, like 30d [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        ttl: Option<Duration>,
+    },
+    /// List the tokens in force
+    List,
+    /// Revoke a token
+    Revoke {
+        /// Its name or id
+        token: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// What a token's holder may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scope {
+    /// Read everything
+    Viewer,
+    /// Also prompt, answer, cancel
+    Operator,
+    /// Also make tokens and stop the daemon
+    Admin,
+}
+
+/// What a session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum State {
+    Idle,
+    Running,
+    Waiting,
+    Stopping,
+    Failed,
+    Closed,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Status {
+    Open,
+    Dismissed,
+    Answered,
+    Expired,
+    Cancelled,
+    Superseded,
+}
+
+impl From<State> for SessionState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Idle => Self::Idle,
+            State::Running => Self::Running,
+            State::Waiting => Self::Waiting,
+            State::Stopping => Self::Stopping,
+            State::Failed => Self::Failed,
+            State::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<Status> for RequestStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Open => Self::Open,
+            Status::Dismissed => Self::Dismissed,
+            Status::Answered => Self::Answered,
+            Status::Expired => Self::Expired,
+            Status::Cancelled => Self::Cancelled,
+            Status::Superseded => Self::Superseded,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The help of a command and of all below it, as people read it.
+    fn help(command: &mut clap::Command, path: &str, out: &mut String) {
+        let path = format!("{path} {}", command.get_name()).trim().to_owned();
+        out.push_str(&format!("$ {path} --help\n\n{}\n\n", command.render_long_help().to_string().trim_end()));
+        for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
+            help(sub, &path, out);
+        }
+    }
+
+    #[test]
+    fn the_whole_help() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        command.debug_assert();
+        let mut out = String::new();
+        help(&mut command, "", &mut out);
+        insta::assert_snapshot!("help", out);
+    }
+}

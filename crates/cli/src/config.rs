@@ -1,0 +1,299 @@
+//! What the user has decided: flags over the environment over `config.toml` over defaults.
+//!
+//! The file is the user's: it is read, never written. Unknown keys are errors, because a key with a slip in it would
+//! otherwise decide nothing and say nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use trunkline_run::catalog::{Catalog, Custom};
+use trunkline_serve::Allowed;
+
+use crate::env::Env;
+use crate::error::{CliError, Result};
+use crate::moment::parse_duration;
+
+/// The file's name in the home directory.
+pub(crate) const FILE: &str = "config.toml";
+/// The name of the agent that is built in.
+pub(crate) const DEMO: &str = "demo";
+/// Settings that `TRUNKLINE_…` variables may set.
+const KEYS: [&str; 7] =
+    ["home", "listen", "log", "turn_timeout", "allowed_hosts", "allowed_origins", "insecure_bind"];
+
+/// Everything that is decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The directory that holds the daemon's state.
+    pub(crate) home: PathBuf,
+    /// Where the daemon listens; port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+    /// What is logged, as `tracing-subscriber` filters it: `info`, `debug`, `warn,trunkline_run=debug`.
+    pub(crate) log: String,
+    /// How long a turn may run if its prompt does not say.
+    pub(crate) turn_timeout: Option<Duration>,
+    /// Host names, besides loopback, that the daemon answers to.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Web origins that may call with a token.
+    pub(crate) allowed_origins: Vec<String>,
+    /// Listen beyond loopback without TLS.
+    pub(crate) insecure_bind: bool,
+    /// The user's agents.
+    pub(crate) agents: BTreeMap<String, Custom>,
+    /// How each setting came about.
+    pub(crate) shown: Vec<Shown>,
+    /// The file, if there is one.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A setting as `config show` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+    pub(crate) source: Source,
+}
+
+/// Who decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Default,
+    File,
+    Env(String),
+    Flag(String),
+}
+
+/// What flags of the command line say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Flags {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7433]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or a filter [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// How long a turn may run if its prompt does not say, like 30m [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) turn_timeout: Option<String>,
+    /// A host name, besides loopback, to answer to (repeatable)
+    #[arg(long = "allowed-host", value_name = "HOST")]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// A web origin that may call with a token (repeatable)
+    #[arg(long = "allowed-origin", value_name = "ORIGIN")]
+    pub(crate) allowed_origins: Vec<String>,
+    /// Listen beyond loopback although there is no TLS
+    #[arg(long)]
+    pub(crate) insecure_bind: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    log: Option<String>,
+    turn_timeout: Option<String>,
+    allowed_hosts: Option<Vec<String>>,
+    allowed_origins: Option<Vec<String>>,
+    insecure_bind: Option<bool>,
+    agents: BTreeMap<String, Custom>,
+}
+
+impl Config {
+    /// Puts everything together.
+    ///
+    /// # Errors
+    /// A usage error that names the setting, its source and what is wrong with it.
+    pub(crate) fn load(env: &Env, home: Option<&Path>, flags: &Flags) -> Result<Self> {
+        let (home, source) = find_home(env, home)?;
+        let path = home.join(FILE);
+        let file = read(&path)?;
+        let found = file.is_some().then_some(path);
+        let file = file.unwrap_or_default();
+        let shown = vec![Shown { key: "home", value: home.display().to_string(), source }];
+        let mut layers = Layers { env, shown };
+        let listen = layers.text("listen", flags.listen.as_deref(), file.listen, "127.0.0.1:7433");
+        let log = layers.text("log", flags.log.as_deref(), file.log, "info");
+        let timeout = layers.text("turn_timeout", flags.turn_timeout.as_deref(), file.turn_timeout, "off");
+        let allowed_hosts = layers.list("allowed_hosts", &flags.allowed_hosts, file.allowed_hosts);
+        let allowed_origins = layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins);
+        let insecure_bind = layers.switch("insecure_bind", flags.insecure_bind, file.insecure_bind)?;
+        let bad = |key, why: String| layers.bad(key, &why);
+        let listen = listen.parse().map_err(|_| bad("listen", format!("`{listen}` is not an address like 127.0.0.1:7433")))?;
+        let turn_timeout = match timeout.as_str() {
+            "off" => None,
+            text => Some(parse_duration(text).map_err(|why| bad("turn_timeout", why))?),
+        };
+        crate::logging::filter(&log).map_err(|why| bad("log", why))?;
+        let (agents, shown) = (file.agents, layers.shown);
+        Ok(Self {
+            home,
+            listen,
+            log,
+            turn_timeout,
+            allowed_hosts,
+            allowed_origins,
+            insecure_bind,
+            agents,
+            shown,
+            file: found,
+        })
+    }
+
+    /// The agents that can be run: the built-in table, the demo agent, and the user's entries over both.
+    pub(crate) fn catalog(&self, env: &Env) -> Result<Catalog> {
+        let mut agents = self.agents.clone();
+        if let Some(exe) = &env.exe {
+            let demo = agents.entry(DEMO.to_owned()).or_default();
+            demo.title.get_or_insert_with(|| "Demo (built in, no model)".to_owned());
+            demo.argv.get_or_insert_with(|| vec![exe.display().to_string(), "demo-agent".to_owned()]);
+        }
+        Catalog::new(agents, env.path.clone()).map_err(|(name, why)| {
+            CliError::usage(format!("agents.{name} in {} cannot be run: {why}", self.home.join(FILE).display()))
+                .hint(format!("give it a command line: argv = [\"{name}\", \"--acp\"]"))
+        })
+    }
+
+    /// Which hosts and origins are ours.
+    pub(crate) fn allowed(&self) -> Allowed {
+        Allowed { hosts: self.allowed_hosts.clone(), origins: self.allowed_origins.clone() }
+    }
+}
+
+/// Variables that look like ours and set nothing, each with the one that may be meant.
+pub(crate) fn unknown_variables(env: &Env) -> Vec<(String, Option<String>)> {
+    let unknown = env.ours.keys().filter(|key| !KEYS.contains(&key.as_str()));
+    unknown.map(|key| (variable(key), similar(key, KEYS).map(|meant| variable(meant)))).collect()
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File => f.write_str(FILE),
+            Self::Env(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Flags {
+    /// The same flags as arguments of another `trunkline serve`.
+    pub(crate) fn to_args(&self) -> Vec<String> {
+        let Self { listen, log, turn_timeout, allowed_hosts, allowed_origins, insecure_bind } = self;
+        let single = [("--listen", listen), ("--log", log), ("--turn-timeout", turn_timeout)];
+        let lists = [("--allowed-host", allowed_hosts), ("--allowed-origin", allowed_origins)];
+        let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let many = lists.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let mut args: Vec<_> = single.chain(many).map(|(name, value)| format!("{name}={value}")).collect();
+        args.extend(insecure_bind.then(|| "--insecure-bind".to_owned()));
+        args
+    }
+}
+
+fn find_home(env: &Env, flag: Option<&Path>) -> Result<(PathBuf, Source)> {
+    let (home, source) = match (flag, env.ours.get("home"), &env.user_home) {
+        (Some(home), ..) => (home.to_owned(), Source::Flag("--home".to_owned())),
+        (None, Some(home), _) if !home.is_empty() => (home.into(), Source::Env(variable("home"))),
+        (None, _, Some(user)) => (user.join(".trunkline"), Source::Default),
+        (None, _, None) => {
+            return Err(CliError::usage("no home directory: HOME is not set").hint("set TRUNKLINE_HOME, or give --home"));
+        }
+    };
+    // The daemon and its children work elsewhere: a relative path would be another one there.
+    let home = std::path::absolute(&home).map_err(|error| CliError::usage(format!("{}: {error}", home.display())))?;
+    Ok((home, source))
+}
+
+fn read(path: &Path) -> Result<Option<File>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(CliError::usage(format!("{} cannot be read: {error}", path.display()))),
+    };
+    toml::from_str(&text).map(Some).map_err(|error| {
+        let cli = CliError::usage(format!("{} is wrong\n{}", path.display(), error.to_string().trim_end()));
+        match did_you_mean(error.message()) {
+            Some(meant) => cli.hint(format!("did you mean `{meant}`?")),
+            None => cli,
+        }
+    })
+}
+
+/// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
+fn did_you_mean(message: &str) -> Option<&str> {
+    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let given = quoted.next()?;
+    similar(given, quoted)
+}
+
+fn similar<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.into_iter().map(|name| (strsim::jaro_winkler(given, name), name));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
+}
+
+fn variable(key: &str) -> String {
+    format!("TRUNKLINE_{}", key.to_ascii_uppercase())
+}
+
+/// Decides one setting after the other, and keeps who did.
+struct Layers<'a> {
+    env: &'a Env,
+    shown: Vec<Shown>,
+}
+
+impl Layers<'_> {
+    fn env(&self, key: &str) -> Option<String> {
+        self.env.ours.get(key).filter(|value| !value.is_empty()).cloned()
+    }
+
+    fn text(&mut self, key: &'static str, flag: Option<&str>, file: Option<String>, default: &str) -> String {
+        let (value, source) = match (flag, self.env(key), file) {
+            (Some(value), ..) => (value.to_owned(), flag_of(key)),
+            (None, Some(value), _) => (value, Source::Env(variable(key))),
+            (None, None, Some(value)) => (value, Source::File),
+            (None, None, None) => (default.to_owned(), Source::Default),
+        };
+        self.shown.push(Shown { key, value: value.clone(), source });
+        value
+    }
+
+    fn list(&mut self, key: &'static str, flag: &[String], file: Option<Vec<String>>) -> Vec<String> {
+        let joined = |list: &[String]| list.join(",");
+        let flag = Some(joined(flag)).filter(|list| !list.is_empty());
+        let text = self.text(key, flag.as_deref(), file.as_deref().map(joined), "");
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn switch(&mut self, key: &'static str, flag: bool, file: Option<bool>) -> Result<bool> {
+        let text = self.text(key, flag.then_some("true"), file.map(|on| on.to_string()), "false");
+        match text.as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(self.bad(key, &format!("`{text}` is neither true nor false"))),
+        }
+    }
+
+    fn bad(&self, key: &str, why: &str) -> CliError {
+        let source = self.shown.iter().find(|shown| shown.key == key).map(|shown| shown.source.to_string());
+        CliError::usage(format!("{key}: {why} (from {})", source.unwrap_or_default()))
+    }
+}
+
+fn flag_of(key: &str) -> Source {
+    let name = key.replace('_', "-");
+    Source::Flag(format!("--{}", name.strip_suffix('s').unwrap_or(&name)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use crate::style::Paint;
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn with(toml: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join(FILE), toml).unwrap();
+        Self(home)
+    }
+
+    fn load(&self, vars: &[(&str, &str)], flags: &Flags) -> Result<Config> {
+        Config::load(&Env::with(vars), Some(self.0.path()), flags)
+    }
+
+    fn error(&self) -> String {
+        let text = self.load(&[], &Flags::default()).unwrap_err().render(Paint::PLAIN);
+        text.replace(&self.0.path().display().to_string(), "~")
+    }
+}
+
+#[test]
+fn each_setting_says_who_decided() {
+    let home = Home::with("listen = \"127.0.0.1:1\"\nlog = \"warn\"\nturn_timeout = \"1h\"\nallowed_hosts = [\"a\", \"b\"]");
+    let flags = Flags { listen: Some("127.0.0.1:3".into()), insecure_bind: true, ..Flags::default() };
+    let config = home.load(&[("TRUNKLINE_LISTEN", "127.0.0.1:2"), ("TRUNKLINE_LOG", "debug")], &flags).unwrap();
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.turn_timeout, Some(Duration::from_secs(3_600)));
+    assert_eq!(config.allowed_hosts, ["a", "b"]);
+    let shown: Vec<_> = config.shown[1..].iter().map(|s| format!("{}={} ({})", s.key, s.value, s.source)).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r"
+    listen=127.0.0.1:3 (--listen)
+    log=debug (TRUNKLINE_LOG)
+    turn_timeout=1h (config.toml)
+    allowed_hosts=a,b (config.toml)
+    allowed_origins= (default)
+    insecure_bind=true (--insecure-bind)
+    ");
+}
+
+#[test]
+fn the_home_is_found() {
+    let home = |vars: &[(&str, &str)], flag: Option<&str>| {
+        Config::load(&Env::with(vars), flag.map(Path::new), &Flags::default()).map(|config| config.home)
+    };
+    assert_eq!(home(&[("HOME", "/u")], None).unwrap(), Path::new("/u/.trunkline"));
+    assert_eq!(home(&[("HOME", "/u"), ("TRUNKLINE_HOME", "/t")], None).unwrap(), Path::new("/t"));
+    assert_eq!(home(&[("TRUNKLINE_HOME", "/t")], Some("/f")).unwrap(), Path::new("/f"));
+    assert!(home(&[("TRUNKLINE_HOME", "t")], None).unwrap().is_absolute());
+    assert!(home(&[], None).is_err());
+}
+
+#[test]
+fn a_slip_in_a_key_is_found_with_what_was_meant() {
+    insta::assert_snapshot!(Home::with("lisen = \"x\"").error(), @"");
+    insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @"");
+    insta::assert_snapshot!(Home::with("log = 3").error(), @"");
+}
+
+#[test]
+fn a_value_that_cannot_be_is_named_with_its_source() {
+    insta::assert_snapshot!(Home::with("listen = \"here\"").error(), @"");
+    insta::assert_snapshot!(Home::with("turn_timeout = \"soon\"").error(), @"");
+    insta::assert_snapshot!(Home::with("log = \"a=b=c\"").error(), @"");
+    let error = Home::with("").load(&[("TRUNKLINE_INSECURE_BIND", "maybe")], &Flags::default()).unwrap_err();
+    insta::assert_snapshot!(error.render(Paint::PLAIN), @"");
+}
+
+#[test]
+fn agents_are_the_users_over_the_built_in_ones() {
+    let home = Home::with("[agents.mine]\nargv = [\"my-agent\", \"--acp\"]\n[agents.mine.env]\nA = \"1\"");
+    let config = home.load(&[], &Flags::default()).unwrap();
+    let env = Env { exe: Some("/bin/trunkline".into()), ..Env::default() };
+    let catalog = config.catalog(&env).unwrap();
+    let argv = |name: &str| catalog.resolve(Some(name), None).unwrap().argv.join(" ");
+    assert_eq!(argv("mine"), "my-agent --acp");
+    assert_eq!(argv("demo"), "/bin/trunkline demo-agent");
+    assert_eq!(argv("gemini"), "gemini --acp");
+    let empty = Home::with("[agents.mine]\ntitle = \"M\"").load(&[], &Flags::default()).unwrap();
+    assert!(empty.catalog(&env).unwrap_err().render(Paint::PLAIN).contains("agents.mine"));
+}
+
+#[test]
+fn flags_reach_the_daemon_in_the_background() {
+    let args = ["--listen=127.0.0.1:0", "--log=debug", "--turn-timeout=1h", "--allowed-host=a", "--allowed-origin=b"];
+    let flags = Flags {
+        listen: Some("127.0.0.1:0".into()),
+        log: Some("debug".into()),
+        turn_timeout: Some("1h".into()),
+        allowed_hosts: vec!["a".into()],
+        allowed_origins: vec!["b".into()],
+        insecure_bind: true,
+    };
+    assert_eq!(flags.to_args(), [&args[..], &["--insecure-bind"]].concat());
+}
+
+#[test]
+fn variables_that_set_nothing_are_noticed() {
+    let env = Env::with(&[("TRUNKLINE_LISTN", "x"), ("TRUNKLINE_LOG", "info"), ("TRUNKLINE_ZZZ", "")]);
+    let found = unknown_variables(&env);
+    assert_eq!(found[0], ("TRUNKLINE_LISTN".to_owned(), Some("TRUNKLINE_LISTEN".to_owned())));
+    assert_eq!(found[1], ("TRUNKLINE_ZZZ".to_owned(), None));
+}

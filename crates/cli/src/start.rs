@@ -1,0 +1,117 @@
+//! Starting the daemon in the background.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use trunkline_client::{Client, Runtime};
+
+use crate::config::Config;
+use crate::env::Env;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::logging;
+
+/// How long a daemon may take to answer. Loading ten thousand sessions takes a few milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked for meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A client of the daemon in the home directory, if one answers.
+pub(crate) async fn find(home: &Path) -> Result<Option<Client>> {
+    // A daemon that was killed leaves its address behind. Whoever listens there now must not get the token.
+    if Runtime::read(home)?.is_none_or(|runtime| !is_alive(runtime.pid)) {
+        return Ok(None);
+    }
+    let client = match Client::discover(home) {
+        Ok(client) => client,
+        Err(error) if error.is_unreachable() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match client.health().await {
+        Ok(_) => Ok(Some(client)),
+        Err(error) if error.is_unreachable() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether there is a process of this number.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
+}
+
+/// Starts `trunkline serve` in a session of its own and waits until it answers.
+///
+/// # Errors
+/// When it ends before that, with its last words, or takes too long.
+pub(crate) async fn start(env: &Env, config: &Config, args: &[String]) -> Result<Client> {
+    let mut child = spawn(env, config, args)?;
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        look.tick().await;
+        let ended = child.try_wait()?;
+        if let Some(client) = find(&config.home).await? {
+            return Ok(client);
+        }
+        if let Some(status) = ended {
+            return Err(died(&config.home, status));
+        }
+        if Instant::now() > deadline {
+            let late = format!("the daemon did not answer within {} s", PATIENCE.as_secs());
+            return Err(CliError::new(Exit::Unreachable, late).hint("`trunkline logs` says how far it got"));
+        }
+    }
+}
+
+/// Leaves the terminal, so that closing it does not end the daemon. For the process that was started.
+pub(crate) fn leave_terminal() {
+    // This fails only for the leader of a process group, which whoever was started by a command is not.
+    let _ = rustix::process::setsid();
+}
+
+fn spawn(env: &Env, config: &Config, args: &[String]) -> Result<Child> {
+    let exe = env.exe.as_ref().ok_or_else(|| CliError::failure("this program cannot find itself to start the daemon"))?;
+    let home = &config.home;
+    let cannot = |error: io::Error| CliError::failure(format!("{} cannot be used: {error}", home.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(home.join("logs")).map_err(cannot)?;
+    let stderr = home.join(logging::STDERR);
+    let stderr = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(stderr).map_err(cannot)?;
+    let mut command = Command::new(exe);
+    command.arg("--home").arg(home).args(["serve", "--background"]).args(args).current_dir(home);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    #[expect(clippy::disallowed_methods, reason = "the daemon is nobody's to keep: it outlives whoever starts it")]
+    let child = command.spawn();
+    child.map_err(|error| CliError::failure(format!("{} cannot be started: {error}", exe.display())))
+}
+
+fn died(home: &Path, status: std::process::ExitStatus) -> CliError {
+    let said = last_words(&home.join(logging::STDERR)).unwrap_or_default();
+    let error = CliError::new(Exit::Unreachable, format!("the daemon did not start ({status})"));
+    let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+    // The daemon's own error is written for a person: what it says is said here again.
+    let error = lines.by_ref().fold(error, |error, line| match line.split_once(": ") {
+        Some(("hint", hint)) => error.hint(hint),
+        Some(("error" | "  caused by", cause)) => error.because(cause),
+        Some(_) | None => error.because(line.trim()),
+    });
+    error.hint(format!("its log is {}", home.join(logging::LOG).display()))
+}
+
+/// The last 4 KiB of a file.
+fn last_words(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(4 << 10);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(4 << 10).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

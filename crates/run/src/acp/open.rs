@@ -1,0 +1,194 @@
+//! From a process that has just started to a session that takes prompts: `initialize`, then `session/resume`,
+//! `session/load` or `session/new`.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use trunkline_core::raw::Raw;
+use trunkline_wire::acp::{
+    AgentCapabilities, AuthMethod, ClientCapabilities, FileSystemCapabilities, Implementation, InitializeRequest,
+    InitializeResponse, LoadSessionRequest, LoadSessionResponse, NewSessionRequest, NewSessionResponse,
+    PROTOCOL_VERSION, SessionModeState, method,
+};
+use trunkline_wire::jsonrpc::{ErrorObject, code};
+
+use super::agent::Agent;
+use super::conversation::{MAX_GAUGE, NoAnswer, Phase, Scope, Wait};
+use super::trouble::Trouble;
+use crate::catalog::Entry;
+
+/// After `session/load`, how long nothing must be said until the replay is taken to be over. Gemini replays on after
+/// the answer, and even after the next prompt.
+const SILENCE: Duration = Duration::from_millis(300);
+/// The same if the agent has not told its commands, with which all agents tried end their replay.
+const LONG_SILENCE: Duration = Duration::from_secs(1);
+
+/// What must be known to go on with a session in another process. What the agent can do it tells each time anew, and an
+/// upgrade may have changed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    /// The agent's id of the session.
+    pub(super) acp_session: String,
+}
+
+/// What an agent says of itself.
+struct Hello {
+    capabilities: AgentCapabilities,
+    login: Vec<AuthMethod>,
+}
+
+impl Agent {
+    /// Opens the session, the one remembered if that can be.
+    ///
+    /// # Errors
+    /// The agent is of no use then.
+    pub(super) async fn open(
+        &mut self,
+        scope: &mut Scope<'_>,
+        memory: Option<Memory>,
+        patience: Duration,
+    ) -> Result<(), Trouble> {
+        let hello = self.greet(scope, patience).await?;
+        self.takes = hello.capabilities.prompt_capabilities;
+        if let Some(memory) = memory
+            && self.restore(scope, &hello, memory, patience).await?
+        {
+            return Ok(());
+        }
+        self.begin(scope, hello.login, patience).await
+    }
+
+    async fn greet(&mut self, scope: &mut Scope<'_>, patience: Duration) -> Result<Hello, Trouble> {
+        let answer = self.ask(scope, method::INITIALIZE, &greeting(&self.entry), patience).await?;
+        let answer: InitializeResponse = read(method::INITIALIZE, &answer)?;
+        if answer.protocol_version != PROTOCOL_VERSION {
+            return Err(Trouble::Version(answer.protocol_version));
+        }
+        Ok(Hello { capabilities: answer.agent_capabilities, login: answer.auth_methods })
+    }
+
+    /// Takes up the session of an earlier process, if the agent can. What it replays is in our log already.
+    async fn restore(
+        &mut self,
+        scope: &mut Scope<'_>,
+        hello: &Hello,
+        memory: Memory,
+        patience: Duration,
+    ) -> Result<bool, Trouble> {
+        let AgentCapabilities { load_session, session_capabilities, .. } = &hello.capabilities;
+        let ways = [
+            (session_capabilities.resume, method::SESSION_RESUME),
+            (*load_session, method::SESSION_LOAD),
+        ];
+        let mut refused = None;
+        for (_, method) in ways.into_iter().filter(|(offered, _)| *offered) {
+            scope.phase = Phase::Replay { commands: false };
+            self.session = Some(memory.acp_session.clone());
+            let params = LoadSessionRequest {
+                session_id: memory.acp_session.clone(),
+                cwd: self.workspace.clone(),
+                ..LoadSessionRequest::default()
+            };
+            match self.ask(scope, method, &params, patience).await {
+                Ok(answer) => {
+                    let answer: Option<LoadSessionResponse> = read(method, &answer)?;
+                    if method == method::SESSION_LOAD {
+                        self.sit_out(scope).await?;
+                    }
+                    let LoadSessionResponse { modes, models, config_options, .. } = answer.unwrap_or_default();
+                    self.gauges(modes.as_ref(), models, config_options).await?;
+                    self.live(scope).await;
+                    return Ok(true);
+                }
+                Err(Trouble::Refused { method, error, .. }) if error.code == code::AUTH_REQUIRED => {
+                    return Err(Trouble::Refused { method, error, login: hello.login.clone() });
+                }
+                Err(Trouble::Refused { method, error, .. }) => refused = Some(format!("`{method}` failed: {error}")),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        self.session = None;
+        let had = self.port.look(|session| session.turns.count > 0).await.map_err(Trouble::Store)?;
+        if had {
+            let why = refused.unwrap_or_else(|| "it cannot take up a session of an earlier process".to_owned());
+            let message = format!("the agent does not remember what was said before: {why}");
+            scope.note("history_lost", message, None).await;
+        }
+        Ok(false)
+    }
+
+    /// Waits until a replay is over.
+    async fn sit_out(&mut self, scope: &mut Scope<'_>) -> Result<(), Trouble> {
+        for silence in [SILENCE, LONG_SILENCE - SILENCE] {
+            match self.listen(scope, None, Wait::Silence(silence)).await {
+                Err(NoAnswer::Late) => {}
+                Err(other) => return Err(trouble(method::SESSION_LOAD, other, silence)),
+                Ok(_) => {}
+            }
+            if matches!(scope.phase, Phase::Replay { commands: true }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(
+        &mut self,
+        scope: &mut Scope<'_>,
+        login: Vec<AuthMethod>,
+        patience: Duration,
+    ) -> Result<(), Trouble> {
+        scope.phase = Phase::Opening { early: Vec::new(), bytes: 0 };
+        let params = NewSessionRequest { cwd: self.workspace.clone(), ..NewSessionRequest::default() };
+        let answer = match self.ask(scope, method::SESSION_NEW, &params, patience).await {
+            Err(Trouble::Refused { method, error, .. }) => return Err(Trouble::Refused { method, error, login }),
+            answer => answer?,
+        };
+        let answer: NewSessionResponse = read(method::SESSION_NEW, &answer)?;
+        let memory = Raw::of(&Memory { acp_session: answer.session_id.clone() }).expect("a memory has a JSON form");
+        self.port.remember(memory).await.map_err(Trouble::Store)?;
+        self.session = Some(answer.session_id);
+        self.gauges(answer.modes.as_ref(), answer.models, answer.config_options).await?;
+        self.live(scope).await;
+        Ok(())
+    }
+
+    /// Keeps what a session can be set to, in the form of the updates that tell changes of it where there are such.
+    async fn gauges(
+        &self,
+        modes: Option<&SessionModeState>,
+        models: Option<Box<RawValue>>,
+        options: Option<Box<RawValue>>,
+    ) -> Result<(), Trouble> {
+        let update = |kind: &str, name: &str, value: &dyn erased::Json| {
+            let members = format!(r#"{{"sessionUpdate":"{kind}","{name}":{}}}"#, value.json());
+            Raw::parse(&members).expect("it is made of JSON")
+        };
+        let mut gauges = Vec::new();
+        if let Some(modes) = modes {
+            gauges.push(("modes", Raw::of(modes).expect("modes have a JSON form")));
+            let kind = "current_mode_update";
+            gauges.push((kind, update(kind, "currentModeId", &modes.current_mode_id)));
+        }
+        gauges.extend(models.map(|models| ("models", models.into())));
+        let kind = "config_option_update";
+        gauges.extend(options.map(|options| (kind, update(kind, "configOptions", &options))));
+        for (kind, gauge) in gauges.into_iter().filter(|(_, gauge)| gauge.get().len() <= MAX_GAUGE) {
+            self.port.status(kind, gauge).await.map_err(Trouble::Store)?;
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &mut self,
+        scope: &mut Scope<'_>,
+        method: &'static str,
+        params: &impl Serialize,
+        patience: Duration,
+    ) -> Result<Box<RawValue>, Trouble> {
+        let answer = self.call(scope, method, params, Wait::Start(patience)).await;
+        answer.map_err(|none| trouble(method, none, patience))
+    }
+}
