@@ -9,6 +9,7 @@
 
 mod blob;
 pub mod catalog;
+pub mod acp;
 mod cell;
 mod cells;
 pub mod clock;

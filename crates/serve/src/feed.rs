@@ -2,6 +2,7 @@
 //! needs this one.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
@@ -12,11 +13,14 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use trunkline_core::id::{Pos, Seq, SessionId};
+use trunkline_core::presence::Joined;
+use trunkline_core::refused::Refused;
 use trunkline_core::row::{Row, RowKind};
 use trunkline_log::LogError;
 use trunkline_log::frame::Change;
-use trunkline_run::Hub;
+use trunkline_run::hub::Attached;
 use trunkline_run::tail::{Follow, Next, Shown};
+use trunkline_run::{CommandError, Hub};
 
 use crate::app::Shared;
 use crate::extract::{Query, Who};
@@ -31,6 +35,7 @@ const MAX_SESSIONS: usize = 100;
 pub(crate) struct Which {
     after: Option<String>,
     sessions: Option<String>,
+    client: Option<String>,
 }
 
 pub(crate) async fn feed(
@@ -42,11 +47,26 @@ pub(crate) async fn feed(
     caller.may_list()?;
     let after = place(&headers, which.after.as_deref())?;
     let mut sources: Vec<BoxStream<'static, Bytes>> = vec![lists(&app.hub, after)];
+    let mut attached = Vec::new();
     for (id, after) in sessions(which.sessions.as_deref().unwrap_or(""))? {
-        let follow = app.hub.follow(id, after).await?;
-        sources.push(unfold((id, follow), log).boxed());
+        match app.hub.follow(id, after).await {
+            Ok(follow) => {
+                if let Some(name) = &which.client {
+                    let client = app.clients.fetch_add(1, Ordering::Relaxed);
+                    let joined = Joined { client, name: name.clone() };
+                    attached.push(app.hub.join(&caller, id, joined).await?);
+                }
+                sources.push(unfold((id, follow), log).boxed());
+            }
+            // A page may still show a session that was deleted meanwhile; its other logs go on.
+            Err(CommandError::Refused(Refused::NotFound { .. } | Refused::Deleted { .. })) => {
+                sources.push(futures_util::stream::iter([removed(id, None)]).boxed());
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    let reader = Reader { sources: select_all(sources), stop: app.hub.stopping(), over: false };
+    let reader =
+        Reader { sources: select_all(sources), stop: app.hub.stopping(), over: false, _attached: attached };
     Ok(stream::answer(Body::from_stream(unfold(reader, Reader::next))))
 }
 
@@ -124,9 +144,13 @@ fn told(change: &Change) -> Vec<Bytes> {
         && let Some(session) = change.log.as_session()
         && all.is_empty()
     {
-        all.push(stream::named("session-removed", Some(&id), &format!("{{\"id\":\"{session}\"}}")));
+        all.push(removed(session, Some(&id)));
     }
     all
+}
+
+fn removed(session: SessionId, at: Option<&str>) -> Bytes {
+    stream::named("session-removed", at, &format!("{{\"id\":\"{session}\"}}"))
 }
 
 /// The log of one session.
@@ -167,6 +191,7 @@ struct Reader {
     sources: SelectAll<BoxStream<'static, Bytes>>,
     stop: CancellationToken,
     over: bool,
+    _attached: Vec<Attached>,
 }
 
 impl Reader {

@@ -134,6 +134,7 @@ pub(crate) fn routes() -> Vec<Route> {
             .query(&[
                 ("after", "`at` of a list: what has changed since then is told first."),
                 ("sessions", "Logs to follow as well: `<id>:<after>`, comma separated, at most 100."),
+                ("client", "What to call this client in the lists of who is attached to those sessions."),
             ])
             .streams(),
     ];

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use trunkline_core::raw::Raw;
 use trunkline_wire::acp::{
-    AgentCapabilities, AuthMethod, ClientCapabilities, FileSystemCapabilities, Implementation, InitializeRequest,
+    AgentCapabilities, AuthMethod, ClientCapabilities, CurrentModeUpdate, FileSystemCapabilities, Implementation, InitializeRequest,
     InitializeResponse, LoadSessionRequest, LoadSessionResponse, NewSessionRequest, NewSessionResponse,
-    PROTOCOL_VERSION, SessionModeState, method,
+    PROTOCOL_VERSION, SessionModeState, SessionUpdate, method,
 };
-use trunkline_wire::jsonrpc::{ErrorObject, code};
+use trunkline_wire::jsonrpc::code;
 
 use super::agent::Agent;
 use super::conversation::{MAX_GAUGE, NoAnswer, Phase, Scope, Wait};
@@ -31,6 +31,15 @@ const LONG_SILENCE: Duration = Duration::from_secs(1);
 pub(super) struct Memory {
     /// The agent's id of the session.
     pub(super) acp_session: String,
+}
+
+/// The update that tells a session's options.
+#[derive(Serialize)]
+struct Options {
+    #[serde(rename = "sessionUpdate")]
+    kind: &'static str,
+    #[serde(rename = "configOptions")]
+    options: Box<RawValue>,
 }
 
 /// What an agent says of itself.
@@ -162,19 +171,18 @@ impl Agent {
         models: Option<Box<RawValue>>,
         options: Option<Box<RawValue>>,
     ) -> Result<(), Trouble> {
-        let update = |kind: &str, name: &str, value: &dyn erased::Json| {
-            let members = format!(r#"{{"sessionUpdate":"{kind}","{name}":{}}}"#, value.json());
-            Raw::parse(&members).expect("it is made of JSON")
-        };
+        let raw = |gauge: Result<Raw, serde_json::Error>| gauge.expect("gauges have string keys only");
         let mut gauges = Vec::new();
         if let Some(modes) = modes {
-            gauges.push(("modes", Raw::of(modes).expect("modes have a JSON form")));
-            let kind = "current_mode_update";
-            gauges.push((kind, update(kind, "currentModeId", &modes.current_mode_id)));
+            let current = CurrentModeUpdate { current_mode_id: modes.current_mode_id.clone() };
+            gauges.push(("modes", raw(Raw::of(modes))));
+            gauges.push(("current_mode_update", SessionUpdate::CurrentModeUpdate(current).to_raw().into()));
         }
         gauges.extend(models.map(|models| ("models", models.into())));
-        let kind = "config_option_update";
-        gauges.extend(options.map(|options| (kind, update(kind, "configOptions", &options))));
+        if let Some(options) = options {
+            let kind = "config_option_update";
+            gauges.push((kind, raw(Raw::of(&Options { kind, options }))));
+        }
         for (kind, gauge) in gauges.into_iter().filter(|(_, gauge)| gauge.get().len() <= MAX_GAUGE) {
             self.port.status(kind, gauge).await.map_err(Trouble::Store)?;
         }
@@ -190,5 +198,36 @@ impl Agent {
     ) -> Result<Box<RawValue>, Trouble> {
         let answer = self.call(scope, method, params, Wait::Start(patience)).await;
         answer.map_err(|none| trouble(method, none, patience))
+    }
+}
+
+/// What we say of ourselves.
+fn greeting(entry: &Entry) -> InitializeRequest {
+    let fs = FileSystemCapabilities { read_text_file: entry.offer_read, write_text_file: true };
+    let client_info = Implementation {
+        name: "trunkline".to_owned(),
+        title: Some("Trunkline".to_owned()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    InitializeRequest {
+        protocol_version: PROTOCOL_VERSION,
+        client_capabilities: ClientCapabilities { fs, terminal: true, ..ClientCapabilities::default() },
+        client_info: Some(client_info),
+        meta: None,
+    }
+}
+
+/// Reads an answer.
+pub(super) fn read<T: DeserializeOwned>(method: &'static str, answer: &RawValue) -> Result<T, Trouble> {
+    serde_json::from_str(answer.get()).map_err(|error| Trouble::Nonsense { method, error: error.to_string() })
+}
+
+/// What it means that there is no answer.
+pub(super) fn trouble(method: &'static str, none: NoAnswer, patience: Duration) -> Trouble {
+    match none {
+        NoAnswer::Refused(error) => Trouble::Refused { method, error, login: Vec::new() },
+        NoAnswer::Broken(why) => Trouble::Broken { method, why },
+        NoAnswer::Late => Trouble::Silent { method, patience },
+        NoAnswer::Stopped => Trouble::Stopped,
     }
 }

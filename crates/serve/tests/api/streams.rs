@@ -38,7 +38,12 @@ async fn the_feed_carries_lists_and_logs() {
     let session = world.session().await;
     let (_, list) = world.get("/v1/sessions").await;
     let after = list["at"].as_u64().unwrap();
-    let mut feed = world.stream(&format!("/v1/feed?after={after}&sessions={session}:0")).await;
+    let gone = world.session().await;
+    world.delete(&format!("/v1/sessions/{gone}")).await;
+    let path = format!("/v1/feed?after={after}&sessions={session}:0,{gone}:0&client=page");
+    let mut feed = world.stream(&path).await;
+    let (_, present) = world.get(&format!("/v1/sessions/{session}/presence")).await;
+    assert_eq!(present["items"][0]["name"], "page");
     let request = world.question(&session).await;
     let mut seen = Vec::new();
     let mut told: Option<Value> = None;
