@@ -165,7 +165,10 @@ export class Feed {
   async #stream(sessions: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
     const query = new URLSearchParams();
     if (this.#pos !== undefined) query.set('after', this.#pos);
-    if (sessions !== undefined) query.set('sessions', sessions);
+    if (sessions !== undefined) {
+      query.set('sessions', sessions);
+      query.set('client', 'browser');
+    }
     const response = await this.#api.stream(`/v1/feed?${query}`, signal);
     return response.body as ReadableStream<Uint8Array>;
   }
