@@ -1,4 +1,4 @@
-//! The commands.
+//! The commands, and how they ask.
 
 pub(crate) mod catalog;
 pub(crate) mod completions;
@@ -13,3 +13,55 @@ pub(crate) mod requests;
 pub(crate) mod run;
 pub(crate) mod sessions;
 pub(crate) mod token;
+
+use std::io::{self, Read, Write};
+
+use crate::app::App;
+use crate::error::{CliError, Result};
+
+/// How many bytes of a prompt are read from stdin. The daemon takes no more.
+const MAX_STDIN: u64 = 16 << 20;
+
+/// Asks a yes-or-no question; anything but a yes is a no.
+pub(crate) async fn confirm(app: &App, question: &str) -> Result<bool> {
+    if !app.screen.interactive {
+        return Err(CliError::usage("this cannot be undone, and there is nobody to ask").hint("add --force if you mean it"));
+    }
+    let answer = ask(app, &format!("{question} [y/N] ")).await?.unwrap_or_default();
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Asks for a line. `None` at the end of the input.
+pub(crate) async fn ask(app: &App, question: &str) -> Result<Option<String>> {
+    app.screen.part(question)?;
+    blocking(|| {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line)?;
+        Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+    })
+    .await
+}
+
+/// Everything on stdin.
+pub(crate) async fn read_stdin() -> Result<String> {
+    let bytes = blocking(|| {
+        let mut bytes = Vec::new();
+        io::stdin().take(MAX_STDIN + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+    .await?;
+    if bytes.len() as u64 > MAX_STDIN {
+        return Err(CliError::usage(format!("stdin has more than {} MiB", MAX_STDIN >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|_| CliError::usage("stdin is not UTF-8"))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| CliError::failure(error.to_string()))??)
+}
+
+/// Ends a line that a prompt has left open.
+pub(crate) fn end_line() {
+    drop(io::stdout().write_all(b"\n"));
+}

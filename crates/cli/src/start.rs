@@ -41,10 +41,19 @@ pub(crate) async fn find(home: &Path) -> Result<Option<Client>> {
     }
 }
 
-/// Whether there is a process of this number.
+/// Whether there is a process of this number that has not ended. One that has may stay listed for as long as nobody asks
+/// how it went, as in a container whose first process does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    // The name in brackets may hold anything, so what counts stands behind the last bracket.
+    let state = stat.as_deref().ok().and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
+    match state {
+        Some(state) => !matches!(state, 'Z' | 'X'),
+        None => {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
+        }
+    }
 }
 
 /// Starts `trunkline serve` in a session of its own and waits until it answers.

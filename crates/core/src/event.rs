@@ -190,6 +190,8 @@ facts! {
     SessionCreated(session::Created) = "session.created",
     /// Its title or metadata changed.
     SessionUpdated(session::Updated) = "session.updated",
+    /// All facts of the export it was made from are here.
+    SessionImported(session::Imported) = "session.imported",
     /// It takes no more work.
     SessionClosed(session::Closed) = "session.closed",
     /// It is gone; the id is never used again.

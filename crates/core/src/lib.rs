@@ -7,6 +7,7 @@
 //! - [`machine`]: what a kind of log is: `decide`, `apply`, `wanted`, `rows`.
 //! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`key`].
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
+//! - [`import`]: how the facts of an export become those of a new session.
 //! - [`row`], [`view`]: the projections every list is served from.
 //! - [`refused`]: why a command was not granted.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod blob;
 pub mod event;
 pub mod grant;
 pub mod id;
+pub mod import;
 pub mod key;
 pub mod machine;
 pub mod message;

@@ -2,7 +2,7 @@
 
 use crate::event::{Event, Fact};
 use crate::id::{Node, Seq, TurnId};
-use crate::principal::Caller;
+use crate::principal::{Caller, Principal};
 use crate::refused::Refused;
 use crate::row::Row;
 use crate::time::Time;
@@ -75,18 +75,25 @@ pub struct Draft {
     pub turn: Option<TurnId>,
     /// What happened.
     pub fact: Fact,
+    /// Who caused it when, if that was not the caller now: facts that are imported keep both.
+    pub origin: Option<(Principal, Time)>,
 }
 
 impl Draft {
+    /// A fact that may belong to a turn.
+    pub fn maybe_of(turn: Option<TurnId>, fact: impl Into<Fact>) -> Self {
+        Self { turn, fact: fact.into(), origin: None }
+    }
+
     /// A fact of a turn.
     pub fn of(turn: TurnId, fact: impl Into<Fact>) -> Self {
-        Self { turn: Some(turn), fact: fact.into() }
+        Self::maybe_of(Some(turn), fact)
     }
 }
 
 impl<F: Into<Fact>> From<F> for Draft {
     fn from(fact: F) -> Self {
-        Self { turn: None, fact: fact.into() }
+        Self::maybe_of(None, fact)
     }
 }
 

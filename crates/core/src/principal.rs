@@ -47,6 +47,13 @@ impl Principal {
         Self(format!("token/{name}"))
     }
 
+    /// Somebody of whom an export tells. Nobody here has checked that, and the name can never be a caller's.
+    #[must_use]
+    pub fn imported(&self) -> Self {
+        let name = self.0.strip_prefix("imported/").unwrap_or(&self.0);
+        Self(format!("imported/{}", &name[..name.floor_char_boundary(190)]))
+    }
+
     /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {

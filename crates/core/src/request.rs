@@ -277,7 +277,7 @@ impl Requests {
             return Err(Refused::TooMany { what: "open requests", limit: MAX_OPEN });
         }
         asked.check()?;
-        Ok(vec![Draft { turn, fact: asked.clone().into() }])
+        Ok(vec![Draft::maybe_of(turn, asked.clone())])
     }
 
     /// Grants an answer; whoever comes second is told who was first.
@@ -293,7 +293,7 @@ impl Requests {
         if open.dismissed.is_some() {
             return Ok(Vec::new());
         }
-        Ok(vec![Draft { turn: open.turn, fact: Dismissed { id }.into() }])
+        Ok(vec![Draft::maybe_of(open.turn, Dismissed { id })])
     }
 
     /// Closes a request on behalf of the one who asked.
@@ -321,7 +321,7 @@ impl Requests {
                 OnTimeout::Wait => None,
                 OnTimeout::Deny => Some(close(open, Outcome::Expired, open.asked.refusal())),
                 OnTimeout::Default(answer) => Some(close(open, Outcome::Expired, Some(answer.clone()))),
-                OnTimeout::Escalate => Some(Draft { turn: open.turn, fact: Escalated { id }.into() }),
+                OnTimeout::Escalate => Some(Draft::maybe_of(open.turn, Escalated { id })),
             }
         })
         .collect()
@@ -462,7 +462,7 @@ impl Opened {
 }
 
 fn close(open: &Open, outcome: Outcome, answer: Option<Answer>) -> Draft {
-    Draft { turn: open.turn, fact: ClosedFact { id: open.asked.id, outcome, answer }.into() }
+    Draft::maybe_of(open.turn, ClosedFact { id: open.asked.id, outcome, answer })
 }
 
 #[cfg(test)]

@@ -49,6 +49,9 @@ pub struct Created {
     /// Whatever the maker wants to find again; an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Raw>,
+    /// The session this is a copy of, from an export. Its facts follow, then `session.imported`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<SessionId>,
 }
 
 /// The driver of sessions whose agent runs elsewhere.
@@ -65,6 +68,11 @@ pub struct Updated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Raw>,
 }
+
+/// All facts of the export are here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SessionImported")]
+pub struct Imported {}
 
 /// The session takes no more work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,6 +91,10 @@ pub enum Command {
     Create(Created),
     /// Change title or metadata.
     Update(Updated),
+    /// More facts of an export. Only the hub makes these, with [`Importer`](crate::import::Importer).
+    Import(Vec<Draft>),
+    /// The export ends here: what it left open comes to its end.
+    EndImport,
     /// Take no more work: the turn is stopped, the queue emptied, the requests cancelled.
     Close,
     /// Forget it, log and all. The hub removes the log afterwards.
@@ -178,6 +190,8 @@ pub enum Effect {
     EndAgent(u64),
     /// The log should be gone.
     Remove,
+    /// The import should be ended: whoever made it is gone.
+    EndImport,
 }
 
 /// The state of a session.
@@ -193,6 +207,8 @@ pub struct Session {
     pub closed: Option<Time>,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// Whether facts of an export are still coming.
+    pub importing: bool,
     /// The last event that moved the state.
     pub updated: Time,
     /// Its turns.
@@ -225,7 +241,7 @@ impl Session {
 
     fn open(&self) -> Result<SessionId, Refused> {
         let id = self.id()?;
-        if self.closed.is_some() { Err(Refused::SessionClosed) } else { Ok(id) }
+        if self.closed.is_some() || self.importing { Err(Refused::SessionClosed) } else { Ok(id) }
     }
 
     fn create(&self, created: &Created) -> Result<Vec<Draft>, Refused> {
@@ -319,7 +335,25 @@ impl Session {
         facts
     }
 
+    /// Ends what an export left open: nothing of it runs here.
+    fn end_import(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        if !self.importing {
+            return Vec::new();
+        }
+        let mut facts = Vec::new();
+        if let Some(running) = &self.turns.running {
+            facts.push(running.end(turn::Outcome::of(turn::StopReason::Interrupted), ctx.now));
+        }
+        facts.extend(self.turns.queue.iter().map(|waiting| Draft::of(waiting.turn, turn::Unqueued {})));
+        facts.extend(self.requests.cancel_all());
+        facts.push(Imported {}.into());
+        facts
+    }
+
     fn recover(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        if self.importing {
+            return self.end_import(ctx);
+        }
         let died = |node: &Node| node.name == ctx.node.name && node.incarnation != ctx.node.incarnation;
         let mut facts = Vec::new();
         if let Some(process) = self.agent.process.as_ref().filter(|process| died(&process.node)) {
@@ -395,6 +429,9 @@ impl Machine for Session {
                 check_labels(updated.title.as_deref(), updated.metadata.as_ref())?;
                 Ok(vec![updated.clone().into()])
             }
+            Command::Import(facts) if self.importing => Ok(facts.clone()),
+            Command::Import(_) => Err(Refused::SessionClosed),
+            Command::EndImport => Ok(self.end_import(ctx)),
             Command::Close => Ok(self.close(ctx)),
             Command::Delete => Ok(self.delete(ctx)),
             Command::Prompt { .. } if self.is_external() => Err(Refused::External),
@@ -422,8 +459,10 @@ impl Machine for Session {
             Fact::SessionCreated(created) => {
                 self.title.clone_from(&created.title);
                 self.metadata.clone_from(&created.metadata);
+                self.importing = created.imported.is_some();
                 self.created = Some((created.clone(), event.by.clone(), event.at));
             }
+            Fact::SessionImported(_) => self.importing = false,
             Fact::SessionUpdated(updated) => {
                 if updated.title.is_some() {
                     self.title.clone_from(&updated.title);
@@ -450,6 +489,9 @@ impl Machine for Session {
 
     fn wanted(&self) -> Wanted<Effect> {
         let mut effects = Vec::new();
+        if self.importing {
+            return Wanted { effects: vec![Effect::EndImport], next: None };
+        }
         let over = self.closed.is_some() || self.deleted;
         if self.deleted {
             effects.push(Effect::Remove);
@@ -512,6 +554,8 @@ fn allow(command: &Command, caller: &Caller, id: SessionId) -> Result<(), Refuse
     match command {
         Command::Create(_)
         | Command::Update(_)
+        | Command::Import(_)
+        | Command::EndImport
         | Command::Close
         | Command::Delete
         | Command::Prompt { .. }

@@ -45,6 +45,7 @@ impl World {
             project: None,
             title: None,
             metadata: None,
+            imported: None,
         };
         world.owner(&Command::Create(created)).unwrap();
         world

@@ -68,7 +68,8 @@ impl AcpDriver {
     #[must_use]
     pub fn with_start_timeout(self, start: Duration) -> Self {
         let Shared { custody, catalog, env, .. } = &*self.shared;
-        let shared = Shared { custody: Arc::clone(custody), catalog: Arc::clone(catalog), env: env.clone(), start };
+        let shared =
+            Shared { custody: Arc::clone(custody), catalog: Arc::clone(catalog), env: env.clone(), start };
         Self { shared: Arc::new(shared) }
     }
 }

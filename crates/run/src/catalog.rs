@@ -178,7 +178,9 @@ impl Catalog {
             (agent, Some(argv)) => {
                 let known = if agent.is_some() { named } else { self.by_program(&argv[0]) };
                 let plain = || Entry::plain(agent.unwrap_or_else(|| file_name(&argv[0])), Vec::new());
-                Entry { argv: argv.to_vec(), ..known.cloned().unwrap_or_else(plain) }
+                let known = known.cloned().unwrap_or_else(plain);
+                // Whoever gives a command line for an agent that cannot be run as it is has an adapter for it.
+                Entry { argv: argv.to_vec(), driver: ACP.to_owned(), why_not: None, ..known }
             }
             (None, None) => return Err(Unrunnable::Nothing),
         };

@@ -313,13 +313,13 @@ impl<M: Machine> Cell<M> {
         let drafts = self.state.decide(&wish.command, &ctx)?;
         let count = drafts.len() as u64;
         let key = |given: &KeyGiven| Key { key: given.key.clone(), digest: given.digest.clone(), count };
-        let events = drafts.into_iter().enumerate().map(|(i, draft)| Event {
-            seq: next.plus(i as u64),
-            at: now,
-            by: wish.caller.principal.clone(),
-            turn: draft.turn,
-            key: wish.key.as_ref().filter(|_| i == 0).map(key),
-            fact: draft.fact,
+        let mut last = self.at;
+        let events = drafts.into_iter().enumerate().map(|(i, draft)| {
+            let (by, at) = draft.origin.unwrap_or_else(|| (wish.caller.principal.clone(), now));
+            // Time never goes back in a log, whatever an export says.
+            last = at.clamp(last, now);
+            let (seq, turn, fact) = (next.plus(i as u64), draft.turn, draft.fact);
+            Event { seq, at: last, by, turn, key: wish.key.as_ref().filter(|_| i == 0).map(key), fact }
         });
         Ok(events.collect())
     }

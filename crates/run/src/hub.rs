@@ -322,6 +322,10 @@ impl Hub {
         self.0.stop.clone()
     }
 
+    pub(crate) fn disk(&self) -> &dyn Log {
+        &*self.0.disk
+    }
+
     /// Stops: every running turn gets its end, every agent is ended, within two seconds.
     pub async fn shutdown(&self) {
         self.0.runner.drain();

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod custody;
 pub mod driver;
 pub mod hub;
+mod import;
 pub mod keep;
 pub mod peer;
 mod runner;

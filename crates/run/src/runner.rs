@@ -104,7 +104,7 @@ impl Effects<Session> for Reconcile {
         for effect in wanted {
             match effect {
                 Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),
-                Effect::Turn(_) | Effect::Remove => {}
+                Effect::Turn(_) | Effect::Remove | Effect::EndImport => {}
                 Effect::Claim(_) => runner.claim(id, log),
                 Effect::EndAgent(_) => runner.end(id),
             }

@@ -4,7 +4,7 @@
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `tokens`,
-//!   `exchange`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
+//!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
 #![forbid(unsafe_code)]
 
 mod agents;
@@ -19,6 +19,7 @@ mod feed;
 mod gate;
 mod grants;
 mod health;
+mod import;
 mod inbox;
 pub mod openapi;
 mod presence;

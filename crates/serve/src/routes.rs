@@ -16,7 +16,7 @@ use trunkline_core::view::{RequestView, SessionView};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, blobs, catalog, events, exchange, feed, grants, health, inbox, openapi, presence, queue,
+    agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, presence, queue,
     requests, sessions, shutdown, tokens, turns,
 };
 
@@ -159,6 +159,13 @@ fn session_routes() -> Vec<Route> {
                 CURSOR,
             ])
             .gives::<sessions::Page>(200),
+        Route::new(
+            "post",
+            "/v1/sessions/import",
+            post(import::import).layer(axum::extract::DefaultBodyLimit::max(import::MAX_EXPORT)),
+            "Make a session from an export: NDJSON, at most 256 MiB.",
+        )
+        .gives::<SessionView>(201),
         Route::get("/v1/sessions/{session}", sessions::show, "A session.").gives::<SessionView>(200),
         Route::patch("/v1/sessions/{session}", sessions::update, "Change title or metadata.")
             .takes::<trunkline_core::session::Updated>()

@@ -32,8 +32,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let beside = sibling(path, ".lock");
     let io = |source| OpenError::Io { path: beside.display().to_string(), source };
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&beside).map_err(io)?;
+    let file = create(&beside).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.display().to_string() }),
@@ -44,8 +43,8 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
 /// The writing connection, after the file was found to be ours, or made.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let found = inspect(path)?;
+    drop(create(path).map_err(|source| OpenError::Io { path: path.display().to_string(), source })?);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     Connection::open_with_flags(path, flags)
@@ -81,6 +80,16 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Opens a file, and makes it if it is not there, so that only its owner may read it. SQLite gives the files that it makes
+/// beside the database the same mode.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// The schema of the file; 0 when there is nothing in it.

@@ -78,7 +78,8 @@ pub(super) struct Patience {
 
 impl Patience {
     /// At the end of its time.
-    pub(super) const GENTLE: Self = Self { eof: Duration::from_millis(250), term: Duration::from_millis(500) };
+    pub(super) const GENTLE: Self =
+        Self { eof: Duration::from_millis(250), term: Duration::from_millis(500) };
     /// Once its grace is used up.
     pub(super) const NONE: Self = Self { eof: Duration::ZERO, term: Duration::ZERO };
 }
@@ -116,7 +117,8 @@ impl Agent {
     pub(super) async fn end(&mut self, patience: Patience) -> Result<Remains, Stuck> {
         self.link.hang_up();
         let own = tokio::time::timeout(patience.eof, self.child.exited()).await.ok();
-        let (stopped, ()) = tokio::join!(self.child.stop(patience.term), self.terminals.kill_all(patience.term));
+        let (stopped, ()) =
+            tokio::join!(self.child.stop(patience.term), self.terminals.kill_all(patience.term));
         let exit = stopped.inspect_err(|stuck| {
             tracing::error!(session = %self.port.id, %stuck, "an agent could not be ended");
         })?;

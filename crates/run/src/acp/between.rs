@@ -45,7 +45,9 @@ impl Agent {
     fn overhear(&mut self, said: &Said) {
         let Ok(text) = &said.line.text else { return };
         match Message::parse(text) {
-            Ok(Message::Notification(Notification { method, params })) if method == method::SESSION_UPDATE => {
+            Ok(Message::Notification(Notification { method, params }))
+                if method == method::SESSION_UPDATE =>
+            {
                 if let Ok(SessionNotification { session_id, update }) = parse_params(params) {
                     self.overhear_update(&session_id, update.to_owned().into());
                 }

@@ -40,7 +40,7 @@ pub(super) enum Work {
     /// There is an answer.
     Answer(Result<Box<RawValue>, ErrorObject>),
     /// Something was done that the log is to know of.
-    Did(Fact, Box<RawValue>),
+    Did(Box<Fact>, Box<RawValue>),
     /// A command runs that is not listed yet.
     Made(Box<Made>),
 }
@@ -76,9 +76,15 @@ impl Agent {
             Ok(job) => self.jobs.push(job.map(|work| (id, work)).boxed()),
             Err(error) => {
                 if error.code == code::METHOD_NOT_FOUND {
-                    scope.note("unknown_request", format!("it asked for `{method}`, which is not known here"), params).await;
+                    scope
+                        .note(
+                            "unknown_request",
+                            format!("it asked for `{method}`, which is not known here"),
+                            params,
+                        )
+                        .await;
                 }
-                self.answer(&id, Err(error));
+                self.answer(&id, Err(&error));
             }
         }
     }
@@ -98,22 +104,22 @@ impl Agent {
                 return self.answer(&id, Ok(&*raw(&RequestPermissionResponse { outcome })));
             }
             method::FS_READ_TEXT_FILE | method::FS_WRITE_TEXT_FILE | method::TERMINAL_CREATE => {
-                Err(ErrorObject::new(code::INVALID_REQUEST, "no turn is running"))
+                Err(no_turn())
             }
             _ => self.job(&method, params),
         };
         match job {
             Ok(job) => self.jobs.push(job.map(|work| (id, work)).boxed()),
-            Err(error) => self.answer(&id, Err(error)),
+            Err(error) => self.answer(&id, Err(&error)),
         }
     }
 
     /// Answers what was worked on.
     pub(super) async fn settle(&mut self, turn: &Turn, id: &Id, work: Work) {
         match work {
-            Work::Answer(answer) => self.answer(id, answer.as_deref().map_err(Clone::clone)),
+            Work::Answer(answer) => self.answer(id, answer.as_deref()),
             Work::Did(fact, reply) => {
-                turn.fact(fact).await;
+                turn.fact(*fact).await;
                 self.answer(id, Ok(&*reply));
             }
             Work::Made(made) => {
@@ -129,20 +135,22 @@ impl Agent {
     /// As [`settle`](Self::settle), when the turn is over.
     pub(super) fn settle_late(&mut self, id: &Id, work: Work) {
         match work {
-            Work::Answer(answer) => self.answer(id, answer.as_deref().map_err(Clone::clone)),
+            Work::Answer(answer) => self.answer(id, answer.as_deref()),
             Work::Did(fact, reply) => {
-                self.between.facts.push(fact);
+                self.between.facts.push(*fact);
                 self.answer(id, Ok(&*reply));
             }
             // Dropped, the command ends.
-            Work::Made(_) => self.answer(id, Err(ErrorObject::new(code::INVALID_REQUEST, "no turn is running"))),
+            Work::Made(_) => {
+                self.answer(id, Err(&no_turn()));
+            }
         }
     }
 
     /// Gives a request its one answer.
-    pub(super) fn answer(&mut self, id: &Id, answer: Result<&RawValue, ErrorObject>) {
+    pub(super) fn answer(&mut self, id: &Id, answer: Result<&RawValue, &ErrorObject>) {
         if self.owed.take(id).is_some() {
-            self.link.answer(id, answer.as_ref().copied());
+            self.link.answer(id, answer);
         }
     }
 
@@ -151,16 +159,22 @@ impl Agent {
         match outcome {
             Ok(outcome) => self.answer(&id, Ok(&*raw(&RequestPermissionResponse { outcome }))),
             Err(error) => {
-                scope.note("request_refused", format!("it was not asked whether it may: {error}"), None).await;
-                self.answer(&id, Err(error));
+                scope
+                    .note("request_refused", format!("it was not asked whether it may: {error}"), None)
+                    .await;
+                self.answer(&id, Err(&error));
             }
         }
     }
 
     /// Nobody is asked any more.
     pub(super) fn withdraw(&mut self) {
-        let asked: Vec<Id> =
-            self.owed.iter().filter(|(_, owed)| **owed == Owed::Permission).map(|(id, _)| id.clone()).collect();
+        let asked: Vec<Id> = self
+            .owed
+            .iter()
+            .filter(|(_, owed)| **owed == Owed::Permission)
+            .map(|(id, _)| id.clone())
+            .collect();
         let cancelled = raw(&RequestPermissionResponse { outcome: RequestPermissionOutcome::Cancelled });
         asked.iter().for_each(|id| self.answer(id, Ok(&*cancelled)));
     }
@@ -189,8 +203,11 @@ impl Agent {
                 if asked.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
                     return Err(ErrorObject::invalid_params("cwd must be an absolute path"));
                 }
-                let made = self.terminals.create(asked);
-                made.map(|made| made.map_or_else(|error| Work::Answer(Err(error)), |made| Work::Made(made.into()))).boxed()
+                let made = self.terminals.create(&asked);
+                made.map(|made| {
+                    made.map_or_else(|error| Work::Answer(Err(error)), |made| Work::Made(made.into()))
+                })
+                .boxed()
             }
             method::TERMINAL_OUTPUT => {
                 let output = self.terminals.find(&self.terminal(params)?)?.output();
@@ -249,11 +266,15 @@ fn blocking(
 ) -> BoxFuture<'static, Work> {
     let done = tokio::task::spawn_blocking(work);
     let work = |done: Result<_, _>| match done {
-        Ok(Ok((fact, reply))) => Work::Did(fact, reply),
+        Ok(Ok((fact, reply))) => Work::Did(Box::new(fact), reply),
         Ok(Err(error)) => Work::Answer(Err(error)),
         Err(panicked) => Work::Answer(Err(ErrorObject::internal(panicked))),
     };
     done.map(work).boxed()
+}
+
+fn no_turn() -> ErrorObject {
+    ErrorObject::new(code::INVALID_REQUEST, "no turn is running")
 }
 
 fn raw(value: &impl Serialize) -> Box<RawValue> {

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use trunkline_core::raw::Raw;
 use trunkline_wire::acp::merge::Gauge;
 use trunkline_wire::acp::{CancelNotification, Empty, SessionNotification, UpdateView, method};
-use trunkline_wire::jsonrpc::{ErrorObject, Id, Message, Notification, ParseError, Response, code, parse_params};
+use trunkline_wire::jsonrpc::{
+    ErrorObject, Id, Message, Notification, ParseError, Response, code, parse_params,
+};
 
 use super::agent::Agent;
 use super::client::{Answered, Work};
@@ -99,7 +101,8 @@ impl<'t> Scope<'t> {
             return;
         }
         let text = |raw: &RawValue| Raw::of(&shown(raw.get())).expect("a text has a JSON form");
-        let keep = |raw: &RawValue| if raw.get().len() <= MAX_NOTED { raw.to_owned().into() } else { text(raw) };
+        let keep =
+            |raw: &RawValue| if raw.get().len() <= MAX_NOTED { raw.to_owned().into() } else { text(raw) };
         self.turn.note(code, message, about.map(keep)).await;
     }
 
@@ -234,7 +237,8 @@ impl Agent {
             return None;
         }
         if let Some(id) = error.request() {
-            self.link.answer(id, Err::<&Empty, _>(&ErrorObject::new(code::INVALID_REQUEST, error.to_string())));
+            self.link
+                .answer(id, Err::<&Empty, _>(&ErrorObject::new(code::INVALID_REQUEST, error.to_string())));
         }
         if awaited.is_some() && error.response() == awaited {
             return Some(Err(ErrorObject::new(code::INVALID_REQUEST, error.to_string())));

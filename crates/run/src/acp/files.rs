@@ -184,7 +184,9 @@ impl<'a> At<'a> {
         match replaceable(directory, name, &stat).then(|| replace(directory, name, Some(&stat), text)) {
             Some(Ok(())) => {}
             Some(Err(error @ (Errno::NOSPC | Errno::DQUOT))) => return Err(failed(error)),
-            Some(Err(_)) | None => overwrite(file, text).map_err(|source| FileError::Io { path: self.name(), source })?,
+            Some(Err(_)) | None => {
+                overwrite(file, text).map_err(|source| FileError::Io { path: self.name(), source })?;
+            }
         }
         Ok(false)
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Deserialize;
+use tokio::time::Instant;
 use trunkline_core::agent::Started;
 use trunkline_core::turn::{Outcome, StopReason, Usage};
 use trunkline_wire::acp::{self, PromptRequest, PromptResponse, method};
@@ -20,7 +22,7 @@ use super::open::{Memory, read, trouble};
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
 use crate::catalog::{Entry, environment};
-use crate::custody::{Child, Spawn, SpawnError};
+use crate::custody::{Child, Custody, Spawn, SpawnError};
 use crate::driver::{Host, SessionPort};
 use crate::turn::Turn;
 
@@ -87,7 +89,8 @@ impl AcpHost {
         if self.agent.is_none() {
             self.launch().await?;
             let agent = self.agent.as_mut().expect("it was launched");
-            let memory = self.port.look(|session| session.agent.memo.clone()).await.map_err(Trouble::Store)?;
+            let memory =
+                self.port.look(|session| session.agent.memo.clone()).await.map_err(Trouble::Store)?;
             // A memory that cannot be read is none: another driver's, or a newer version's.
             let memory: Option<Memory> = memory.and_then(|memory| memory.read().ok());
             agent.open(scope, memory, self.shared.start).await?;
@@ -109,7 +112,8 @@ impl AcpHost {
         let entry = self.shared.catalog.resolve(Some(&created.agent), Some(&created.argv));
         let entry = entry.map_err(Trouble::Unrunnable)?;
         let (workspace, files) = workspace(created.workspace.as_deref())?;
-        let incarnation = self.port.look(|session| session.agent.incarnation).await.map_err(Trouble::Store)? + 1;
+        let incarnation =
+            self.port.look(|session| session.agent.incarnation).await.map_err(Trouble::Store)? + 1;
         let env = environment(&self.shared.env, &entry);
         let spawn = Spawn {
             resource: format!("agent/{}", self.port.id),
@@ -117,31 +121,23 @@ impl AcpHost {
             env: env.clone(),
             ..Spawn::new(&entry.argv, &workspace)
         };
-        let started = self.spawn(spawn).await;
+        let started = start(&self.shared.custody, spawn).await;
         let mut child = started.map_err(|error| Trouble::NotStarted { error, hint: entry.hint.clone() })?;
         let link = Link::of(&mut child).expect("a new child has both pipes");
         let (pid, argv) = (child.process().pid, entry.argv.clone());
-        let terminals =
-            Terminals::new(Arc::clone(&self.shared.custody), self.port.clone(), env, workspace.clone(), incarnation);
+        let terminals = Terminals::new(
+            Arc::clone(&self.shared.custody),
+            self.port.clone(),
+            env,
+            workspace.clone(),
+            incarnation,
+        );
         let about = (self.port.clone(), entry, incarnation);
         // From here on it is ours to end, also if the log does not take that it has started.
         self.agent = Some(Agent::new(about, (workspace, files), terminals, (child, link)));
         self.spent = false;
         let started = Started { node: self.port.node.clone(), incarnation, pid, argv };
         self.port.agent(vec![started.into()]).await.map_err(Trouble::Store)
-    }
-
-    /// Starts a process. One of an earlier turn may still be ending: a turn that is over does not wait for that.
-    async fn spawn(&self, spawn: Spawn) -> Result<Child, SpawnError> {
-        let until = tokio::time::Instant::now() + LAST_ONE;
-        loop {
-            match self.shared.custody.spawn(spawn.clone()).await {
-                Err(SpawnError::Running { .. }) if tokio::time::Instant::now() < until => {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-                started => return started,
-            }
-        }
     }
 
     /// Ends the turn that failed, and the agent if it is of no use any more.
@@ -204,23 +200,29 @@ impl Agent {
     }
 }
 
+/// Starts a process. One of an earlier turn may still be ending: a turn that is over does not wait for that.
+async fn start(custody: &Custody, spawn: Spawn) -> Result<Child, SpawnError> {
+    let until = Instant::now() + LAST_ONE;
+    loop {
+        match custody.spawn(spawn.clone()).await {
+            Err(SpawnError::Running { .. }) if Instant::now() < until => tokio::time::sleep(LOOK_AGAIN).await,
+            started => return started,
+        }
+    }
+}
+
 fn workspace(path: Option<&str>) -> Result<(PathBuf, Files), Trouble> {
     let Some(path) = path else {
-        return Err(Trouble::Workspace("this session has no workspace; an agent needs a directory to work in".to_owned()));
+        return Err(Trouble::Workspace(
+            "this session has no workspace; an agent needs a directory to work in".to_owned(),
+        ));
     };
     let failed = |error| Trouble::Workspace(format!("the workspace {path} cannot be used: {error}"));
     Ok((PathBuf::from(path), Files::open(Path::new(path)).map_err(failed)?))
 }
 
 fn outcome(entry: &Entry, answer: PromptResponse) -> Outcome {
-    let usage = answer.usage.map(|usage| Usage {
-        input: Some(usage.input_tokens),
-        output: Some(usage.output_tokens),
-        cache_read: usage.cached_read_tokens,
-        cache_write: usage.cached_write_tokens,
-        thought: usage.thought_tokens,
-        cost: None,
-    });
+    let usage = usage(&answer);
     let stop_reason = match answer.stop_reason {
         acp::StopReason::EndTurn => StopReason::EndTurn,
         acp::StopReason::MaxTokens => StopReason::MaxTokens,
@@ -228,9 +230,40 @@ fn outcome(entry: &Entry, answer: PromptResponse) -> Outcome {
         acp::StopReason::Refusal => StopReason::Refusal,
         acp::StopReason::Cancelled => StopReason::Cancelled,
         acp::StopReason::Unknown(reason) => {
-            let error = format!("{} ended the turn for a reason that is not known here: {reason}", entry.name);
+            let error =
+                format!("{} ended the turn for a reason that is not known here: {reason}", entry.name);
             return Outcome { usage, ..Outcome::error(error) };
         }
     };
     Outcome { usage, ..Outcome::of(stop_reason) }
+}
+
+/// What the turn used, as the protocol has it, or as Gemini tells it.
+fn usage(answer: &PromptResponse) -> Option<Usage> {
+    if let Some(usage) = &answer.usage {
+        return Some(Usage {
+            input: Some(usage.input_tokens),
+            output: Some(usage.output_tokens),
+            cache_read: usage.cached_read_tokens,
+            cache_write: usage.cached_write_tokens,
+            thought: usage.thought_tokens,
+            cost: None,
+        });
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        quota: Quota,
+    }
+    #[derive(Deserialize)]
+    struct Quota {
+        token_count: Tokens,
+    }
+    #[derive(Deserialize)]
+    struct Tokens {
+        input_tokens: u64,
+        output_tokens: u64,
+    }
+    let Meta { quota } = serde_json::from_str(answer.meta.as_deref()?.get()).ok()?;
+    let Tokens { input_tokens, output_tokens } = quota.token_count;
+    Some(Usage { input: Some(input_tokens), output: Some(output_tokens), ..Usage::default() })
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use trunkline_core::raw::Raw;
 use trunkline_wire::acp::{
-    AgentCapabilities, AuthMethod, ClientCapabilities, CurrentModeUpdate, FileSystemCapabilities, Implementation, InitializeRequest,
-    InitializeResponse, LoadSessionRequest, LoadSessionResponse, NewSessionRequest, NewSessionResponse,
-    PROTOCOL_VERSION, SessionModeState, SessionUpdate, method,
+    AgentCapabilities, AuthMethod, ClientCapabilities, CurrentModeUpdate, FileSystemCapabilities,
+    Implementation, InitializeRequest, InitializeResponse, LoadSessionRequest, LoadSessionResponse,
+    NewSessionRequest, NewSessionResponse, PROTOCOL_VERSION, SessionModeState, SessionUpdate, method,
 };
 use trunkline_wire::jsonrpc::code;
 
@@ -18,6 +18,7 @@ use super::agent::Agent;
 use super::conversation::{MAX_GAUGE, NoAnswer, Phase, Scope, Wait};
 use super::trouble::Trouble;
 use crate::catalog::Entry;
+use crate::driver::SessionPort;
 
 /// After `session/load`, how long nothing must be said until the replay is taken to be over. Gemini replays on after
 /// the answer, and even after the next prompt.
@@ -87,10 +88,8 @@ impl Agent {
         patience: Duration,
     ) -> Result<bool, Trouble> {
         let AgentCapabilities { load_session, session_capabilities, .. } = &hello.capabilities;
-        let ways = [
-            (session_capabilities.resume, method::SESSION_RESUME),
-            (*load_session, method::SESSION_LOAD),
-        ];
+        let ways =
+            [(session_capabilities.resume, method::SESSION_RESUME), (*load_session, method::SESSION_LOAD)];
         let mut refused = None;
         for (_, method) in ways.into_iter().filter(|(offered, _)| *offered) {
             scope.phase = Phase::Replay { commands: false };
@@ -106,22 +105,26 @@ impl Agent {
                     if method == method::SESSION_LOAD {
                         self.sit_out(scope).await?;
                     }
-                    let LoadSessionResponse { modes, models, config_options, .. } = answer.unwrap_or_default();
-                    self.gauges(modes.as_ref(), models, config_options).await?;
+                    let LoadSessionResponse { modes, models, config_options, .. } =
+                        answer.unwrap_or_default();
+                    gauges(&self.port, modes.as_ref(), models, config_options).await?;
                     self.live(scope).await;
                     return Ok(true);
                 }
                 Err(Trouble::Refused { method, error, .. }) if error.code == code::AUTH_REQUIRED => {
                     return Err(Trouble::Refused { method, error, login: hello.login.clone() });
                 }
-                Err(Trouble::Refused { method, error, .. }) => refused = Some(format!("`{method}` failed: {error}")),
+                Err(Trouble::Refused { method, error, .. }) => {
+                    refused = Some(format!("`{method}` failed: {error}"));
+                }
                 Err(trouble) => return Err(trouble),
             }
         }
         self.session = None;
         let had = self.port.look(|session| session.turns.count > 0).await.map_err(Trouble::Store)?;
         if had {
-            let why = refused.unwrap_or_else(|| "it cannot take up a session of an earlier process".to_owned());
+            let why =
+                refused.unwrap_or_else(|| "it cannot take up a session of an earlier process".to_owned());
             let message = format!("the agent does not remember what was said before: {why}");
             scope.note("history_lost", message, None).await;
         }
@@ -152,40 +155,18 @@ impl Agent {
         scope.phase = Phase::Opening { early: Vec::new(), bytes: 0 };
         let params = NewSessionRequest { cwd: self.workspace.clone(), ..NewSessionRequest::default() };
         let answer = match self.ask(scope, method::SESSION_NEW, &params, patience).await {
-            Err(Trouble::Refused { method, error, .. }) => return Err(Trouble::Refused { method, error, login }),
+            Err(Trouble::Refused { method, error, .. }) => {
+                return Err(Trouble::Refused { method, error, login });
+            }
             answer => answer?,
         };
         let answer: NewSessionResponse = read(method::SESSION_NEW, &answer)?;
-        let memory = Raw::of(&Memory { acp_session: answer.session_id.clone() }).expect("a memory has a JSON form");
+        let memory =
+            Raw::of(&Memory { acp_session: answer.session_id.clone() }).expect("a memory has a JSON form");
         self.port.remember(memory).await.map_err(Trouble::Store)?;
         self.session = Some(answer.session_id);
-        self.gauges(answer.modes.as_ref(), answer.models, answer.config_options).await?;
+        gauges(&self.port, answer.modes.as_ref(), answer.models, answer.config_options).await?;
         self.live(scope).await;
-        Ok(())
-    }
-
-    /// Keeps what a session can be set to, in the form of the updates that tell changes of it where there are such.
-    async fn gauges(
-        &self,
-        modes: Option<&SessionModeState>,
-        models: Option<Box<RawValue>>,
-        options: Option<Box<RawValue>>,
-    ) -> Result<(), Trouble> {
-        let raw = |gauge: Result<Raw, serde_json::Error>| gauge.expect("gauges have string keys only");
-        let mut gauges = Vec::new();
-        if let Some(modes) = modes {
-            let current = CurrentModeUpdate { current_mode_id: modes.current_mode_id.clone() };
-            gauges.push(("modes", raw(Raw::of(modes))));
-            gauges.push(("current_mode_update", SessionUpdate::CurrentModeUpdate(current).to_raw().into()));
-        }
-        gauges.extend(models.map(|models| ("models", models.into())));
-        if let Some(options) = options {
-            let kind = "config_option_update";
-            gauges.push((kind, raw(Raw::of(&Options { kind, options }))));
-        }
-        for (kind, gauge) in gauges.into_iter().filter(|(_, gauge)| gauge.get().len() <= MAX_GAUGE) {
-            self.port.status(kind, gauge).await.map_err(Trouble::Store)?;
-        }
         Ok(())
     }
 
@@ -199,6 +180,31 @@ impl Agent {
         let answer = self.call(scope, method, params, Wait::Start(patience)).await;
         answer.map_err(|none| trouble(method, none, patience))
     }
+}
+
+/// Keeps what a session can be set to, in the form of the updates that tell changes of it where there are such.
+async fn gauges(
+    port: &SessionPort,
+    modes: Option<&SessionModeState>,
+    models: Option<Box<RawValue>>,
+    options: Option<Box<RawValue>>,
+) -> Result<(), Trouble> {
+    let raw = |gauge: Result<Raw, serde_json::Error>| gauge.expect("gauges have string keys only");
+    let mut gauges = Vec::new();
+    if let Some(modes) = modes {
+        let current = CurrentModeUpdate { current_mode_id: modes.current_mode_id.clone() };
+        gauges.push(("modes", raw(Raw::of(modes))));
+        gauges.push(("current_mode_update", SessionUpdate::CurrentModeUpdate(current).to_raw().into()));
+    }
+    gauges.extend(models.map(|models| ("models", models.into())));
+    if let Some(options) = options {
+        let kind = "config_option_update";
+        gauges.push((kind, raw(Raw::of(&Options { kind, options }))));
+    }
+    for (kind, gauge) in gauges.into_iter().filter(|(_, gauge)| gauge.get().len() <= MAX_GAUGE) {
+        port.status(kind, gauge).await.map_err(Trouble::Store)?;
+    }
+    Ok(())
 }
 
 /// What we say of ourselves.

@@ -10,7 +10,8 @@ use trunkline_core::request::{
     Choice, Closed, Kind, MAX_TEXT_BYTES, MAX_TITLE, OnTimeout, Opened, OptionKind, Priority,
 };
 use trunkline_wire::acp::{
-    PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest, UpdateView, tool_name,
+    PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest, UpdateView,
+    tool_name,
 };
 use trunkline_wire::jsonrpc::ErrorObject;
 use uuid::Uuid;
@@ -54,7 +55,9 @@ pub(super) fn outcome(closed: Result<Closed, CommandError>) -> Result<RequestPer
             return Err(ErrorObject::invalid_params(refused));
         }
         Err(CommandError::Refused(_) | CommandError::Stopping) => None,
-        Err(error @ (CommandError::Append(_) | CommandError::Read(_))) => return Err(ErrorObject::internal(error)),
+        Err(error @ (CommandError::Append(_) | CommandError::Read(_))) => {
+            return Err(ErrorObject::internal(error));
+        }
     };
     Ok(match chosen {
         Some(option_id) => RequestPermissionOutcome::Selected { option_id },
@@ -80,7 +83,8 @@ fn title(view: &UpdateView<'_>) -> String {
         let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         spaced.split_whitespace().collect::<Vec<_>>().join(" ")
     });
-    let mut title = clean.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| "Permission".to_owned());
+    let mut title =
+        clean.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| "Permission".to_owned());
     if let Some((cut, _)) = title.char_indices().nth(MAX_TITLE) {
         title.truncate(cut);
         title.pop();
@@ -126,12 +130,14 @@ mod tests {
     #[test]
     fn a_question_keeps_the_agents_own_options_and_tool_call() {
         use OptionKind::{AllowAlways, AllowOnce, Choice, RejectAlways, RejectOnce};
-        let tool_call = serde_json::json!({ "toolCallId": "t", "title": "Write a.txt", "rawInput": { "n": 1 } });
+        let tool_call =
+            serde_json::json!({ "toolCallId": "t", "title": "Write a.txt", "rawInput": { "n": 1 } });
         let asked = ask(&tool_call);
         assert_eq!((asked.title.as_str(), asked.question.as_str()), ("Write a.txt", ""));
         assert_eq!(asked.tool_call.unwrap().read::<serde_json::Value>().unwrap(), tool_call);
         let options: Vec<_> = asked.options.iter().map(|choice| (choice.id.as_str(), choice.kind)).collect();
-        let expected = [("a", AllowOnce), ("A", AllowAlways), ("r", RejectOnce), ("R", RejectAlways), ("m", Choice)];
+        let expected =
+            [("a", AllowOnce), ("A", AllowAlways), ("r", RejectOnce), ("R", RejectAlways), ("m", Choice)];
         assert_eq!(options, expected);
     }
 
@@ -150,7 +156,8 @@ mod tests {
     #[test]
     fn a_tool_call_too_long_to_be_shown_is_asked_about_without_its_details() {
         let long = "x".repeat(MAX_TEXT_BYTES);
-        let tool_call = serde_json::json!({ "toolCallId": "t", "title": "Write", "content": [], "rawInput": long });
+        let tool_call =
+            serde_json::json!({ "toolCallId": "t", "title": "Write", "content": [], "rawInput": long });
         let asked = ask(&tool_call);
         assert_eq!(asked.tool_call.unwrap().get(), r#"{"title":"Write","toolCallId":"t"}"#);
         assert!(asked.question.contains("too many to be shown"));

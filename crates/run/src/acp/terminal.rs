@@ -86,13 +86,13 @@ impl Terminals {
     /// Starts a command. The future does not borrow, so that others are served meanwhile.
     pub(super) fn create(
         &mut self,
-        asked: CreateTerminalRequest,
+        asked: &CreateTerminalRequest,
     ) -> impl Future<Output = Result<Made, ErrorObject>> + Send + use<> {
         self.made += 1;
         let terminal = format!("term-{}-{}", self.incarnation, self.made);
         let cwd = asked.cwd.clone().unwrap_or_else(|| self.workspace.clone());
         let mut env = self.env.clone();
-        let argv = argv(&asked, &cwd, &env);
+        let argv = argv(asked, &cwd, &env);
         env.extend(asked.env.iter().map(|set| (OsString::from(&set.name), OsString::from(&set.value))));
         let spawn = Spawn {
             resource: format!("terminal/{}/{terminal}", self.port.id),
@@ -122,7 +122,8 @@ impl Terminals {
         let Made { started: TerminalStarted { terminal, .. }, mut child, limit } = made;
         let stdout = child.stdout.take();
         let (told, exit) = watch::channel(None);
-        let listed = Terminal { child: Arc::new(child), output: Arc::new(Mutex::new(Tail::new(limit))), exit };
+        let listed =
+            Terminal { child: Arc::new(child), output: Arc::new(Mutex::new(Tail::new(limit))), exit };
         let end = Tail::new(LOGGED_END);
         let (port, name) = (self.port.clone(), terminal.clone());
         let log = Log { port, turn, terminal: name, begun: 0, waiting: String::new(), end };

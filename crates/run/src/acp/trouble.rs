@@ -85,9 +85,16 @@ impl Trouble {
     pub(super) fn tell(&self, culprit: &Culprit<'_>, remains: Option<&Remains>) -> String {
         let mut told = self.headline(culprit, remains.and_then(|remains| remains.exit));
         if let Some(remains) = remains {
-            told.push_str(&format!("\nIt was run as `{}` in {}.", line(culprit.argv), culprit.workspace.display()));
+            told.push_str(&format!(
+                "\nIt was run as `{}` in {}.",
+                line(culprit.argv),
+                culprit.workspace.display()
+            ));
             if let Some(garbage) = &remains.garbage {
-                told.push_str(&format!("\nThe first line on its stdout that is no message: {}", shown(garbage)));
+                told.push_str(&format!(
+                    "\nThe first line on its stdout that is no message: {}",
+                    shown(garbage)
+                ));
             }
             match last(&remains.stderr) {
                 "" => told.push_str("\nIt wrote nothing to stderr."),
@@ -103,19 +110,24 @@ impl Trouble {
             Self::Unrunnable(error) => error.to_string(),
             Self::Workspace(why) => why.clone(),
             Self::NotStarted { error, hint } => {
-                let missing = matches!(error, SpawnError::Failed(failure) if failure.kind == FailureKind::NotFound);
+                let missing =
+                    matches!(error, SpawnError::Failed(failure) if failure.kind == FailureKind::NotFound);
                 if missing && !hint.is_empty() { format!("{error}; {hint}") } else { error.to_string() }
             }
             Self::Store(error) => error.to_string(),
             Self::Broken { method, why } => broken(name, method, why, exit),
             Self::Silent { method, patience } => {
                 let seconds = patience.as_secs_f32();
-                format!("{name} said nothing for {seconds} s when asked for `{method}`; it may not speak ACP.")
+                format!(
+                    "{name} said nothing for {seconds} s when asked for `{method}`; it may not speak ACP."
+                )
             }
             Self::Refused { error, login, .. } if error.code == code::AUTH_REQUIRED => {
                 format!("{name} wants you to log in: {error}{}", ways(culprit.argv, login))
             }
-            Self::Refused { method, error, .. } => format!("{name} answered `{method}` with an error: {error}"),
+            Self::Refused { method, error, .. } => {
+                format!("{name} answered `{method}` with an error: {error}")
+            }
             Self::Nonsense { method, error } => {
                 format!("{name} answered `{method}` with what is no answer to it: {error}")
             }
@@ -123,7 +135,9 @@ impl Trouble {
                 "{name} speaks version {version} of ACP, and this is version {PROTOCOL_VERSION}; try another version of it."
             ),
             Self::Content { kind, place } => {
-                format!("{name} takes no content of type `{kind}` (prompt[{place}]); leave it out, or name a file instead.")
+                format!(
+                    "{name} takes no content of type `{kind}` (prompt[{place}]); leave it out, or name a file instead."
+                )
             }
             Self::Stopped => "the turn was stopped".to_owned(),
         }
@@ -226,7 +240,10 @@ mod tests {
     #[test]
     fn only_the_end_of_much_is_shown() {
         let lines: String = (1..=100).map(|n| format!("{n}\n")).collect();
-        assert_eq!(last(&lines).lines().collect::<Vec<_>>(), (81..=100).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert_eq!(
+            last(&lines).lines().collect::<Vec<_>>(),
+            (81..=100).map(|n| n.to_string()).collect::<Vec<_>>()
+        );
         assert_eq!(last("a\nb"), "a\nb");
         assert_eq!(last(&"€".repeat(LAST_BYTES)).len(), LAST_BYTES / 3 * 3);
         assert_eq!(shown(&format!("a\n{}", "x".repeat(300))), format!("a {}…", "x".repeat(198)));

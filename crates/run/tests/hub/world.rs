@@ -126,6 +126,7 @@ pub(crate) fn created(driver: &str) -> Created {
         project: None,
         title: None,
         metadata: None,
+        imported: None,
     }
 }
 

@@ -131,3 +131,45 @@ async fn a_closed_session_keeps_its_log_and_a_deleted_one_is_gone() {
         assert_eq!((status.as_u16(), body["code"].as_str()), (410, Some("deleted")), "{path}");
     }
 }
+
+#[tokio::test]
+async fn an_export_becomes_a_session_with_the_same_transcript() {
+    let world = World::new().await;
+    let session = world.session().await;
+    let request = world.question(&session).await;
+    world.post(&format!("/v1/requests/{request}/answer"), &json!({"text": "so"})).await;
+    world.question(&session).await;
+    let (_, page) = world.get(&format!("/v1/sessions/{session}/events")).await;
+    let mut export = format!("{}\n", json!({"trunkline": "export/1", "session": session}));
+    for event in page["items"].as_array().unwrap() {
+        export.push_str(&format!("{event}\n"));
+    }
+    let send = |kind: &'static str, body: String| {
+        read(world.ask(reqwest::Method::POST, "/v1/sessions/import").header("content-type", kind).body(body))
+    };
+    assert_eq!(send("application/json", export.clone()).await.0, 415);
+    let (status, copy) = send("application/x-ndjson", export).await;
+    assert_eq!(
+        (status.as_u16(), copy["state"].as_str(), copy["pending"].as_u64()),
+        (201, Some("idle"), Some(0))
+    );
+    let id = copy["id"].as_str().unwrap();
+    let (_, page) = world.get(&format!("/v1/sessions/{id}/events")).await;
+    let items = page["items"].as_array().unwrap();
+    assert_eq!(items[0]["data"]["imported"], session);
+    let tags: Vec<_> = items.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        tags,
+        [
+            "session.created",
+            "request.opened",
+            "request.closed",
+            "request.opened",
+            "request.closed",
+            "session.imported"
+        ]
+    );
+    assert_eq!(items[2]["by"], "imported/owner");
+    let (_, original) = world.get(&format!("/v1/requests?status=open&session={session}")).await;
+    assert_eq!(original["items"].as_array().unwrap().len(), 1, "the original is untouched");
+}

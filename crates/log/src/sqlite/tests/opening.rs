@@ -21,6 +21,20 @@ fn refused(path: &Path) -> OpenError {
     error
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&path(&dir));
+    fill(&store, &log("a"), &[1]).await;
+    let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 4);
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+}
+
 #[test]
 fn an_empty_file_becomes_a_database() {
     let dir = tempfile::tempdir().unwrap();

@@ -66,7 +66,7 @@ impl Root {
         let mut todo = components(path)?;
         let mut links = 0;
         while let Some(name) = todo.pop() {
-            let here = above.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+            let here = above.last().map_or_else(|| self.dir.as_fd(), AsFd::as_fd);
             if name == ".." {
                 above.pop().ok_or(Errno::XDEV)?;
                 continue;
@@ -86,7 +86,7 @@ impl Root {
             let next = openat(here, &name, directory, Mode::empty())?;
             above.push(next);
         }
-        let here = above.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+        let here = above.last().map_or_else(|| self.dir.as_fd(), AsFd::as_fd);
         openat(here, ".", flags, Mode::empty())
     }
 
@@ -118,4 +118,3 @@ fn components(path: &Path) -> Result<Vec<OsString>> {
     });
     names.collect()
 }
-

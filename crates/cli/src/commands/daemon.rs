@@ -1,0 +1,114 @@
+//! `serve`, `status`, `stop`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use trunkline_client::Runtime;
+use trunkline_run::Drivers;
+
+use crate::app::App;
+use crate::args::Serve;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::logging;
+use crate::moment::show_duration;
+use crate::serve::Daemon;
+use crate::start;
+use crate::style::Tone;
+
+/// How long a daemon may take to stop. It gives itself two seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
+    if args.detach {
+        return detach(app, &args.flags.to_args()).await;
+    }
+    let config = &app.config;
+    let filter = logging::filter(&config.log).map_err(CliError::usage)?;
+    if args.background {
+        start::leave_terminal();
+        logging::to_file(filter, &config.home)?;
+    } else {
+        logging::to_stderr(filter);
+    }
+    let daemon = Daemon {
+        home: config.home.clone(),
+        listen: config.listen,
+        insecure_bind: config.insecure_bind,
+        allowed: config.allowed(),
+        turn_timeout_ms: config.turn_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        catalog: Arc::new(config.catalog(&app.env)?),
+        drivers: Drivers::new(),
+    };
+    daemon.run().await.inspect_err(|error| tracing::error!(error = %format!("{error:#}"), "the daemon ends"))?;
+    Ok(Exit::Ok)
+}
+
+async fn detach(app: &App, args: &[String]) -> Result<Exit> {
+    let (client, new) = match start::find(&app.config.home).await? {
+        Some(client) => (client, false),
+        None => (start::start(&app.env, &app.config, args).await?, true),
+    };
+    if app.screen.json {
+        app.screen.json(&Runtime::read(&app.config.home)?)?;
+    } else {
+        let state = if new { "running" } else { "already running" };
+        app.screen.print(format!("{state} at {}", client.base_url()))?;
+    }
+    Ok(Exit::Ok)
+}
+
+pub(crate) async fn status(app: &App) -> Result<Exit> {
+    let home = &app.config.home;
+    let client = start::find(home).await?;
+    let runtime = Runtime::read(home)?;
+    let (Some(client), Some(runtime)) = (client, runtime) else {
+        if app.screen.json {
+            app.screen.json(&json!({ "running": false, "home": home }))?;
+        } else {
+            app.screen.print(format!("{} in {}", app.screen.out.of(Tone::Dim, "not running"), home.display()))?;
+        }
+        return Ok(Exit::Unreachable);
+    };
+    let health = client.health().await?;
+    if app.screen.json {
+        let json = json!({ "running": true, "home": home, "health": health, "base_url": runtime.base_url, "pid": runtime.pid });
+        app.screen.json(&json)?;
+        return Ok(Exit::Ok);
+    }
+    let uptime = Duration::try_from_secs_f64(health.uptime).unwrap_or_default().as_millis();
+    let uptime = show_duration(u64::try_from(uptime).unwrap_or(u64::MAX));
+    let running = app.screen.out.of(Tone::Good, "running");
+    app.screen.print(format!("{running} at {}", runtime.base_url))?;
+    app.screen.print(format!("version {}, process {}, for {uptime}", health.version, runtime.pid))?;
+    app.screen.print(format!("home {}", home.display()))?;
+    if health.version != env!("CARGO_PKG_VERSION") {
+        app.screen.note(format!("this command is version {}; `trunkline stop` and go on", env!("CARGO_PKG_VERSION")));
+    }
+    Ok(Exit::Ok)
+}
+
+pub(crate) async fn stop(app: &App) -> Result<Exit> {
+    let home = &app.config.home;
+    let (Some(client), Some(runtime)) = (start::find(home).await?, Runtime::read(home)?) else {
+        app.screen.note("no daemon runs");
+        return Ok(Exit::Ok);
+    };
+    client.shutdown().await?;
+    let deadline = Instant::now() + PATIENCE;
+    while start::is_alive(runtime.pid) {
+        if Instant::now() > deadline {
+            let late = format!("process {} has not ended within {} s", runtime.pid, PATIENCE.as_secs());
+            return Err(CliError::failure(late).hint(format!("kill {} ends it at once", runtime.pid)));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    if app.screen.json {
+        app.screen.json(&json!({ "stopped": runtime.pid }))?;
+    } else {
+        app.screen.print("stopped")?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,263 @@
+//! `doctor`: looks for what may be wrong, and says what to do about it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use serde::Serialize;
+use trunkline_client::{Runtime, TOKEN_FILE};
+use trunkline_log::{OpenError, Sqlite};
+
+use crate::app::App;
+use crate::clean;
+use crate::config;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::holder;
+use crate::start;
+use crate::style::Tone;
+
+/// How a thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Check {
+    what: &'static str,
+    verdict: Verdict,
+    found: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Check {
+    fn ok(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Ok, found: found.into(), hint: None }
+    }
+
+    fn warn(what: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Warn, found: found.into(), hint: Some(hint.into()) }
+    }
+
+    fn fail(what: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Fail, found: found.into(), hint: Some(hint.into()) }
+    }
+}
+
+pub(crate) async fn doctor(app: &App) -> Result<Exit> {
+    let home = &app.config.home;
+    let mut checks = vec![private(home, "home", true), private(&home.join(TOKEN_FILE), "token", false)];
+    let (running, daemon) = daemon(app).await;
+    checks.push(daemon);
+    if !running {
+        checks.push(port(app));
+    }
+    checks.push(database(home).await);
+    checks.push(configuration(app));
+    checks.extend([confinement(), landlock(), subreaper()]);
+    checks.push(agents(app));
+    report(app, &checks)?;
+    Ok(if checks.iter().any(|check| check.verdict == Verdict::Fail) { Exit::Failure } else { Exit::Ok })
+}
+
+fn report(app: &App, checks: &[Check]) -> Result<()> {
+    if app.screen.json {
+        return app.screen.json(&checks);
+    }
+    let paint = app.screen.out;
+    for Check { what, verdict, found, hint } in checks {
+        let mark = match verdict {
+            Verdict::Ok => paint.of(Tone::Good, "ok  "),
+            Verdict::Warn => paint.of(Tone::Warn, "warn"),
+            Verdict::Fail => paint.of(Tone::Bad, "FAIL"),
+        };
+        app.screen.print(format!("{mark}  {what:<12} {}", clean::line(found)))?;
+        if let Some(hint) = hint {
+            app.screen.print(format!("{:19}{} {}", "", paint.of(Tone::Accent, "hint:"), clean::line(hint)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file or directory is the user's alone.
+fn private(path: &Path, what: &'static str, directory: bool) -> Check {
+    let shown = path.display();
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Check::ok(what, format!("{shown} is not there yet; the daemon makes it"))
+        }
+        Err(error) => Check::fail(what, format!("{shown}: {error}"), "let your user own it"),
+        Ok(meta) if meta.is_dir() != directory => {
+            Check::fail(what, format!("{shown} is of the wrong kind"), "move it away; the daemon makes it anew")
+        }
+        Ok(meta) if meta.uid() != rustix::process::getuid().as_raw() => {
+            Check::fail(what, format!("{shown} belongs to another user"), "let your user own it, or set TRUNKLINE_HOME")
+        }
+        Ok(meta) => {
+            let (mode, wanted) = (meta.permissions().mode() & 0o777, if directory { 0o700 } else { 0o600 });
+            if mode & 0o077 == 0 {
+                Check::ok(what, format!("{shown} is yours alone ({mode:o})"))
+            } else {
+                let hint = format!("chmod {wanted:o} {shown}");
+                Check::fail(what, format!("other users can get at {shown} ({mode:o})"), hint)
+            }
+        }
+    }
+}
+
+/// Whether the daemon runs and answers, and whether its runtime.json tells the truth.
+async fn daemon(app: &App) -> (bool, Check) {
+    let home = &app.config.home;
+    let runtime = match Runtime::read(home) {
+        Ok(None) => return (false, Check::ok("daemon", "not running; a command that needs it starts it")),
+        Ok(Some(runtime)) => runtime,
+        Err(error) => return (false, Check::fail("daemon", error.to_string(), "remove the file; the daemon writes it anew")),
+    };
+    let (pid, base_url) = (runtime.pid, &runtime.base_url);
+    if !start::is_alive(pid) {
+        let found = format!("not running; it was killed (runtime.json names process {pid}, which is gone)");
+        return (false, Check::warn("daemon", found, "nothing is lost: the next start recovers, `trunkline serve --detach`"));
+    }
+    match start::find(home).await {
+        Ok(Some(client)) => match client.me().await {
+            Ok(me) => (true, Check::ok("daemon", format!("process {pid} answers at {base_url}; you are {}", me.principal))),
+            Err(error) => (true, Check::fail("daemon", error.to_string(), "`trunkline stop` and start it again")),
+        },
+        Ok(None) => {
+            let found = format!("process {pid} lives but does not answer at {base_url}");
+            (true, Check::fail("daemon", found, format!("see `trunkline logs`; kill {pid} if it is stuck")))
+        }
+        Err(error) => (true, Check::fail("daemon", error.to_string(), "see `trunkline logs`")),
+    }
+}
+
+/// Whether the daemon could listen where it is told to.
+fn port(app: &App) -> Check {
+    let address = app.config.listen;
+    if address.port() == 0 {
+        return Check::ok("port", "any free one");
+    }
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => Check::ok("port", format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let holder = holder::of(address.port()).map_or_else(|| "another program".to_owned(), |h| h.to_string());
+            let hint = "stop it, or set `listen` in config.toml to another port";
+            Check::fail("port", format!("{address} is in use by {holder}"), hint)
+        }
+        Err(error) => Check::fail("port", format!("{address}: {error}"), "set `listen` in config.toml"),
+    }
+}
+
+/// Whether the database is sound. It can be looked through while the daemon has it open.
+async fn database(home: &Path) -> Check {
+    let path = home.join("trunkline.db");
+    let checked = path.clone();
+    let outcome = tokio::task::spawn_blocking(move || Sqlite::check(checked)).await;
+    match outcome {
+        Ok(Ok(())) => Check::ok("database", format!("{} is sound", path.display())),
+        Ok(Err(OpenError::Io { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
+            Check::ok("database", "is not there yet; the daemon makes it")
+        }
+        Ok(Err(error)) => {
+            Check::fail("database", error.to_string(), "copy it away before anything else; nothing is overwritten")
+        }
+        Err(error) => Check::fail("database", error.to_string(), "try again"),
+    }
+}
+
+fn configuration(app: &App) -> Check {
+    let unknown = config::unknown_variables(&app.env);
+    match (unknown.first(), &app.config.file) {
+        (Some((name, meant)), _) => {
+            let hint = meant.as_ref().map_or_else(|| "unset it".to_owned(), |meant| format!("did you mean {meant}?"));
+            Check::warn("config", format!("the variable {name} sets nothing"), hint)
+        }
+        (None, Some(path)) => Check::ok("config", format!("{} is understood", path.display())),
+        (None, None) => Check::ok("config", "no config.toml: everything is as it comes"),
+    }
+}
+
+/// `openat2(2)`, by which files are opened without ever leaving the workspace.
+fn confinement() -> Check {
+    match openat2(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::BENEATH) {
+        Ok(_) => Check::ok("openat2", "agents' file access is confined to the workspace"),
+        Err(error) => Check::fail(
+            "openat2",
+            format!("the kernel refuses it ({error}), so agents' file access cannot be confined"),
+            "Linux 5.6 or newer is needed; a container's seccomp profile may forbid it",
+        ),
+    }
+}
+
+fn landlock() -> Check {
+    match fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(modules) if modules.split(',').any(|module| module.trim() == "landlock") => Check::ok("landlock", "the kernel has it"),
+        Ok(_) => Check::warn("landlock", "the kernel has it not, or not switched on", "agents can read what your user can"),
+        Err(error) => Check::warn("landlock", format!("cannot be told ({error})"), "agents may be able to read what your user can"),
+    }
+}
+
+fn subreaper() -> Check {
+    match rustix::process::child_subreaper() {
+        Ok(_) => Check::ok("subreaper", "processes that agents leave behind are found and ended"),
+        Err(error) => Check::fail(
+            "subreaper",
+            format!("the kernel refuses it ({error}), so agents may leave processes behind"),
+            "Linux 3.4 or newer is needed; a container's seccomp profile may forbid it",
+        ),
+    }
+}
+
+fn agents(app: &App) -> Check {
+    let catalog = match app.config.catalog(&app.env) {
+        Ok(catalog) => catalog.list(),
+        Err(error) => {
+            let said = error.render(crate::style::Paint::PLAIN);
+            return Check::fail("agents", said.trim_start_matches("error: "), "see `trunkline config show`");
+        }
+    };
+    let found: Vec<_> = catalog.iter().filter(|agent| agent.found && agent.name != config::DEMO).collect();
+    if found.is_empty() {
+        let hint = "install one: `trunkline catalog` says how. `trunkline run demo` works without";
+        return Check::warn("agents", "none of those that are known is on PATH", hint);
+    }
+    let names: Vec<_> = found.iter().map(|agent| agent.name.as_str()).collect();
+    Check::ok("agents", format!("{} on PATH", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_can_read_fails() {
+        let home = tempfile::tempdir().unwrap();
+        let token = home.path().join(TOKEN_FILE);
+        assert_eq!(private(&token, "token", false).verdict, Verdict::Ok);
+        fs::write(&token, "x").unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+        let check = private(&token, "token", false);
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert_eq!(check.hint.unwrap(), format!("chmod 600 {}", token.display()));
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(private(&token, "token", false).verdict, Verdict::Ok);
+        assert_eq!(private(&token, "home", true).verdict, Verdict::Fail);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_none_fails() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(database(home.path()).await.verdict, Verdict::Ok);
+        fs::write(home.path().join("trunkline.db"), "this is no database, whatever its name says").unwrap();
+        assert_eq!(database(home.path()).await.verdict, Verdict::Fail);
+    }
+}

@@ -1,0 +1,116 @@
+//! How the facts of an export become those of a new session.
+//!
+//! A copy has a life of its own: its requests get new ids, its numbers start anew, and whoever is named in it becomes
+//! `imported/…`, since nobody here can vouch for them. What was the daemon's or the agent's own business stays behind:
+//! processes, memories, grants, the inbox. What the export left open is ended, because nothing of it runs here.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::event::{Event, Fact};
+use crate::id::{Node, RequestId, Seq, SessionId, TurnId};
+use crate::machine::Draft;
+use crate::refused::Refused;
+use crate::session::Created;
+use crate::turn::Claimed;
+
+/// Turns the events of an export, one after the other, into facts of the new session.
+#[derive(Debug)]
+pub struct Importer {
+    next: Seq,
+    turns: HashMap<TurnId, TurnId>,
+    requests: HashMap<RequestId, RequestId>,
+}
+
+impl Importer {
+    /// Begins with the first event of an export, which must be `session.created`. Gives the session to create.
+    ///
+    /// # Errors
+    /// `Invalid` when it is another event.
+    pub fn begin(first: &Event, id: SessionId) -> Result<(Self, Created), Refused> {
+        let Fact::SessionCreated(created) = &first.fact else {
+            return Err(Refused::invalid("line 2", "must be the event session.created"));
+        };
+        let created = Created { id, imported: Some(created.id), ..created.clone() };
+        // The new session's own `session.created` has the number 1.
+        Ok((Self { next: Seq(2), turns: HashMap::new(), requests: HashMap::new() }, created))
+    }
+
+    /// The fact that a further event becomes; `None` for what stays behind.
+    pub fn next(&mut self, event: Event, fresh: impl FnOnce() -> Uuid) -> Option<Draft> {
+        let turn = match event.turn {
+            Some(old) if matches!(event.fact, Fact::TurnQueued(_)) => {
+                self.turns.insert(old, TurnId(self.next));
+                Some(TurnId(self.next))
+            }
+            // A turn whose beginning was trimmed away cannot be told here.
+            Some(old) => Some(*self.turns.get(&old)?),
+            None => None,
+        };
+        let fact = self.fact(event.fact, fresh)?;
+        self.next = self.next.plus(1);
+        Some(Draft { turn, fact, origin: Some((event.by.imported(), event.at)) })
+    }
+
+    fn fact(&mut self, fact: Fact, fresh: impl FnOnce() -> Uuid) -> Option<Fact> {
+        match fact {
+            Fact::SessionUpdated(_)
+            | Fact::SessionClosed(_)
+            | Fact::TurnQueued(_)
+            | Fact::TurnUnqueued(_)
+            | Fact::TurnStarted(_)
+            | Fact::TurnUpdate(_)
+            | Fact::TurnNote(_)
+            | Fact::TurnStopping(_)
+            | Fact::TurnEnded(_)
+            | Fact::AgentStatus(_)
+            | Fact::TerminalStarted(_)
+            | Fact::TerminalOutput(_)
+            | Fact::TerminalExited(_)
+            | Fact::FileRead(_)
+            | Fact::FileWritten(_) => Some(fact),
+            Fact::TurnClaimed(claimed) => {
+                let node = Node { name: "imported".to_owned(), incarnation: 0 };
+                Some(Claimed { node, ..claimed }.into())
+            }
+            Fact::RequestOpened(mut asked) => {
+                let id = RequestId::new(fresh());
+                self.requests.insert(asked.id, id);
+                asked.id = id;
+                Some(asked.into())
+            }
+            Fact::RequestEscalated(mut fact) => {
+                fact.id = *self.requests.get(&fact.id)?;
+                Some(fact.into())
+            }
+            Fact::RequestDismissed(mut fact) => {
+                fact.id = *self.requests.get(&fact.id)?;
+                Some(fact.into())
+            }
+            Fact::RequestClosed(mut fact) => {
+                fact.id = self.requests.remove(&fact.id)?;
+                Some(fact.into())
+            }
+            Fact::Unknown { ref tag, .. } if !tag.starts_with(crate::event::HIDDEN_PREFIX) => Some(fact),
+            Fact::SessionCreated(_)
+            | Fact::SessionImported(_)
+            | Fact::SessionDeleted(_)
+            | Fact::MessageQueued(_)
+            | Fact::MessageDelivered(_)
+            | Fact::MessageAcked(_)
+            | Fact::GrantAdded(_)
+            | Fact::GrantRevoked(_)
+            | Fact::AgentStarted(_)
+            | Fact::AgentExited(_)
+            | Fact::DriverMemo(_)
+            | Fact::TokenCreated(_)
+            | Fact::TokenRevoked(_)
+            | Fact::NameClaimed(_)
+            | Fact::BlobChunk(_)
+            | Fact::PresenceJoined(_)
+            | Fact::PresenceLeft(_)
+            | Fact::Unknown { .. } => None,
+        }
+    }
+}
