@@ -4,7 +4,7 @@ CARGO ?= cargo
 NPM ?= npm
 PROFILE ?= dev
 
-.PHONY: run test test-long bench lint web web-test agents openapi
+.PHONY: run test bench lint web web-test browser-test agents openapi
 
 run: web            ## Build everything, start the daemon, print a one-time link, open a demo session.
 	$(CARGO) build --release -p trunkline-cli
@@ -12,6 +12,7 @@ run: web            ## Build everything, start the daemon, print a one-time link
 
 test: lint web-test agents ## Everything that must hold.
 	$(CARGO) test --workspace --no-fail-fast
+	$(MAKE) browser-test
 
 lint:               ## Format, house rules, clippy.
 	$(CARGO) fmt --all --check
@@ -24,6 +25,11 @@ web:                ## Build the page into web/dist.
 
 web-test: web       ## Types, logic.
 	cd web && $(NPM) run check && $(NPM) test
+
+browser-test:       ## The page in a real browser, against the built binary.
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo "Chromium is needed: apt-get install chromium, or name one in CHROMIUM"; exit 1; }
+	$(CARGO) build -p trunkline-cli
+	cd web && $(NPM) run e2e
 
 agents:             ## The real agents that the tests run, from their registry.
 	$(NPM) ci --prefix tests/agents --no-audit --no-fund

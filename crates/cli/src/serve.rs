@@ -1,6 +1,7 @@
 //! The daemon: one process that owns the home directory, the store and the listeners.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -16,12 +17,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory, Sqlite};
-use trunkline_run::catalog::Catalog;
+use trunkline_run::acp::AcpDriver;
+use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::Custody;
+use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper};
+use trunkline_run::driver::Driver;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 
+/// A file may not grow further.
+const SIGXFSZ: i32 = 25;
 /// How long agents have to end when the daemon stops, before they are killed.
 const AGENT_GRACE: Duration = Duration::from_millis(200);
 
@@ -39,10 +44,8 @@ pub(crate) struct Daemon {
     pub(crate) turn_timeout_ms: Option<u64>,
     /// The agents that can be run.
     pub(crate) catalog: Arc<Catalog>,
-    /// What moves hosted sessions.
-    pub(crate) drivers: Drivers,
-    /// The processes of the agents.
-    pub(crate) custody: Custody,
+    /// The environment, of which agents get what they may have.
+    pub(crate) env: Vec<(OsString, OsString)>,
 }
 
 impl Daemon {
@@ -59,6 +62,9 @@ impl Daemon {
             );
         }
         let home = Home::claim(&self.home)?;
+        // Writing to a file that may not grow is an error to be told, not a reason to die.
+        let _file_size_signals = signal(SignalKind::from_raw(SIGXFSZ)).context("signals cannot be handled")?;
+        let custody = custody()?;
         let clock = Clock::system();
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
         let token = home.token()?;
@@ -70,7 +76,7 @@ impl Daemon {
             live: Arc::new(Memory::new(clock.now())),
             node: node(clock.now()),
             clock,
-            drivers: self.drivers,
+            drivers: drivers(&custody, &self.catalog, self.env),
         })
         .await
         .context("the sessions could not be loaded")?;
@@ -82,7 +88,7 @@ impl Daemon {
             allowed: self.allowed,
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
-            custody: self.custody.clone(),
+            custody: custody.clone(),
         });
         home.announce(address, &base_url)?;
         tracing::info!(%base_url, home = %self.home.display(), "ready");
@@ -94,7 +100,7 @@ impl Daemon {
         };
         exit_at_the_second_signal();
         hub.shutdown().await;
-        for (tree, stuck) in self.custody.stop_all(AGENT_GRACE).await {
+        for (tree, stuck) in custody.stop_all(AGENT_GRACE).await {
             tracing::error!(resource = tree.resource, ?stuck, "a process could not be ended");
         }
         server.close().await;
@@ -102,6 +108,22 @@ impl Daemon {
         tracing::info!("stopped");
         outcome
     }
+}
+
+fn custody() -> Result<Custody> {
+    let subreaper = become_subreaper().context("orphans of agents cannot be adopted")?;
+    Ok(Custody::new(CustodyOptions {
+        // The program that runs, also after an upgrade has replaced its file.
+        keep_program: "/proc/self/exe".into(),
+        grace: AGENT_GRACE,
+        subreaper: Some(subreaper),
+    }))
+}
+
+/// What moves hosted sessions.
+fn drivers(custody: &Custody, catalog: &Arc<Catalog>, env: Vec<(OsString, OsString)>) -> Drivers {
+    let acp = AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env);
+    Drivers::from([(catalog::ACP.to_owned(), Arc::new(acp) as Arc<dyn Driver>)])
 }
 
 /// This daemon, in this life.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use trunkline_client::Runtime;
-use trunkline_run::Drivers;
 
 use crate::app::App;
 use crate::args::Serve;
@@ -40,7 +39,7 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         allowed: config.allowed(),
         turn_timeout_ms: config.turn_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         catalog: Arc::new(config.catalog(&app.env)?),
-        drivers: Drivers::new(),
+        env: app.env.all.clone(),
     };
     daemon.run().await.inspect_err(|error| tracing::error!(error = %format!("{error:#}"), "the daemon ends"))?;
     Ok(Exit::Ok)

@@ -8,7 +8,6 @@ mod faults;
 mod files;
 mod oracle;
 mod restart;
-#[expect(dead_code, reason = "the hub's own tests use it")]
 #[path = "../hub/script.rs"]
 mod script;
 mod stage;

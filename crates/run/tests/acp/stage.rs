@@ -54,6 +54,7 @@ pub(crate) struct Stage {
     disk: Arc<dyn Log>,
     driver: Arc<dyn Driver>,
     life: u64,
+    seen: Seq,
 }
 
 impl Stage {
@@ -87,7 +88,7 @@ impl Stage {
         let made = Created { workspace: Some(workspace), ..created("acp") };
         let (id, _) = hub.create(&owner(), made, None).await.unwrap();
         let reader = Reader::attach(&hub, id, Seq::ZERO).await;
-        Self { hub, id, reader, custody, dir, disk, driver, life: 1 }
+        Self { hub, id, reader, custody, dir, disk, driver, life: 1, seen: Seq::ZERO }
     }
 
     pub(crate) fn workspace(&self) -> PathBuf {
@@ -125,7 +126,9 @@ impl Stage {
 
     /// All events up to one of this type.
     pub(crate) async fn until(&mut self, tag: &str) -> Vec<Event> {
-        tokio::time::timeout(PATIENCE, self.reader.until(tag)).await.expect("it comes")
+        let events = tokio::time::timeout(PATIENCE, self.reader.until(tag)).await.expect("it comes");
+        self.seen = events.last().map_or(self.seen, |event| event.seq);
+        events
     }
 
     /// All events up to one that says this.
@@ -158,8 +161,7 @@ impl Stage {
         self.hub.shutdown().await;
         self.life += 1;
         self.hub = hub(&self.disk, &self.driver, self.life).await;
-        let at = self.reader.cursor();
-        self.reader = Reader::attach(&self.hub, self.id, at).await;
+        self.reader = Reader::attach(&self.hub, self.id, self.seen).await;
     }
 
     /// Waits until no process is left.
@@ -218,18 +220,19 @@ pub(crate) fn said(events: &[Event]) -> String {
 
 /// The codes of the notes.
 pub(crate) fn notes(events: &[Event]) -> Vec<&str> {
-    let code = |event: &'_ Event| matches!(event.fact, Fact::TurnNote(_));
-    let noted = events.iter().filter(|event| code(event));
-    noted
-        .filter_map(|event| match &event.fact {
-            Fact::TurnNote(note) => Some(note.code.as_str()),
+    fn code(event: &Event) -> Option<&str> {
+        match &event.fact {
+            Fact::TurnNote(note) => Some(&note.code),
             _ => None,
-        })
-        .collect()
+        }
+    }
+    events.iter().filter_map(code).collect()
 }
 
 /// Whether a process has ended. A dead one that nobody has reaped yet is gone.
 pub(crate) fn is_gone(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_none_or(|fields| fields.is_empty() || fields.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|fields| fields.is_empty() || fields.trim_start().starts_with(['Z', 'X']))
 }

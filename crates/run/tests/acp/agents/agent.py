@@ -21,6 +21,7 @@ usage = None
 session = None
 cancelled = False
 overrides = {}
+after = None
 
 
 class Refused(Exception):
@@ -224,3 +225,7 @@ if __name__ == '__main__':
     exec(sys.argv[2] if len(sys.argv) > 2 else '', globals())
     while True:
         serve(listen())
+        if after:
+            # What a prompt or the setup left to be done once the answer is out.
+            then, after = after, None
+            then()

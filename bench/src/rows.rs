@@ -1,0 +1,74 @@
+//! The rows of the table: each starts the daemon it needs, and gives its figures.
+
+mod answer;
+mod appends;
+mod attach;
+mod binary;
+mod deliver;
+mod fanout;
+mod idle;
+mod replay;
+mod scale;
+mod start;
+mod streams;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::Bench;
+use crate::report::Figure;
+use crate::store::Past;
+
+/// How many sessions lie on disk where there are many.
+const MANY: usize = 10_000;
+/// What each of them has behind it.
+const SHORT: Past = Past { updates: 8, per_frame: 2 };
+
+/// A row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Name {
+    /// The size of the binary
+    Binary,
+    /// From the start of the process to the first answers, with ten thousand sessions on disk
+    Start,
+    /// The memory of a daemon that does nothing
+    Idle,
+    /// The memory of a thousand streams that wait
+    Streams,
+    /// From a command to the events at a hundred streams
+    Deliver,
+    /// Events per second to a hundred streams
+    Fanout,
+    /// A long log from the first event to the last
+    Replay,
+    /// From a connection to everything a session has
+    Attach,
+    /// Durable commands per second
+    Appends,
+    /// From a question to the answer at the agent
+    Answer,
+    /// Ten thousand sessions, a thousand streams, every endpoint
+    Scale,
+}
+
+impl Name {
+    pub(crate) fn text(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    pub(crate) async fn measure(self, bench: &Bench) -> Result<Vec<Figure>> {
+        match self {
+            Self::Binary => binary::measure(bench),
+            Self::Start => start::measure(bench).await,
+            Self::Idle => idle::measure(bench).await,
+            Self::Streams => streams::measure(bench).await,
+            Self::Deliver => deliver::measure(bench).await,
+            Self::Fanout => fanout::measure(bench).await,
+            Self::Replay => replay::measure(bench).await,
+            Self::Attach => attach::measure(bench).await,
+            Self::Appends => appends::measure(bench).await,
+            Self::Answer => answer::measure(bench).await,
+            Self::Scale => scale::measure(bench).await,
+        }
+    }
+}

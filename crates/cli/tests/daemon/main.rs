@@ -1,0 +1,9 @@
+//! The built binary from outside: over HTTP, with real kills, a real full disk and real agents.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![expect(clippy::disallowed_methods, reason = "a test starts the binary itself, as a user does")]
+
+mod harness;
+mod kill;
+mod start;
+mod turns;

@@ -1,0 +1,134 @@
+//! Starting and stopping: one daemon for a home, clear refusals, a quick end.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::harness::{Daemon, Home, text};
+
+#[tokio::test]
+async fn a_second_daemon_on_the_same_home_is_refused() {
+    let home = Home::new();
+    let first = Daemon::start(&home);
+    let second = home.run(&["serve"]);
+    assert!(!second.status.success());
+    let said = text(&second.stderr);
+    assert!(said.contains("another daemon") && said.contains(&first.child.id().to_string()), "{said}");
+    assert_eq!(first.get("/health").await.0, 200, "the first goes on");
+}
+
+#[tokio::test]
+async fn a_port_in_use_names_its_holder() {
+    let home = Home::new();
+    let first = Daemon::start(&home);
+    let other = Home::new();
+    let listen = first.base_url.strip_prefix("http://").unwrap();
+    let refused = other.command(&["serve"]).env("TRUNKLINE_LISTEN", listen).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("is in use by trunkline"), "{said}");
+    assert!(!other.path().join("runtime.json").exists());
+}
+
+#[tokio::test]
+async fn what_is_secret_is_private() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home);
+    let mode = |name: &str| fs::metadata(home.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("token"), mode("runtime.json"), mode("")), (0o600, 0o600, 0o700));
+    assert_eq!(mode("trunkline.db") & 0o077, 0, "others cannot read the database");
+    assert_eq!(mode("run/trunkline.sock"), 0o600);
+    drop(daemon);
+}
+
+#[tokio::test]
+async fn a_damaged_or_newer_database_is_left_as_it_is() {
+    for (offset, bytes, expected) in [
+        (0, &b"this is no database at all"[..], "not a sound"),
+        // `user_version` of SQLite's header, big-endian, at byte 60.
+        (60, &[0x7f, 0, 0, 0][..], "newer"),
+    ] {
+        let home = Home::new();
+        Daemon::start(&home).kill_9();
+        let path = home.path().join("trunkline.db");
+        // What the killed daemon left in the write-ahead log would heal the header.
+        for side in ["trunkline.db-wal", "trunkline.db-shm"] {
+            let _it_may_not_be_there = fs::remove_file(home.path().join(side));
+        }
+        let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start(offset)).unwrap();
+        file.write_all(bytes).unwrap();
+        drop(file);
+        let before = fs::read(&path).unwrap();
+        let refused = home.run(&["serve"]);
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(expected), "{said}");
+        assert!(fs::read(&path).unwrap() == before, "never overwritten");
+    }
+}
+
+#[tokio::test]
+async fn it_stops_within_two_seconds_with_clients_attached_and_turns_get_their_end() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home);
+    let session = daemon.demo(&home.work()).await;
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+    daemon.prompt(&session, "write something").await;
+    stream.until("request.opened").await;
+    let start = Instant::now();
+    daemon.signal("-TERM");
+    let status = daemon.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed().as_secs_f64() < 3.0, "{:?}", start.elapsed());
+    let mut last = Vec::new();
+    while let Some(event) = stream.next().await {
+        last.push(event);
+    }
+    assert_eq!(last.last().unwrap().event, "bye", "clients are told to come back");
+    assert!(!home.path().join("runtime.json").exists());
+    home.is_quiet();
+    let daemon = Daemon::start(&home);
+    let log = daemon.log(&session).await;
+    let ended = log.iter().find(|event| event["type"] == "turn.ended").unwrap();
+    assert_eq!(ended["data"]["stop_reason"], "interrupted");
+    assert!(log.iter().any(|event| event["type"] == "agent.exited"));
+    assert_eq!(daemon.get("/v1/requests?status=open").await.1["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_with_507_loses_nothing_and_recovers() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home);
+    let session = daemon.external().await;
+    let limit = |limit: &str| {
+        let pid = daemon.child.id().to_string();
+        let status = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}")]).status();
+        assert!(status.unwrap().success());
+    };
+    let path = format!("/v1/sessions/{session}/inbox");
+    let mut acknowledged = 0;
+    // No file of the daemon may grow beyond this: what a full disk looks like to it.
+    limit("400000:unlimited");
+    let refused = loop {
+        let (status, body) = daemon.post(&path, json!({"kind": "note", "payload": "x".repeat(20_000)})).await;
+        match status.as_u16() {
+            201 => acknowledged += 1,
+            _ => break (status, body),
+        }
+        assert!(acknowledged < 1_000, "the limit was never met");
+    };
+    assert_eq!((refused.0.as_u16(), refused.1["code"].as_str()), (507, Some("disk_full")), "{}", refused.1);
+    assert_eq!(daemon.get(&format!("/v1/sessions/{session}")).await.0, 200, "reading goes on");
+    limit("unlimited:unlimited");
+    let (status, body) = daemon.post(&path, json!({"kind": "note", "payload": "after"})).await;
+    assert_eq!(status, 201, "{body}");
+    let log = daemon.log(&session).await;
+    let kept = log.iter().filter(|event| event["type"] == "message.queued").count();
+    assert_eq!(kept, acknowledged + 1);
+    for (event, seq) in log.iter().zip(1..) {
+        assert_eq!(event["seq"], seq);
+    }
+}

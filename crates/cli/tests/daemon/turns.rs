@@ -1,0 +1,172 @@
+//! Turns of the demo agent: allow, deny, cancel, a daemon restart in between, many lifecycles.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Daemon, Home, Stream, patiently};
+
+async fn asked(stream: &mut Stream) -> Value {
+    stream.until("request.opened").await.pop().unwrap()["data"].clone()
+}
+
+fn option(request: &Value, kind: &str) -> String {
+    let options = request["options"].as_array().unwrap();
+    options.iter().find(|option| option["kind"] == kind).unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+async fn answer(daemon: &Daemon, request: &Value, kind: &str) {
+    let path = format!("/v1/requests/{}/answer", request["id"].as_str().unwrap());
+    let (status, body) = daemon.post(&path, json!({ "option": option(request, kind) })).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+fn files(home: &Home) -> usize {
+    fs::read_dir(home.work()).unwrap().count()
+}
+
+#[tokio::test]
+async fn allow_writes_the_file_deny_and_cancel_do_not() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home);
+    let session = daemon.demo(&home.work()).await;
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+
+    daemon.prompt(&session, "write a greeting").await;
+    let request = asked(&mut stream).await;
+    assert!(request["tool_call"].is_object(), "the card shows what is asked");
+    assert_eq!(files(&home), 0, "nothing is written before it is allowed");
+    answer(&daemon, &request, "allow_once").await;
+    let rest = stream.until("turn.ended").await;
+    assert_eq!(rest.last().unwrap()["data"]["stop_reason"], "end_turn");
+    assert!(rest.iter().any(|event| event["type"] == "file.written"), "{rest:#?}");
+    assert_eq!(files(&home), 1);
+    let written = fs::read_dir(home.work()).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(written).unwrap();
+
+    daemon.prompt(&session, "write a greeting").await;
+    let request = asked(&mut stream).await;
+    answer(&daemon, &request, "reject_once").await;
+    stream.until("turn.ended").await;
+    assert_eq!(files(&home), 0);
+
+    daemon.prompt(&session, "write a greeting").await;
+    let request = asked(&mut stream).await;
+    let (status, _) = daemon.post(&format!("/v1/sessions/{session}/cancel"), json!({})).await;
+    assert_eq!(status, 202);
+    let rest = stream.until("turn.ended").await;
+    assert_eq!(rest.last().unwrap()["data"]["stop_reason"], "cancelled");
+    assert_eq!(files(&home), 0);
+    let (_, shown) = daemon.get(&format!("/v1/requests/{}", request["id"].as_str().unwrap())).await;
+    assert_eq!(shown["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_a_restart() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home);
+    let session = daemon.demo(&home.work()).await;
+    daemon.kill_9();
+    let daemon = Daemon::start(&home);
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+    daemon.prompt(&session, "write a greeting").await;
+    let request = asked(&mut stream).await;
+    daemon.kill_9();
+    home.is_quiet();
+    let daemon = Daemon::start(&home);
+    let (_, shown) = daemon.get(&format!("/v1/requests/{}", request["id"].as_str().unwrap())).await;
+    assert_eq!(shown["status"], "cancelled", "its turn was interrupted");
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+    let before = stream.until("turn.ended").await;
+    assert_eq!(before.last().unwrap()["data"]["stop_reason"], "interrupted");
+    daemon.prompt(&session, "write a greeting").await;
+    let request = asked(&mut stream).await;
+    answer(&daemon, &request, "allow_once").await;
+    stream.until("turn.ended").await;
+    assert_eq!(files(&home), 1);
+}
+
+/// Spawn, turn, then end, cancel or crash. Every fifth agent leaves a grandchild in a session of its own.
+#[tokio::test]
+async fn fifty_lifecycles_leave_no_process_and_no_descriptor() {
+    lifecycles(50).await;
+}
+
+async fn lifecycles(count: usize) {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home);
+    let mut descriptors = None;
+    for n in 0..count {
+        let session = match n % 5 {
+            4 => detaching(&daemon, &home).await,
+            _ => daemon.demo(&home.work()).await,
+        };
+        let mut stream = daemon.follow(&session, 0).await.unwrap();
+        daemon.prompt(&session, "write a greeting").await;
+        let request = asked(&mut stream).await;
+        match n % 4 {
+            0 => answer(&daemon, &request, "allow_once").await,
+            1 => answer(&daemon, &request, "reject_once").await,
+            2 => {
+                daemon.post(&format!("/v1/sessions/{session}/cancel"), json!({})).await;
+            }
+            _ => crash(&daemon, &session).await,
+        }
+        if n % 10 == 9 {
+            daemon.kill_9();
+            home.is_quiet();
+            daemon = Daemon::start(&home);
+            descriptors = None;
+        } else {
+            stream.until("turn.ended").await;
+            let (status, body) = daemon.post(&format!("/v1/sessions/{session}/close"), json!({})).await;
+            assert_eq!(status, 200, "{body}");
+            only_the_daemon(&home, &daemon);
+        }
+        drop(stream);
+        let open = settled_descriptors(&daemon);
+        let first = *descriptors.get_or_insert(open);
+        assert!(open <= first + 4, "descriptors grow: {first}, then {open} at lifecycle {n}");
+    }
+    drop(daemon);
+    home.is_quiet();
+}
+
+/// The agent's process dies under its turn.
+async fn crash(daemon: &Daemon, session: &str) {
+    let log = daemon.log(session).await;
+    let started = log.iter().find(|event| event["type"] == "agent.started").unwrap();
+    let pid = started["data"]["pid"].to_string();
+    std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+}
+
+/// The demo agent behind a shell that leaves a grandchild in a session of its own.
+async fn detaching(daemon: &Daemon, home: &Home) -> String {
+    let script = format!(
+        "setsid sh -c 'sleep 1000' </dev/null >/dev/null 2>&1 & exec {} demo-agent --pace 0",
+        crate::harness::BINARY
+    );
+    let body = json!({"agent": "demo", "argv": ["sh", "-c", script], "workspace": home.work()});
+    let (status, body) = daemon.post("/v1/sessions", body).await;
+    assert_eq!(status, 201, "{body}");
+    body["id"].as_str().unwrap().to_owned()
+}
+
+fn only_the_daemon(home: &Home, daemon: &Daemon) {
+    let alone = patiently(|| {
+        let pids: Vec<_> = home.processes().into_iter().map(|(pid, _)| pid).collect();
+        (pids == [daemon.child.id()]).then_some(())
+    });
+    assert!(alone.is_some(), "processes are left: {:?}", home.processes());
+}
+
+/// How many descriptors the daemon has open, once connections that are closing have closed.
+fn settled_descriptors(daemon: &Daemon) -> usize {
+    let count = || fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).unwrap().count();
+    let mut lowest = count();
+    for _ in 0..200 {
+        lowest = lowest.min(count());
+        std::thread::yield_now();
+    }
+    lowest
+}
