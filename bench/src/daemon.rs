@@ -33,7 +33,7 @@ pub(crate) struct Daemon {
 }
 
 /// What a process has of the machine's memory, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Memory {
     /// Everything of it that is in memory, what it shares with others too.
     pub(crate) resident: f64,
@@ -69,10 +69,16 @@ impl Daemon {
     pub(crate) async fn start(binary: &Path, home: &Path) -> Result<Self> {
         let mut command = Command::new(binary);
         command.arg("serve").current_dir(home).stdin(Stdio::null()).stdout(Stdio::null());
-        command.env("TRUNKLINE_HOME", home).env("TRUNKLINE_LISTEN", "127.0.0.1:0").env("TRUNKLINE_LOG", "warn");
+        command
+            .env("TRUNKLINE_HOME", home)
+            .env("TRUNKLINE_LISTEN", "127.0.0.1:0")
+            .env("TRUNKLINE_LOG", "warn");
         command.stderr(fs::File::create(home.join("stderr"))?).kill_on_drop(true);
         let spawned = Instant::now();
-        #[expect(clippy::disallowed_methods, reason = "it is a program that is measured, and it is killed on drop")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it is a program that is measured, and it is killed on drop"
+        )]
         let mut child = command.spawn().with_context(|| format!("{} cannot be started", binary.display()))?;
         let pid = child.id().context("a process has a number")?;
         let runtime = home.join("runtime.json");
@@ -153,7 +159,8 @@ impl Daemon {
     pub(crate) async fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("a process has a number")?;
         kill_process(pid, Signal::TERM)?;
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the daemon does not stop")??;
+        let status =
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the daemon does not stop")??;
         ensure!(status.success(), "the daemon ended badly: {status}");
         Ok(())
     }

@@ -32,7 +32,12 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON, if the answer is a success.
     pub(crate) fn json(&self) -> Result<Value> {
-        ensure!((200..300).contains(&self.status), "{}: {}", self.status, String::from_utf8_lossy(&self.body));
+        ensure!(
+            (200..300).contains(&self.status),
+            "{}: {}",
+            self.status,
+            String::from_utf8_lossy(&self.body)
+        );
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
@@ -58,7 +63,12 @@ impl Http {
     /// Sends a JSON body; the answer must be a success, whatever it says.
     pub(crate) async fn done(&mut self, method: &str, path: &str, body: Option<&str>) -> Result<()> {
         let answer = self.call(method, path, body).await?;
-        ensure!(answer.status < 300, "{method} {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        ensure!(
+            answer.status < 300,
+            "{method} {path}: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
         Ok(())
     }
 
@@ -132,7 +142,8 @@ impl Head {
         let first = lines.next().unwrap_or_default();
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let Some(status) = status else { bail!("not an answer: {first}") };
-        let length = lines.filter_map(|line| line.split_once(": ")).find(|(name, _)| *name == "content-length");
+        let length =
+            lines.filter_map(|line| line.split_once(": ")).find(|(name, _)| *name == "content-length");
         let length = length.map_or(Ok(0), |(_, length)| length.parse())?;
         Ok(Self { status, length })
     }

@@ -227,7 +227,7 @@ async fn bare_rate(dir: &Path, writers: usize, span: Duration) -> Result<f64> {
         let mut insert = db.prepare_cached("INSERT INTO event (log, seq, body) VALUES (?1, ?2, ?3)")?;
         for (log, line, _) in batch {
             heads[*log] += 1;
-            insert.execute(params![*log, heads[*log], &**line])?;
+            insert.execute(params![i64::try_from(*log)?, heads[*log], &**line])?;
         }
         db.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
@@ -238,7 +238,9 @@ async fn bare_rate(dir: &Path, writers: usize, span: Duration) -> Result<f64> {
 /// SQLite as our store sets it up.
 pub(crate) fn bare(path: &Path) -> Result<Connection> {
     let db = Connection::open(path)?;
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")?;
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;",
+    )?;
     Ok(db)
 }
 
@@ -259,7 +261,13 @@ async fn store_rate(dir: &Path, writers: usize, span: Duration) -> Result<f64> {
 }
 
 fn frame(after: Seq) -> Frame {
-    Frame { id: Uuid::from_u128(u128::from(after.0)), last: after.plus(1), count: 1, quiet: true, lines: "x".repeat(EVENT).into() }
+    Frame {
+        id: Uuid::from_u128(u128::from(after.0)),
+        last: after.plus(1),
+        count: 1,
+        quiet: true,
+        lines: "x".repeat(EVENT).into(),
+    }
 }
 
 /// A row that moves to the front of its list with each append, as a session's does.

@@ -61,7 +61,11 @@ async fn main() -> Result<()> {
     let Args { only, json, binary, dir, seconds } = Args::parse();
     let beside = std::env::current_exe()?.with_file_name("trunkline");
     let binary = std::path::absolute(binary.unwrap_or(beside))?;
-    anyhow::ensure!(binary.is_file(), "{} is not there: cargo build --release -p trunkline-cli", binary.display());
+    anyhow::ensure!(
+        binary.is_file(),
+        "{} is not there: cargo build --release -p trunkline-cli",
+        binary.display()
+    );
     let dir = dir.or_else(|| Some(binary.parent()?.to_owned())).context("the binary is in no directory")?;
     allow_many_files()?;
     let flush = limits::flushes(&dir, 400)?.median();

@@ -170,13 +170,21 @@ mod tests {
 
     #[test]
     fn a_row_shows_budget_limit_and_ratio() {
-        let over = Figure::new("start", 60.0, Unit::Milliseconds).at_most(50.0).beside("exec", 2.0).note("why");
+        let over =
+            Figure::new("start", 60.0, Unit::Milliseconds).at_most(50.0).beside("exec", 2.0).note("why");
         let within = Figure::new("rate", 2e6, Unit::PerSecond).at_least(1e6);
         let row = Row { row: "start".to_owned(), figures: vec![over, within] };
-        let lines: Vec<_> = row.show().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let lines: Vec<_> =
+            row.show().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
             lines,
-            ["", "start", "start 60.0 ms ≤ 50.0 ms over exec 2.00 ms (×30.00)", "why", "rate 2.00 M/s ≥ 1.00 M/s"]
+            [
+                "",
+                "start",
+                "start 60.0 ms ≤ 50.0 ms over exec 2.00 ms (×30.00)",
+                "why",
+                "rate 2.00 M/s ≥ 1.00 M/s"
+            ]
         );
     }
 }

@@ -39,7 +39,8 @@ pub(crate) struct Past {
 /// A home with that many sessions, and their ids. Each has one turn, which is over.
 pub(crate) async fn home(parent: &Path, sessions: usize, past: Past) -> Result<(Home, Vec<String>)> {
     let home = Home::new(parent)?;
-    let scratch = Home::new(&if Path::new(IN_MEMORY).is_dir() { PathBuf::from(IN_MEMORY) } else { parent.to_owned() })?;
+    let scratch =
+        Home::new(&if Path::new(IN_MEMORY).is_dir() { PathBuf::from(IN_MEMORY) } else { parent.to_owned() })?;
     let store: std::sync::Arc<dyn Log> = std::sync::Arc::new(Sqlite::open(scratch.database(), THEN)?);
     let (mut ids, mut writing) = (Vec::with_capacity(sessions), JoinSet::new());
     for _ in 0..sessions {
@@ -97,7 +98,9 @@ impl<'a> Writer<'a> {
         });
         let owner = Caller { principal: Principal::owner(), scope: Scope::Admin };
         self.command(&owner, Command::Create(serde_json::from_value(made)?)).await?;
-        let prompt = vec![Raw::of(&json!({"type": "text", "text": "Find out why the test fails, and make it pass."}))?];
+        let prompt = vec![Raw::of(
+            &json!({"type": "text", "text": "Find out why the test fails, and make it pass."}),
+        )?];
         let queued = Queued { prompt, timeout_ms: None };
         let turn = TurnId(self.head.plus(1));
         self.command(&owner, Command::Prompt { queued, when_busy: WhenBusy::Reject }).await?;
@@ -139,7 +142,9 @@ impl<'a> Writer<'a> {
 
 /// A piece of prose, as long as what an agent says within a fiftieth of a second.
 fn chunk(n: u64) -> Result<Fact> {
-    let text = format!("{n}: the assertion compares the two lists before the second is sorted, so it holds only by luck. ");
+    let text = format!(
+        "{n}: the assertion compares the two lists before the second is sorted, so it holds only by luck. "
+    );
     let update = json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}});
     Ok(Update::of(Raw::of(&update)?).into())
 }

@@ -120,6 +120,8 @@ impl App {
     /// The working directory as the daemon knows it.
     pub(crate) fn here(&self) -> Result<String> {
         let cwd = self.env.cwd.as_deref().and_then(|cwd| cwd.to_str());
-        cwd.map(str::to_owned).ok_or_else(|| CliError::failure("this directory cannot be named: it is gone, or its name is no text"))
+        cwd.map(str::to_owned).ok_or_else(|| {
+            CliError::failure("this directory cannot be named: it is gone, or its name is no text")
+        })
     }
 }

@@ -28,7 +28,14 @@ pub(crate) struct Cli {
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
     pub(crate) color: When,
     /// Fail rather than start the daemon
     #[arg(long, global = true, help_heading = "Global options")]
@@ -413,7 +420,10 @@ mod tests {
     /// The help of a command and of all below it, as people read it.
     fn help(command: &mut clap::Command, path: &str, out: &mut String) {
         let path = format!("{path} {}", command.get_name()).trim().to_owned();
-        out.push_str(&format!("$ {path} --help\n\n{}\n\n", command.render_long_help().to_string().trim_end()));
+        out.push_str(&format!(
+            "$ {path} --help\n\n{}\n\n",
+            command.render_long_help().to_string().trim_end()
+        ));
         for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
             help(sub, &path, out);
         }

@@ -14,7 +14,7 @@ pub(crate) mod run;
 pub(crate) mod sessions;
 pub(crate) mod token;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use crate::app::App;
 use crate::error::{CliError, Result};
@@ -25,7 +25,8 @@ const MAX_STDIN: u64 = 16 << 20;
 /// Asks a yes-or-no question; anything but a yes is a no.
 pub(crate) async fn confirm(app: &App, question: &str) -> Result<bool> {
     if !app.screen.interactive {
-        return Err(CliError::usage("this cannot be undone, and there is nobody to ask").hint("add --force if you mean it"));
+        return Err(CliError::usage("this cannot be undone, and there is nobody to ask")
+            .hint("add --force if you mean it"));
     }
     let answer = ask(app, &format!("{question} [y/N] ")).await?.unwrap_or_default();
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -59,9 +60,4 @@ pub(crate) async fn read_stdin() -> Result<String> {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.map_err(|error| CliError::failure(error.to_string()))??)
-}
-
-/// Ends a line that a prompt has left open.
-pub(crate) fn end_line() {
-    drop(io::stdout().write_all(b"\n"));
 }

@@ -8,7 +8,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -124,7 +123,9 @@ impl Config {
         let allowed_origins = layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins);
         let insecure_bind = layers.switch("insecure_bind", flags.insecure_bind, file.insecure_bind)?;
         let bad = |key, why: String| layers.bad(key, &why);
-        let listen = listen.parse().map_err(|_| bad("listen", format!("`{listen}` is not an address like 127.0.0.1:7433")))?;
+        let listen = listen
+            .parse()
+            .map_err(|_| bad("listen", format!("`{listen}` is not an address like 127.0.0.1:7433")))?;
         let turn_timeout = match timeout.as_str() {
             "off" => None,
             text => Some(parse_duration(text).map_err(|why| bad("turn_timeout", why))?),
@@ -154,8 +155,11 @@ impl Config {
             demo.argv.get_or_insert_with(|| vec![exe.display().to_string(), "demo-agent".to_owned()]);
         }
         Catalog::new(agents, env.path.clone()).map_err(|(name, why)| {
-            CliError::usage(format!("agents.{name} in {} cannot be run: {why}", self.home.join(FILE).display()))
-                .hint(format!("give it a command line: argv = [\"{name}\", \"--acp\"]"))
+            CliError::usage(format!(
+                "agents.{name} in {} cannot be run: {why}",
+                self.home.join(FILE).display()
+            ))
+            .hint(format!("give it a command line: argv = [\"{name}\", \"--acp\"]"))
         })
     }
 
@@ -207,11 +211,13 @@ fn find_home(env: &Env, flag: Option<&Path>) -> Result<(PathBuf, Source)> {
         (None, Some(home), _) if !home.is_empty() => (home.into(), Source::Env(variable("home"))),
         (None, _, Some(user)) => (user.join(".trunkline"), Source::Default),
         (None, _, None) => {
-            return Err(CliError::usage("no home directory: HOME is not set").hint("set TRUNKLINE_HOME, or give --home"));
+            return Err(CliError::usage("no home directory: HOME is not set")
+                .hint("set TRUNKLINE_HOME, or give --home"));
         }
     };
     // The daemon and its children work elsewhere: a relative path would be another one there.
-    let home = std::path::absolute(&home).map_err(|error| CliError::usage(format!("{}: {error}", home.display())))?;
+    let home = std::path::absolute(&home)
+        .map_err(|error| CliError::usage(format!("{}: {error}", home.display())))?;
     Ok((home, source))
 }
 

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn our_variables_are_known_by_their_keys() {
-        let env = Env::with(&[("TRUNKLINE_LISTEN", "x"), ("HOME", "/h"), ("NO_COLOR", ""), ("CLICOLOR", "0")]);
+        let env =
+            Env::with(&[("TRUNKLINE_LISTEN", "x"), ("HOME", "/h"), ("NO_COLOR", ""), ("CLICOLOR", "0")]);
         assert_eq!(env.ours, BTreeMap::from([("listen".to_owned(), "x".to_owned())]));
         assert_eq!(env.user_home, Some(PathBuf::from("/h")));
         assert!(!env.colours.no_color && env.colours.clicolor_off && env.colours.dumb);

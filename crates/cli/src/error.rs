@@ -28,7 +28,8 @@ struct Inner {
 impl CliError {
     /// An error that says what happened.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        let inner = Inner { exit, message: message.into(), causes: Vec::new(), hints: Vec::new(), quiet: false };
+        let inner =
+            Inner { exit, message: message.into(), causes: Vec::new(), hints: Vec::new(), quiet: false };
         Self(Box::new(inner))
     }
 
@@ -67,7 +68,8 @@ impl CliError {
         }
         let mut line = |tone, label: &str, message: &str| {
             let message = clean::text(message);
-            writeln!(text, "{} {}", paint.of(tone, label), message.trim_end()).expect("a string takes everything");
+            writeln!(text, "{} {}", paint.of(tone, label), message.trim_end())
+                .expect("a string takes everything");
         };
         line(Tone::Bad, "error:", message);
         causes.iter().for_each(|cause| line(Tone::Dim, "  caused by:", cause));
@@ -105,11 +107,15 @@ impl From<ClientError> for CliError {
             ClientError::NotRunning { .. } | ClientError::Unreachable { .. } => {
                 Self::new(Exit::Unreachable, message).hint("start it with `trunkline serve --detach`")
             }
-            ClientError::Broken { .. } | ClientError::TimedOut { .. } => Self::new(Exit::Unreachable, message)
-                .hint("`trunkline status` shows whether the daemon lives, `trunkline logs` what it says"),
+            ClientError::Broken { .. } | ClientError::TimedOut { .. } => {
+                Self::new(Exit::Unreachable, message)
+                    .hint("`trunkline status` shows whether the daemon lives, `trunkline logs` what it says")
+            }
             ClientError::Unexpected { .. } => Self::failure(message)
                 .hint("is this daemon another version? `trunkline stop`, then try again to start this one"),
-            ClientError::File { .. } => Self::failure(message).hint("`trunkline doctor` looks at the home directory"),
+            ClientError::File { .. } => {
+                Self::failure(message).hint("`trunkline doctor` looks at the home directory")
+            }
             _ => Self::failure(message),
         };
         causes.into_iter().fold(cli, Self::because)
@@ -117,8 +123,7 @@ impl From<ClientError> for CliError {
 }
 
 fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    let next = |error: &&dyn std::error::Error| error.source();
-    std::iter::successors(error.source(), next).map(ToString::to_string).collect()
+    std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect()
 }
 
 fn of_problem(problem: &Problem) -> CliError {
@@ -134,7 +139,9 @@ fn of_problem(problem: &Problem) -> CliError {
         "turn_running" => error.hint("add --queue to let the prompt wait, or `trunkline cancel` the turn"),
         "no_turn_running" => error.hint("`trunkline ls` shows what each session does"),
         "session_closed" => error.hint("start another with `trunkline run`"),
-        "unauthenticated" => error.hint("the token in the home directory is not this daemon's; see `trunkline doctor`"),
+        "unauthenticated" => {
+            error.hint("the token in the home directory is not this daemon's; see `trunkline doctor`")
+        }
         "disk_full" | "stopping" | "store_down" => error.hint("`trunkline logs` says more"),
         _ => error,
     }

@@ -18,12 +18,14 @@ impl fmt::Display for Holder {
 
 /// The process that listens on a TCP port of this machine, if it can be told: another user's cannot.
 pub(crate) fn of(port: u16) -> Option<Holder> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     let inode = tables.iter().flat_map(|table| table.lines()).find_map(|line| listener_inode(line, port))?;
     let wanted = format!("socket:[{inode}]");
     let holds = |pid: u32| {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|link| link.as_os_str() == wanted.as_str())
+        open.filter_map(|entry| fs::read_link(entry.path()).ok())
+            .any(|link| link.as_os_str() == wanted.as_str())
     };
     let pids = fs::read_dir("/proc").ok()?.flatten();
     let pid = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|pid| holds(*pid))?;

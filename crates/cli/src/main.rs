@@ -5,11 +5,11 @@
 //! - [`serve`], [`holder`], [`logging`]: the daemon itself. [`start`]: starting it in the background.
 //! - [`screen`], [`style`], [`table`], [`clean`], [`moment`]: what is printed, and how.
 //! - [`error`], [`exit`]: what went wrong, what to do about it, and the exit code.
-//! - [`transcript`]: events as lines of text, pure. `attach`: the same, live, with a line to type in.
-//! - [`demo_agent`]: a real agent without a model, to try everything with.
+//! - [`transcript`]: events as lines of text, pure. [`attach`]: the same, live, with a line to type in.
 
 mod app;
 mod args;
+mod attach;
 mod clean;
 mod commands;
 mod config;
@@ -25,6 +25,7 @@ mod serve;
 mod start;
 mod style;
 mod table;
+mod transcript;
 
 use std::process::ExitCode;
 

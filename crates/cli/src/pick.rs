@@ -50,7 +50,10 @@ async fn most_recent(app: &App, client: &Client) -> Result<SessionView> {
     let query = SessionQuery { workspace: Some(app.here()?), limit: Some(PAGE), ..SessionQuery::default() };
     let page = client.sessions(&query).await?;
     // One that is over is meant only if there is no other.
-    let newest = page.items.into_iter().max_by_key(|session| (session.state != SessionState::Closed, session.updated_at));
+    let newest = page
+        .items
+        .into_iter()
+        .max_by_key(|session| (session.state != SessionState::Closed, session.updated_at));
     newest.ok_or_else(|| {
         CliError::new(Exit::NotFound, "there is no session of this directory")
             .hint("name one: `trunkline ls` lists them all, `trunkline run` makes one")
@@ -68,7 +71,9 @@ pub(crate) async fn request(app: &App, client: &Client, given: Option<&str>) -> 
     for status in [None, Some(RequestStatus::Open), Some(RequestStatus::Dismissed)] {
         // Those that can be answered are looked through whole; of the others, which can only be shown, the newest.
         let pages = if status.is_some() { MAX_PAGES } else { 1 };
-        found.extend(requests(client, status, pages).await?.into_iter().filter(|r| matches(&r.id.to_string(), &part)));
+        found.extend(
+            requests(client, status, pages).await?.into_iter().filter(|r| matches(&r.id.to_string(), &part)),
+        );
     }
     found.sort_by_key(|request| request.id);
     found.dedup_by_key(|request| request.id);
@@ -111,7 +116,9 @@ fn part_of_id(what: &str, given: &str) -> Result<String> {
         (true, true) => Ok(part),
         (true, false) => Err(CliError::usage(format!("`{given}` is too short a part of a {what}'s id"))
             .hint(format!("give at least {LEAST} characters"))),
-        (false, _) => Err(CliError::usage(format!("`{given}` is not a {what}'s id, nor the beginning or end of one"))),
+        (false, _) => {
+            Err(CliError::usage(format!("`{given}` is not a {what}'s id, nor the beginning or end of one")))
+        }
     }
 }
 
@@ -122,7 +129,8 @@ fn matches(id: &str, part: &str) -> bool {
 fn one<T>(mut found: Vec<T>, what: &str, given: &str, list: &str, show: impl Fn(&T) -> String) -> Result<T> {
     match found.len() {
         1 => Ok(found.swap_remove(0)),
-        0 => Err(CliError::new(Exit::NotFound, format!("there is no {what} {given}")).hint(format!("`{list}` lists them"))),
+        0 => Err(CliError::new(Exit::NotFound, format!("there is no {what} {given}"))
+            .hint(format!("`{list}` lists them"))),
         n => {
             let error = CliError::usage(format!("{n} {what}s have `{given}` in their id; give more of it"));
             Err(found.iter().take(5).fold(error, |error, item| error.hint(show(item).trim_end())))

@@ -60,7 +60,11 @@ impl Screen {
 
     /// Prints JSON: indented for a person, on one line for a program.
     pub(crate) fn json<T: Serialize>(self, value: &T) -> Result<()> {
-        let text = if self.out_is_terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+        let text = if self.out_is_terminal {
+            serde_json::to_string_pretty(value)
+        } else {
+            serde_json::to_string(value)
+        };
         self.print(clean::json(&text.map_err(io::Error::from)?))
     }
 

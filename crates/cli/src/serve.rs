@@ -63,7 +63,8 @@ impl Daemon {
         }
         let home = Home::claim(&self.home)?;
         // Writing to a file that may not grow is an error to be told, not a reason to die.
-        let _file_size_signals = signal(SignalKind::from_raw(SIGXFSZ)).context("signals cannot be handled")?;
+        let _file_size_signals =
+            signal(SignalKind::from_raw(SIGXFSZ)).context("signals cannot be handled")?;
         let custody = custody()?;
         let clock = Clock::system();
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
@@ -92,7 +93,8 @@ impl Daemon {
         });
         home.announce(address, &base_url)?;
         tracing::info!(%base_url, home = %self.home.display(), "ready");
-        let served = async { tokio::try_join!(server.serve(Listener::Tcp(tcp)), server.serve(Listener::Unix(unix))) };
+        let served =
+            async { tokio::try_join!(server.serve(Listener::Tcp(tcp)), server.serve(Listener::Unix(unix))) };
         let outcome = tokio::select! {
             biased;
             outcome = served => outcome.map(drop).context("the listener failed"),
@@ -163,7 +165,11 @@ async fn told_to_stop(server: &Server) {
 
 /// Whoever signals twice does not want to wait.
 fn exit_at_the_second_signal() {
-    #[expect(clippy::disallowed_methods, clippy::exit, reason = "it outlives everything and ends the process")]
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::exit,
+        reason = "it outlives everything and ends the process"
+    )]
     let watch = tokio::spawn(async {
         let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
         let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");

@@ -88,16 +88,28 @@ pub(crate) fn leave_terminal() {
 }
 
 fn spawn(env: &Env, config: &Config, args: &[String]) -> Result<Child> {
-    let exe = env.exe.as_ref().ok_or_else(|| CliError::failure("this program cannot find itself to start the daemon"))?;
+    let exe = env
+        .exe
+        .as_ref()
+        .ok_or_else(|| CliError::failure("this program cannot find itself to start the daemon"))?;
     let home = &config.home;
     let cannot = |error: io::Error| CliError::failure(format!("{} cannot be used: {error}", home.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(home.join("logs")).map_err(cannot)?;
     let stderr = home.join(logging::STDERR);
-    let stderr = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(stderr).map_err(cannot)?;
+    let stderr = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(stderr)
+        .map_err(cannot)?;
     let mut command = Command::new(exe);
     command.arg("--home").arg(home).args(["serve", "--background"]).args(args).current_dir(home);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-    #[expect(clippy::disallowed_methods, reason = "the daemon is nobody's to keep: it outlives whoever starts it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the daemon is nobody's to keep: it outlives whoever starts it"
+    )]
     let child = command.spawn();
     child.map_err(|error| CliError::failure(format!("{} cannot be started: {error}", exe.display())))
 }

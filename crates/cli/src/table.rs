@@ -80,7 +80,8 @@ impl Table {
 fn shrink(widths: &mut [usize], width: usize) {
     let gaps = GAP * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > width {
-        let Some(widest) = widths.iter_mut().max_by_key(|width| **width).filter(|width| **width > LEAST) else {
+        let Some(widest) = widths.iter_mut().max_by_key(|width| **width).filter(|width| **width > LEAST)
+        else {
             return;
         };
         *widest -= 1;
@@ -111,7 +112,11 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(&["ID", "TITLE", "STATE"]);
-        table.row(vec!["1".into(), "日本語 and a rather long title".into(), Cell::new(Tone::Warn, "waiting")]);
+        table.row(vec![
+            "1".into(),
+            "日本語 and a rather long title".into(),
+            Cell::new(Tone::Warn, "waiting"),
+        ]);
         table.row(vec!["22".into(), "x\u{1b}[2J\ny".into(), "idle".into()]);
         table
     }

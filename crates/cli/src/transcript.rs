@@ -137,7 +137,10 @@ impl Transcript {
                 self.note(Tone::Bad, &format!("{} is urgent now", self.title(escalated.id)));
             }
             Fact::RequestDismissed(dismissed) => {
-                self.note(Tone::Dim, &format!("{} was set aside{}", self.title(dismissed.id), self.by(&event.by)));
+                self.note(
+                    Tone::Dim,
+                    &format!("{} was set aside{}", self.title(dismissed.id), self.by(&event.by)),
+                );
             }
             Fact::RequestClosed(closed) => self.answered(closed, &event.by),
             Fact::AgentExited(exited) => {
@@ -187,10 +190,10 @@ impl Transcript {
                 self.late.push_back(first);
             }
         }
-        let (over, late) = std::mem::take(&mut self.late).into_iter().partition(|block| block.is_over(true));
+        let (over, late): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.late).into_iter().partition(|block| block.is_over(true));
         self.late = late;
         self.late.drain(..self.late.len().saturating_sub(MAX_LATE));
-        let over: Vec<Block> = over;
         for mut block in over {
             let lines = block.rest(&self.terminals);
             self.print(block.kind(), lines);
@@ -223,7 +226,8 @@ impl Transcript {
 
     /// Whether an open request is about this call: its card shows what the call would do.
     fn is_asked(&self, call: &ToolCall) -> bool {
-        let about = |opened: &Opened| opened.tool_call.as_ref().and_then(|asked| asked.read::<ToolCall>().ok());
+        let about =
+            |opened: &Opened| opened.tool_call.as_ref().and_then(|asked| asked.read::<ToolCall>().ok());
         self.open.iter().filter_map(about).any(|asked| asked.tool_call_id == call.tool_call_id)
     }
 
@@ -251,7 +255,11 @@ impl Transcript {
     }
 
     fn by(&self, principal: &Principal) -> String {
-        if self.me.as_ref() == Some(principal) { String::new() } else { format!(" by {}", clean::line(principal.as_str())) }
+        if self.me.as_ref() == Some(principal) {
+            String::new()
+        } else {
+            format!(" by {}", clean::line(principal.as_str()))
+        }
     }
 
     fn update(&mut self, update: SessionUpdate) {
@@ -277,7 +285,8 @@ impl Transcript {
             ContentBlock::Resource(_) => "[file]",
             ContentBlock::Unknown(_) => return,
         };
-        if let Some(Block { body: Body::Prose { voice: last, message, text: said, .. }, .. }) = self.live.back_mut()
+        if let Some(Block { body: Body::Prose { voice: last, message, text: said, .. }, .. }) =
+            self.live.back_mut()
             && *last == voice
             && (chunk.message_id.is_none() || *message == chunk.message_id)
         {
@@ -367,8 +376,14 @@ impl Transcript {
 /// What a permission's tool call would do, for a card: the command, the change, the files.
 pub(crate) fn tool_details(call: Option<&Raw>, paint: Paint) -> Vec<String> {
     let call = call.and_then(|call| call.read::<ToolCall>().ok());
-    let lines = call.map(|call| block::details(&call, &BTreeMap::new(), block::CARD_LINES)).unwrap_or_default();
+    let lines =
+        call.map(|call| block::details(&call, &BTreeMap::new(), block::CARD_LINES)).unwrap_or_default();
     lines.iter().map(|line| line.render(paint)).collect()
+}
+
+/// How a turn ended, in words.
+pub(crate) fn end_words(ended: &Ended) -> (Tone, String) {
+    block::end_words(ended)
 }
 
 /// The card of an open request: what it asks, what it would do, and the keys that answer it.

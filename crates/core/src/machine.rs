@@ -49,6 +49,12 @@ pub trait Machine: Default + Send + Sync + 'static {
         None
     }
 
+    /// Facts that alone give the state again, for logs that are kept short: they are appended, and what was before them
+    /// is trimmed. `None` for logs that keep their history.
+    fn compaction(&self) -> Option<Vec<Draft>> {
+        None
+    }
+
     /// The command by which time acts on the state; `None` where time changes nothing.
     fn tick() -> Option<Self::Command> {
         None

@@ -23,6 +23,9 @@ pub struct Joined {
     pub client: u64,
     /// What it calls itself: `terminal`, `browser`, `ana's phone`.
     pub name: String,
+    /// Since when, where the log was shortened since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// It left.
@@ -82,12 +85,12 @@ impl Machine for Presence {
 
     fn apply(&mut self, event: &Event) {
         match &event.fact {
-            Fact::PresenceJoined(Joined { client, name }) => {
+            Fact::PresenceJoined(Joined { client, name, since }) => {
                 let entry = Client {
                     client: *client,
                     principal: event.by.clone(),
                     name: name.clone(),
-                    since: event.at,
+                    since: since.unwrap_or(event.at),
                 };
                 self.clients.insert(*client, entry);
             }
@@ -96,6 +99,16 @@ impl Machine for Presence {
             }
             _ => {}
         }
+    }
+
+    fn compaction(&self) -> Option<Vec<Draft>> {
+        let again = self.clients.values().map(|client| Draft {
+            turn: None,
+            fact: Joined { client: client.client, name: client.name.clone(), since: Some(client.since) }
+                .into(),
+            origin: Some((client.principal.clone(), client.since)),
+        });
+        Some(again.collect())
     }
 
     fn wanted(&self) -> Wanted<Self::Effect> {

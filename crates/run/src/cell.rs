@@ -32,6 +32,8 @@ const FRAME_BYTES: usize = 1 << 20;
 const IDLE: Duration = Duration::from_secs(20);
 /// A cell whose next deadline is this near stays, to meet it.
 const SOON_MS: u64 = 60_000;
+/// A log that needs no history is shortened after this many events.
+const COMPACT_AFTER: u64 = 256;
 /// How long a deadline rests after the store did not take what it caused.
 const TICK_REST_MS: u64 = 200;
 /// How often a lost compare-and-swap is tried again before the store is called down.
@@ -103,6 +105,7 @@ pub(crate) struct Cell<M: Machine> {
     pos: Pos,
     gone: bool,
     rest: Option<Time>,
+    compacted: Seq,
 }
 
 /// Commands decided together, waiting for their frame to be kept.
@@ -167,7 +170,7 @@ impl<M: Machine> Cell<M> {
         tail: Arc<Tail>,
     ) -> Self {
         let (state, head, at, pos) = (M::default(), Seq::ZERO, Time(0), Pos(0));
-        Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest: None }
+        Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest: None, compacted: Seq::ZERO }
     }
 
     /// Loads the log, then serves until nobody needs the cell.
@@ -378,6 +381,35 @@ impl<M: Machine> Cell<M> {
             }
         }
         batch.answer(self.pos);
+        self.compact().await;
+    }
+
+    /// Keeps a log short that needs no history: appends what lives, then trims what was before.
+    async fn compact(&mut self) {
+        if self.head.0 - self.compacted.0 < COMPACT_AFTER {
+            return;
+        }
+        let Some(drafts) = self.state.compaction() else {
+            self.compacted = self.head;
+            return;
+        };
+        let before = self.head;
+        let at = self.at;
+        let events = drafts.into_iter().enumerate().map(|(i, draft)| {
+            let by = draft.origin.map_or_else(|| Caller::trunkline().principal, |(by, _)| by);
+            Event { seq: before.plus(1 + i as u64), at, by, turn: draft.turn, key: None, fact: draft.fact }
+        });
+        let mut batch = Batch::<M>::new();
+        events.for_each(|event| batch.push(event));
+        // Losing the race, or a full store, only means that it is tried again after more commits.
+        self.compacted = before;
+        if self.append(&mut batch).await.is_ok() {
+            self.head = batch.events.last().map_or(before, |event| event.seq);
+            self.compacted = self.head;
+            if let Err(error) = self.shared.log.trim(&self.id, Some(before)).await {
+                tracing::warn!(log = %self.id, %error, "a log could not be shortened");
+            }
+        }
     }
 
     async fn remove(&mut self) {

@@ -20,11 +20,16 @@ impl Hub {
     ///
     /// # Errors
     /// When the export does not begin with `session.created`, or its facts are not kept.
-    pub async fn import(&self, caller: &Caller, events: Vec<Event>) -> Result<(SessionId, Pos), CommandError> {
+    pub async fn import(
+        &self,
+        caller: &Caller,
+        events: Vec<Event>,
+    ) -> Result<(SessionId, Pos), CommandError> {
         caller.may_operate()?;
         let id = SessionId::new(Uuid::now_v7());
         let mut events = events.into_iter();
-        let first = events.next().ok_or_else(|| Refused::invalid("line 2", "must be the event session.created"))?;
+        let first =
+            events.next().ok_or_else(|| Refused::invalid("line 2", "must be the event session.created"))?;
         let (importer, created) = Importer::begin(&first, id)?;
         self.create(caller, created, None).await?;
         match self.copy(caller, id, importer, events).await {

@@ -7,9 +7,9 @@
 //! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
+pub mod acp;
 mod blob;
 pub mod catalog;
-pub mod acp;
 mod cell;
 mod cells;
 pub mod clock;

@@ -112,7 +112,7 @@ async fn page(app: &App, id: SessionId, after: Seq, limit: Option<usize>) -> Ans
 
 async fn follow(app: &App, caller: &Caller, id: SessionId, after: Seq, name: String) -> Answer<Response> {
     let follow = app.hub.follow(id, after).await?;
-    let joined = Joined { client: app.clients.fetch_add(1, Ordering::Relaxed), name };
+    let joined = Joined { client: app.clients.fetch_add(1, Ordering::Relaxed), name, since: None };
     let attached = app.hub.join(caller, id, joined).await?;
     let reader =
         Reader { follow, ready: VecDeque::new(), stop: app.hub.stopping(), over: false, _attached: attached };

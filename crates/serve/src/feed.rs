@@ -53,7 +53,7 @@ pub(crate) async fn feed(
             Ok(follow) => {
                 if let Some(name) = &which.client {
                     let client = app.clients.fetch_add(1, Ordering::Relaxed);
-                    let joined = Joined { client, name: name.clone() };
+                    let joined = Joined { client, name: name.clone(), since: None };
                     attached.push(app.hub.join(&caller, id, joined).await?);
                 }
                 sources.push(unfold((id, follow), log).boxed());

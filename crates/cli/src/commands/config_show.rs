@@ -28,7 +28,11 @@ pub(crate) fn show(app: &App) -> Result<Exit> {
     }
     for (name, argv) in agents {
         let value = if argv.is_empty() { "changed".to_owned() } else { argv.join(" ") };
-        table.row(vec![Cell::new(Tone::Accent, format!("agents.{name}")), Cell::from(value), Cell::new(Tone::Dim, FILE)]);
+        table.row(vec![
+            Cell::new(Tone::Accent, format!("agents.{name}")),
+            Cell::from(value),
+            Cell::new(Tone::Dim, FILE),
+        ]);
     }
     app.screen.table(&table)?;
     if config.file.is_none() {

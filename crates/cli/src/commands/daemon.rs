@@ -37,11 +37,16 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         listen: config.listen,
         insecure_bind: config.insecure_bind,
         allowed: config.allowed(),
-        turn_timeout_ms: config.turn_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        turn_timeout_ms: config
+            .turn_timeout
+            .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         catalog: Arc::new(config.catalog(&app.env)?),
         env: app.env.all.clone(),
     };
-    daemon.run().await.inspect_err(|error| tracing::error!(error = %format!("{error:#}"), "the daemon ends"))?;
+    daemon
+        .run()
+        .await
+        .inspect_err(|error| tracing::error!(error = %format!("{error:#}"), "the daemon ends"))?;
     Ok(Exit::Ok)
 }
 
@@ -67,7 +72,11 @@ pub(crate) async fn status(app: &App) -> Result<Exit> {
         if app.screen.json {
             app.screen.json(&json!({ "running": false, "home": home }))?;
         } else {
-            app.screen.print(format!("{} in {}", app.screen.out.of(Tone::Dim, "not running"), home.display()))?;
+            app.screen.print(format!(
+                "{} in {}",
+                app.screen.out.of(Tone::Dim, "not running"),
+                home.display()
+            ))?;
         }
         return Ok(Exit::Unreachable);
     };
@@ -84,7 +93,10 @@ pub(crate) async fn status(app: &App) -> Result<Exit> {
     app.screen.print(format!("version {}, process {}, for {uptime}", health.version, runtime.pid))?;
     app.screen.print(format!("home {}", home.display()))?;
     if health.version != env!("CARGO_PKG_VERSION") {
-        app.screen.note(format!("this command is version {}; `trunkline stop` and go on", env!("CARGO_PKG_VERSION")));
+        app.screen.note(format!(
+            "this command is version {}; `trunkline stop` and go on",
+            env!("CARGO_PKG_VERSION")
+        ));
     }
     Ok(Exit::Ok)
 }

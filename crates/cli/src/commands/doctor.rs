@@ -13,11 +13,11 @@ use trunkline_log::{OpenError, Sqlite};
 use crate::app::App;
 use crate::clean;
 use crate::config;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::holder;
 use crate::start;
-use crate::style::Tone;
+use crate::style::{Paint, Tone};
 
 /// How a thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,7 +82,12 @@ fn report(app: &App, checks: &[Check]) -> Result<()> {
         };
         app.screen.print(format!("{mark}  {what:<12} {}", clean::line(found)))?;
         if let Some(hint) = hint {
-            app.screen.print(format!("{:19}{} {}", "", paint.of(Tone::Accent, "hint:"), clean::line(hint)))?;
+            app.screen.print(format!(
+                "{:19}{} {}",
+                "",
+                paint.of(Tone::Accent, "hint:"),
+                clean::line(hint)
+            ))?;
         }
     }
     Ok(())
@@ -96,12 +101,16 @@ fn private(path: &Path, what: &'static str, directory: bool) -> Check {
             Check::ok(what, format!("{shown} is not there yet; the daemon makes it"))
         }
         Err(error) => Check::fail(what, format!("{shown}: {error}"), "let your user own it"),
-        Ok(meta) if meta.is_dir() != directory => {
-            Check::fail(what, format!("{shown} is of the wrong kind"), "move it away; the daemon makes it anew")
-        }
-        Ok(meta) if meta.uid() != rustix::process::getuid().as_raw() => {
-            Check::fail(what, format!("{shown} belongs to another user"), "let your user own it, or set TRUNKLINE_HOME")
-        }
+        Ok(meta) if meta.is_dir() != directory => Check::fail(
+            what,
+            format!("{shown} is of the wrong kind"),
+            "move it away; the daemon makes it anew",
+        ),
+        Ok(meta) if meta.uid() != rustix::process::getuid().as_raw() => Check::fail(
+            what,
+            format!("{shown} belongs to another user"),
+            "let your user own it, or set TRUNKLINE_HOME",
+        ),
         Ok(meta) => {
             let (mode, wanted) = (meta.permissions().mode() & 0o777, if directory { 0o700 } else { 0o600 });
             if mode & 0o077 == 0 {
@@ -120,23 +129,40 @@ async fn daemon(app: &App) -> (bool, Check) {
     let runtime = match Runtime::read(home) {
         Ok(None) => return (false, Check::ok("daemon", "not running; a command that needs it starts it")),
         Ok(Some(runtime)) => runtime,
-        Err(error) => return (false, Check::fail("daemon", error.to_string(), "remove the file; the daemon writes it anew")),
+        Err(error) => {
+            return (
+                false,
+                Check::fail("daemon", error.to_string(), "remove the file; the daemon writes it anew"),
+            );
+        }
     };
     let (pid, base_url) = (runtime.pid, &runtime.base_url);
     if !start::is_alive(pid) {
         let found = format!("not running; it was killed (runtime.json names process {pid}, which is gone)");
-        return (false, Check::warn("daemon", found, "nothing is lost: the next start recovers, `trunkline serve --detach`"));
+        return (
+            false,
+            Check::warn(
+                "daemon",
+                found,
+                "nothing is lost: the next start recovers, `trunkline serve --detach`",
+            ),
+        );
     }
     match start::find(home).await {
         Ok(Some(client)) => match client.me().await {
-            Ok(me) => (true, Check::ok("daemon", format!("process {pid} answers at {base_url}; you are {}", me.principal))),
-            Err(error) => (true, Check::fail("daemon", error.to_string(), "`trunkline stop` and start it again")),
+            Ok(me) => (
+                true,
+                Check::ok("daemon", format!("process {pid} answers at {base_url}; you are {}", me.principal)),
+            ),
+            Err(error) => {
+                (true, Check::fail("daemon", error.to_string(), "`trunkline stop` and start it again"))
+            }
         },
         Ok(None) => {
             let found = format!("process {pid} lives but does not answer at {base_url}");
             (true, Check::fail("daemon", found, format!("see `trunkline logs`; kill {pid} if it is stuck")))
         }
-        Err(error) => (true, Check::fail("daemon", error.to_string(), "see `trunkline logs`")),
+        Err(error) => (true, Check::fail("daemon", plainly(&error), "see `trunkline logs`")),
     }
 }
 
@@ -149,7 +175,8 @@ fn port(app: &App) -> Check {
     match std::net::TcpListener::bind(address) {
         Ok(_) => Check::ok("port", format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder::of(address.port()).map_or_else(|| "another program".to_owned(), |h| h.to_string());
+            let holder =
+                holder::of(address.port()).map_or_else(|| "another program".to_owned(), |h| h.to_string());
             let hint = "stop it, or set `listen` in config.toml to another port";
             Check::fail("port", format!("{address} is in use by {holder}"), hint)
         }
@@ -167,9 +194,11 @@ async fn database(home: &Path) -> Check {
         Ok(Err(OpenError::Io { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
             Check::ok("database", "is not there yet; the daemon makes it")
         }
-        Ok(Err(error)) => {
-            Check::fail("database", error.to_string(), "copy it away before anything else; nothing is overwritten")
-        }
+        Ok(Err(error)) => Check::fail(
+            "database",
+            error.to_string(),
+            "copy it away before anything else; nothing is overwritten",
+        ),
         Err(error) => Check::fail("database", error.to_string(), "try again"),
     }
 }
@@ -178,7 +207,9 @@ fn configuration(app: &App) -> Check {
     let unknown = config::unknown_variables(&app.env);
     match (unknown.first(), &app.config.file) {
         (Some((name, meant)), _) => {
-            let hint = meant.as_ref().map_or_else(|| "unset it".to_owned(), |meant| format!("did you mean {meant}?"));
+            let hint = meant
+                .as_ref()
+                .map_or_else(|| "unset it".to_owned(), |meant| format!("did you mean {meant}?"));
             Check::warn("config", format!("the variable {name} sets nothing"), hint)
         }
         (None, Some(path)) => Check::ok("config", format!("{} is understood", path.display())),
@@ -200,9 +231,19 @@ fn confinement() -> Check {
 
 fn landlock() -> Check {
     match fs::read_to_string("/sys/kernel/security/lsm") {
-        Ok(modules) if modules.split(',').any(|module| module.trim() == "landlock") => Check::ok("landlock", "the kernel has it"),
-        Ok(_) => Check::warn("landlock", "the kernel has it not, or not switched on", "agents can read what your user can"),
-        Err(error) => Check::warn("landlock", format!("cannot be told ({error})"), "agents may be able to read what your user can"),
+        Ok(modules) if modules.split(',').any(|module| module.trim() == "landlock") => {
+            Check::ok("landlock", "the kernel has it")
+        }
+        Ok(_) => Check::warn(
+            "landlock",
+            "the kernel has it not, or not switched on",
+            "agents can read what your user can",
+        ),
+        Err(error) => Check::warn(
+            "landlock",
+            format!("cannot be told ({error})"),
+            "agents may be able to read what your user can",
+        ),
     }
 }
 
@@ -217,12 +258,15 @@ fn subreaper() -> Check {
     }
 }
 
+fn plainly(error: &CliError) -> String {
+    error.render(Paint::PLAIN).trim_start_matches("error: ").to_owned()
+}
+
 fn agents(app: &App) -> Check {
     let catalog = match app.config.catalog(&app.env) {
         Ok(catalog) => catalog.list(),
         Err(error) => {
-            let said = error.render(crate::style::Paint::PLAIN);
-            return Check::fail("agents", said.trim_start_matches("error: "), "see `trunkline config show`");
+            return Check::fail("agents", plainly(&error), "see `trunkline config show`");
         }
     };
     let found: Vec<_> = catalog.iter().filter(|agent| agent.found && agent.name != config::DEMO).collect();

@@ -57,7 +57,8 @@ async fn write(app: &App, client: &Client, session: &SessionView, out: impl Writ
     let mut out = BufWriter::new(out);
     let mut page = client.raw_events_page(session.id, Seq::ZERO, None).await?;
     let (first, head) = (page.first, page.head);
-    let header = Header { trunkline: "export", version: VERSION, exported_at: app.now(), session, first, head };
+    let header =
+        Header { trunkline: "export", version: VERSION, exported_at: app.now(), session, first, head };
     serde_json::to_writer(&mut out, &header).map_err(io::Error::from)?;
     let mut last = Seq::ZERO;
     loop {
@@ -85,5 +86,7 @@ fn seq_of(event: &str) -> Result<Seq> {
         seq: Seq,
     }
     let numbered: serde_json::Result<Numbered> = serde_json::from_str(event);
-    numbered.map(|event| event.seq).map_err(|error| CliError::failure(format!("the daemon sent an event without a number: {error}")))
+    numbered
+        .map(|event| event.seq)
+        .map_err(|error| CliError::failure(format!("the daemon sent an event without a number: {error}")))
 }

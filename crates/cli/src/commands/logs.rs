@@ -22,7 +22,9 @@ pub(crate) async fn logs(app: &App, args: Logs) -> Result<Exit> {
     let path = app.config.home.join(LOG);
     let mut tail = Tail::open(path.clone(), args.lines).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => CliError::new(Exit::NotFound, format!("there is no {}", path.display()))
-            .hint("a daemon in the foreground logs to its terminal; `trunkline serve --detach` writes the file"),
+            .hint(
+                "a daemon in the foreground logs to its terminal; `trunkline serve --detach` writes the file",
+            ),
         _ => CliError::failure(format!("{}: {error}", path.display())),
     })?;
     loop {

@@ -87,7 +87,10 @@ fn sweep(run: &Path) {
     let old = |entry: &fs::DirEntry| {
         let name = entry.file_name();
         let ours = name.to_str().is_some_and(|name| name.starts_with("open-") && name.ends_with(".html"));
-        ours && entry.metadata().and_then(|meta| meta.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() > 300))
+        ours && entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() > 300))
     };
     for entry in fs::read_dir(run).into_iter().flatten().flatten().filter(old) {
         // One that cannot be removed is harmless: its link no longer works.

@@ -88,7 +88,9 @@ pub(crate) async fn cancel(app: &App, args: args::Cancel) -> Result<Exit> {
 }
 
 fn turn_of(given: &str) -> Result<TurnId> {
-    given.parse().map_err(|_| CliError::usage(format!("`{given}` is not a turn; `trunkline queue list` shows those that wait")))
+    given.parse().map_err(|_| {
+        CliError::usage(format!("`{given}` is not a turn; `trunkline queue list` shows those that wait"))
+    })
 }
 
 fn table(app: &App, waiting: &[Waiting]) -> Table {

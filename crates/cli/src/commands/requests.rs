@@ -102,7 +102,12 @@ async fn send(app: &App, client: &Client, request: &RequestView, answer: &Answer
     if app.screen.json {
         app.screen.json(&answered)?;
     } else {
-        let said = answer.option.as_deref().map(|id| option_name(request, id)).or(answer.text.as_deref()).unwrap_or("the form");
+        let said = answer
+            .option
+            .as_deref()
+            .map(|id| option_name(request, id))
+            .or(answer.text.as_deref())
+            .unwrap_or("the form");
         app.screen.print(format!("answered: {} → {}", clean::line(&request.title), clean::line(said)))?;
     }
     Ok(Exit::Ok)
@@ -115,14 +120,21 @@ fn choose<'a>(request: &'a RequestView, kind: OptionKind, does: &str) -> Result<
         let how = if always { " for the next time too" } else { "" };
         let error = CliError::new(Exit::Conflict, format!("no option of this request {does} it{how}"));
         match options(request) {
-            list if list.is_empty() => error.hint(format!("answer in words: trunkline answer {} TEXT", short(request.id))),
+            list if list.is_empty() => {
+                error.hint(format!("answer in words: trunkline answer {} TEXT", short(request.id)))
+            }
             list => error.hint(format!("choose one: trunkline answer {} {list}", short(request.id))),
         }
     })
 }
 
 /// Makes an answer of what was typed.
-fn compose(request: &RequestView, given: Option<&str>, text: Option<String>, fields: Option<Raw>) -> Result<Answer> {
+fn compose(
+    request: &RequestView,
+    given: Option<&str>,
+    text: Option<String>,
+    fields: Option<Raw>,
+) -> Result<Answer> {
     let given = given.map(str::trim).filter(|given| !given.is_empty());
     if let Some(given) = given {
         if let Some(choice) = find_option(request, given) {
@@ -154,7 +166,8 @@ fn compose(request: &RequestView, given: Option<&str>, text: Option<String>, fie
 fn find_option<'a>(request: &'a RequestView, given: &str) -> Option<&'a Choice> {
     let options = &request.options;
     let by_id = options.iter().find(|choice| choice.id == given);
-    let loosely = |choice: &&Choice| choice.id.eq_ignore_ascii_case(given) || choice.name.eq_ignore_ascii_case(given);
+    let loosely =
+        |choice: &&Choice| choice.id.eq_ignore_ascii_case(given) || choice.name.eq_ignore_ascii_case(given);
     let by_number = || options.get(given.parse::<usize>().ok()?.checked_sub(1)?);
     by_id.or_else(|| options.iter().find(loosely)).or_else(by_number)
 }
@@ -195,7 +208,9 @@ fn table(requests: &[RequestView], now: Time) -> Table {
         };
         let asked = match (&request.closed, request.deadline) {
             (Some(closed), _) => format!("{} by {}", closed.outcome.verb(), closed.by),
-            (None, Some(deadline)) => format!("{}, due {}", ago(now, request.created_at), until(now, deadline)),
+            (None, Some(deadline)) => {
+                format!("{}, due {}", ago(now, request.created_at), until(now, deadline))
+            }
             (None, None) => ago(now, request.created_at),
         };
         table.row(vec![
@@ -227,7 +242,9 @@ mod tests {
 
     fn composed(kind: &str, given: &str) -> std::result::Result<String, String> {
         let answer = compose(&request(kind), Some(given), None, None);
-        answer.map(|answer| serde_json::to_string(&answer).unwrap()).map_err(|error| error.render(Paint::PLAIN))
+        answer
+            .map(|answer| serde_json::to_string(&answer).unwrap())
+            .map_err(|error| error.render(Paint::PLAIN))
     }
 
     #[test]

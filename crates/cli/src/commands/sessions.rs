@@ -22,7 +22,8 @@ use crate::table::{Cell, Table};
 const PAGE: usize = 200;
 
 pub(crate) async fn ls(app: &App, args: Ls) -> Result<Exit> {
-    let workspace = if args.here { Some(app.here()?) } else { args.workspace.as_deref().map(canonical).transpose()? };
+    let workspace =
+        if args.here { Some(app.here()?) } else { args.workspace.as_deref().map(canonical).transpose()? };
     let query = SessionQuery {
         state: args.state.map(Into::into),
         agent: args.agent,
@@ -107,7 +108,10 @@ async fn list(client: &Client, mut query: SessionQuery, limit: usize) -> Result<
 fn canonical(path: &Path) -> Result<String> {
     let found = std::fs::canonicalize(path);
     let found = found.map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
-    found.into_os_string().into_string().map_err(|_| CliError::usage(format!("{} is no text", path.display())))
+    found
+        .into_os_string()
+        .into_string()
+        .map_err(|_| CliError::usage(format!("{} is no text", path.display())))
 }
 
 fn table(sessions: &[SessionView], now: Time) -> Table {
@@ -138,7 +142,9 @@ fn state(session: &SessionView) -> (Tone, String) {
         SessionState::Failed => (Tone::Bad, word.to_owned()),
         SessionState::Closed => (Tone::Dim, word.to_owned()),
         SessionState::Idle => match session.last_stop_reason {
-            Some(StopReason::Cancelled | StopReason::Timeout | StopReason::Interrupted) => (Tone::Dim, word.to_owned()),
+            Some(StopReason::Cancelled | StopReason::Timeout | StopReason::Interrupted) => {
+                (Tone::Dim, word.to_owned())
+            }
             _ => (Tone::Plain, word.to_owned()),
         },
     }

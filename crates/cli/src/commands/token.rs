@@ -50,7 +50,8 @@ async fn find(client: &Client, given: &str) -> Result<Token> {
     let tokens = client.tokens().await?.items;
     let found = tokens.into_iter().find(|token| Some(token.id) == id || token.name == given);
     found.ok_or_else(|| {
-        CliError::new(Exit::NotFound, format!("there is no token {given}")).hint("`trunkline token list` lists them")
+        CliError::new(Exit::NotFound, format!("there is no token {given}"))
+            .hint("`trunkline token list` lists them")
     })
 }
 

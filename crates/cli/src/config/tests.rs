@@ -22,13 +22,17 @@ impl Home {
 
 #[test]
 fn each_setting_says_who_decided() {
-    let home = Home::with("listen = \"127.0.0.1:1\"\nlog = \"warn\"\nturn_timeout = \"1h\"\nallowed_hosts = [\"a\", \"b\"]");
+    let home = Home::with(
+        "listen = \"127.0.0.1:1\"\nlog = \"warn\"\nturn_timeout = \"1h\"\nallowed_hosts = [\"a\", \"b\"]",
+    );
     let flags = Flags { listen: Some("127.0.0.1:3".into()), insecure_bind: true, ..Flags::default() };
-    let config = home.load(&[("TRUNKLINE_LISTEN", "127.0.0.1:2"), ("TRUNKLINE_LOG", "debug")], &flags).unwrap();
+    let config =
+        home.load(&[("TRUNKLINE_LISTEN", "127.0.0.1:2"), ("TRUNKLINE_LOG", "debug")], &flags).unwrap();
     assert_eq!(config.listen.port(), 3);
     assert_eq!(config.turn_timeout, Some(Duration::from_secs(3_600)));
     assert_eq!(config.allowed_hosts, ["a", "b"]);
-    let shown: Vec<_> = config.shown[1..].iter().map(|s| format!("{}={} ({})", s.key, s.value, s.source)).collect();
+    let shown: Vec<_> =
+        config.shown[1..].iter().map(|s| format!("{}={} ({})", s.key, s.value, s.source)).collect();
     insta::assert_snapshot!(shown.join("\n"), @r"
     listen=127.0.0.1:3 (--listen)
     log=debug (TRUNKLINE_LOG)
@@ -83,7 +87,13 @@ fn agents_are_the_users_over_the_built_in_ones() {
 
 #[test]
 fn flags_reach_the_daemon_in_the_background() {
-    let args = ["--listen=127.0.0.1:0", "--log=debug", "--turn-timeout=1h", "--allowed-host=a", "--allowed-origin=b"];
+    let args = [
+        "--listen=127.0.0.1:0",
+        "--log=debug",
+        "--turn-timeout=1h",
+        "--allowed-host=a",
+        "--allowed-origin=b",
+    ];
     let flags = Flags {
         listen: Some("127.0.0.1:0".into()),
         log: Some("debug".into()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trunkline_core::request::{ClosedFact, Kind as Asks, OptionKind, Opened, Outcome};
+use trunkline_core::request::{ClosedFact, Kind as Asks, Opened, OptionKind, Outcome};
 use trunkline_core::turn::{Ended, StopReason, Why};
 use trunkline_wire::acp::{
     ContentBlock, PlanEntry, PlanEntryStatus, ToolCall, ToolCallContent, ToolCallStatus,
@@ -101,8 +101,13 @@ impl Block {
     pub(super) fn whole_lines(&mut self) -> Vec<Line> {
         let Body::Prose { voice, text, printed, .. } = &mut self.body else { return Vec::new() };
         let Some(end) = text[*printed..].rfind('\n') else { return Vec::new() };
-        let lines = prose(*voice, &text[*printed..*printed + end], *printed == 0);
-        *printed += end + 1;
+        // Empty lines wait until something follows them: at the end of a message they are not shown.
+        let whole = text[*printed..*printed + end].trim_end_matches('\n');
+        if whole.trim_start_matches('\n').is_empty() {
+            return Vec::new();
+        }
+        let lines = prose(*voice, whole, *printed == 0);
+        *printed += whole.len() + 1;
         lines
     }
 
@@ -112,7 +117,11 @@ impl Block {
             Body::Prompt { text, by } => prompt(text, by),
             Body::Prose { voice, text, printed, .. } => {
                 let rest = text[*printed..].trim_end_matches('\n');
-                if rest.is_empty() { Vec::new() } else { prose(*voice, rest, *printed == 0) }
+                if rest.trim_start_matches('\n').is_empty() {
+                    Vec::new()
+                } else {
+                    prose(*voice, rest, *printed == 0)
+                }
             }
             Body::Tool(call) if self.outlived => vec![tool_head(call)],
             Body::Tool(call) => {
@@ -155,7 +164,7 @@ fn prose(voice: Voice, text: &str, first: bool) -> Vec<Line> {
     // An agent that begins with empty lines begins where it says something.
     let text = if first { text.trim_start_matches('\n') } else { text };
     let text = clean::text(text);
-    text.lines().map(|line| Line::new(tone, line).hang(hang(line))).collect()
+    text.split('\n').map(|line| Line::new(tone, line).hang(hang(line))).collect()
 }
 
 fn hang(line: &str) -> usize {
@@ -164,7 +173,14 @@ fn hang(line: &str) -> usize {
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let mark = ["- ", "* ", "> "].iter().any(|mark| rest.starts_with(mark));
     let number = digits > 0 && rest[digits..].starts_with(". ");
-    indent + if mark { 2 } else if number { digits + 2 } else { 0 }
+    indent
+        + if mark {
+            2
+        } else if number {
+            digits + 2
+        } else {
+            0
+        }
 }
 
 fn is_done(call: &ToolCall) -> bool {
@@ -178,7 +194,8 @@ pub(super) fn tool_head(call: &ToolCall) -> Line {
         Some(ToolCallStatus::InProgress) => (Tone::Warn, "◐"),
         Some(ToolCallStatus::Pending | ToolCallStatus::Unknown(_)) | None => (Tone::Dim, "○"),
     };
-    let title = call.title.as_deref().or(call.name.as_deref()).map(clean::line).filter(|title| !title.is_empty());
+    let title =
+        call.title.as_deref().or(call.name.as_deref()).map(clean::line).filter(|title| !title.is_empty());
     let title = title.unwrap_or_else(|| "a tool".to_owned());
     Line::of(vec![(tone, format!("{mark} ")), (Tone::Plain, title)]).hang(2)
 }
@@ -197,7 +214,8 @@ pub(super) fn details(call: &ToolCall, tails: &BTreeMap<String, String>, max: us
                 }
             }
             ToolCallContent::Diff(change) => {
-                lines.push(Line::new(Tone::Dim, format!("  {}", clean::line(&change.path.to_string_lossy()))));
+                lines
+                    .push(Line::new(Tone::Dim, format!("  {}", clean::line(&change.path.to_string_lossy()))));
                 lines.extend(changes(change.old_text.as_deref().unwrap_or(""), &change.new_text, max));
             }
             ToolCallContent::Terminal(terminal) => {
@@ -217,7 +235,9 @@ fn command(call: &ToolCall) -> Option<String> {
     let input = call.raw_input.as_deref().and_then(Members::of)?;
     let command = input.get("command")?;
     let words: Option<Vec<String>> = serde_json::from_str(command.get()).ok();
-    let text = trunkline_wire::raw::as_str(command).map(|text| text.into_owned()).or_else(|| Some(words?.join(" ")))?;
+    let text = trunkline_wire::raw::as_str(command)
+        .map(|text| text.into_owned())
+        .or_else(|| Some(words?.join(" ")))?;
     // A title that is the command says it already.
     let said = call.title.as_deref().is_some_and(|title| clean::line(title).contains(&clean::line(&text)));
     if said { None } else { Some(text) }
@@ -263,7 +283,8 @@ fn plan_entry(entry: &PlanEntry) -> Line {
 pub(super) fn outcome_words(opened: &Opened, closed: &ClosedFact, by: &str) -> Line {
     let chosen = closed.answer.as_ref().and_then(|answer| answer.option.as_deref());
     let choice = opened.options.iter().find(|choice| Some(choice.id.as_str()) == chosen);
-    let text = closed.answer.as_ref().and_then(|answer| answer.text.as_deref()).filter(|text| !text.is_empty());
+    let text =
+        closed.answer.as_ref().and_then(|answer| answer.text.as_deref()).filter(|text| !text.is_empty());
     let said = match (closed.outcome, choice, text) {
         (_, Some(choice), Some(text)) => format!("{}: {text}", choice.name),
         (_, Some(choice), None) => choice.name.clone(),
@@ -290,7 +311,8 @@ pub(super) fn outcome_words(opened: &Opened, closed: &ClosedFact, by: &str) -> L
 
 /// The card of an open request.
 pub(super) fn card(opened: &Opened, focused: bool) -> Vec<Line> {
-    let mut lines = vec![Line::of(vec![(Tone::Warn, "? ".to_owned()), (Tone::Bold, clean::line(&opened.title))]).hang(2)];
+    let mut lines =
+        vec![Line::of(vec![(Tone::Warn, "? ".to_owned()), (Tone::Bold, clean::line(&opened.title))]).hang(2)];
     lines.extend(clip(&opened.question, CARD_LINES, Tone::Plain, "  "));
     if let Some(call) = opened.tool_call.as_ref().and_then(|call| call.read::<ToolCall>().ok()) {
         lines.extend(details(&call, &BTreeMap::new(), CARD_LINES));
@@ -304,12 +326,19 @@ pub(super) fn card(opened: &Opened, focused: bool) -> Vec<Line> {
         };
         let key = if n < 9 { format!("  {} ", n + 1) } else { "    ".to_owned() };
         lines.push(
-            Line::of(vec![(key_tone, key), (Tone::Plain, clean::line(&choice.name)), (Tone::Dim, letter.to_owned())])
-                .hang(4),
+            Line::of(vec![
+                (key_tone, key),
+                (Tone::Plain, clean::line(&choice.name)),
+                (Tone::Dim, letter.to_owned()),
+            ])
+            .hang(4),
         );
     }
     if opened.kind == Asks::Form {
-        lines.push(Line::new(Tone::Dim, "  a form: answer it on the page, or with `trunkline answer --fields`"));
+        lines.push(Line::new(
+            Tone::Dim,
+            "  a form: answer it on the page, or with `trunkline answer --fields`",
+        ));
     }
     lines
 }
@@ -320,7 +349,9 @@ pub(super) fn end_words(ended: &Ended) -> (Tone, String) {
     match (ended.stop_reason, &ended.error) {
         (StopReason::EndTurn, _) => (Tone::Dim, format!("done in {took}")),
         (StopReason::MaxTokens, _) => (Tone::Warn, format!("stopped at the token limit after {took}")),
-        (StopReason::MaxTurnRequests, _) => (Tone::Warn, format!("stopped at the limit of model requests after {took}")),
+        (StopReason::MaxTurnRequests, _) => {
+            (Tone::Warn, format!("stopped at the limit of model requests after {took}"))
+        }
         (StopReason::Refusal, _) => (Tone::Warn, format!("the agent refused to go on after {took}")),
         (StopReason::Cancelled, _) => (Tone::Warn, format!("cancelled after {took}")),
         (StopReason::Timeout, _) => (Tone::Warn, format!("timed out after {took}")),

@@ -27,12 +27,15 @@ impl Story {
     }
 
     fn say(&mut self, text: &str) -> &mut Self {
-        self.update(json!({ "sessionUpdate": "agent_message_chunk", "content": { "type": "text", "text": text } }))
+        self.update(
+            json!({ "sessionUpdate": "agent_message_chunk", "content": { "type": "text", "text": text } }),
+        )
     }
 
     fn start(&mut self, prompt: &str) -> &mut Self {
         let prompt = json!([{ "type": "text", "text": prompt }]);
-        self.tell("turn.queued", json!({ "prompt": prompt })).tell("turn.started", json!({ "prompt": prompt }))
+        self.tell("turn.queued", json!({ "prompt": prompt }))
+            .tell("turn.started", json!({ "prompt": prompt }))
     }
 
     fn end(&mut self, reason: &str) -> &mut Self {
@@ -77,7 +80,9 @@ fn a_turn_from_prompt_to_end() {
         { "content": "Look", "priority": "high", "status": "in_progress" },
         { "content": "Tell", "priority": "low", "status": "pending" },
     ] }));
-    story.update(json!({ "sessionUpdate": "tool_call", "toolCallId": "r", "title": "Read a.txt", "kind": "read" }));
+    story.update(
+        json!({ "sessionUpdate": "tool_call", "toolCallId": "r", "title": "Read a.txt", "kind": "read" }),
+    );
     story.update(json!({ "sessionUpdate": "tool_call_update", "toolCallId": "r", "status": "completed",
         "content": [{ "type": "content", "content": { "type": "text", "text": "one\ntwo" } }] }));
     story.update(json!({ "sessionUpdate": "plan", "entries": [
@@ -155,18 +160,21 @@ fn every_end_says_what_happened() {
 fn an_agent_cannot_play_tricks_on_the_terminal() {
     let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r";
     let mut story = Story::new();
-    story.start(evil).say(evil).update(json!({ "sessionUpdate": "tool_call", "toolCallId": "e", "title": evil,
+    story.start(evil).say(evil).update(
+        json!({ "sessionUpdate": "tool_call", "toolCallId": "e", "title": evil,
         "rawInput": { "command": evil }, "content": [
             { "type": "content", "content": { "type": "text", "text": evil } },
             { "type": "diff", "path": evil, "oldText": evil, "newText": "x" },
-            { "type": "terminal", "terminalId": "t" }] }));
+            { "type": "terminal", "terminalId": "t" }] }),
+    );
     story.tell("terminal.output", json!({ "terminal": "t", "text": evil }));
     story.tell(
         "request.opened",
         json!({ "id": ID, "kind": "permission", "title": "t", "question": evil,
             "options": [{ "id": "y", "name": evil, "kind": "allow_once" }] }),
     );
-    let all = format!("{}{}{}", story.settled(), story.live(), show(&card(&story.transcript.open()[0], true)));
+    let all =
+        format!("{}{}{}", story.settled(), story.live(), show(&card(&story.transcript.open()[0], true)));
     assert!(!all.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{all:?}");
 }
 
@@ -174,9 +182,7 @@ fn an_agent_cannot_play_tricks_on_the_terminal() {
 fn too_much_at_once_is_printed_before_its_end() {
     let mut story = Story::new();
     story.start("go");
-    let tool = |n: usize, status: &str| {
-        json!({ "sessionUpdate": "tool_call_update", "toolCallId": n.to_string(), "title": format!("job {n}"), "status": status })
-    };
+    let tool = |n: usize, status: &str| json!({ "sessionUpdate": "tool_call_update", "toolCallId": n.to_string(), "title": format!("job {n}"), "status": status });
     (0..MAX_LIVE + 2).for_each(|n| drop(story.update(tool(n, "in_progress"))));
     let settled = story.settled();
     assert!(settled.ends_with("◐ job 0\n◐ job 1"), "{settled}");

@@ -136,8 +136,14 @@ impl Daemon {
         assert!(status.success());
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::Result<(StatusCode, Value)> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token);
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<(StatusCode, Value)> {
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -172,7 +178,8 @@ impl Daemon {
     }
 
     pub(crate) async fn prompt(&self, session: &str, text: &str) -> u64 {
-        let (status, body) = self.post(&format!("/v1/sessions/{session}/turns"), json!({"prompt": text})).await;
+        let (status, body) =
+            self.post(&format!("/v1/sessions/{session}/turns"), json!({"prompt": text})).await;
         assert_eq!(status, 201, "{body}");
         body["turn"].as_u64().unwrap()
     }
@@ -182,7 +189,8 @@ impl Daemon {
         let mut all: Vec<Value> = Vec::new();
         loop {
             let after = all.last().map_or(0, |event| event["seq"].as_u64().unwrap());
-            let (status, page) = self.get(&format!("/v1/sessions/{session}/events?after={after}&limit=10000")).await;
+            let (status, page) =
+                self.get(&format!("/v1/sessions/{session}/events?after={after}&limit=10000")).await;
             assert_eq!(status, 200, "{page}");
             all.extend(page["items"].as_array().unwrap().iter().cloned());
             if page["more"] == false {

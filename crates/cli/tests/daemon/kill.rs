@@ -34,7 +34,13 @@ impl Client {
 }
 
 /// Writes until the daemon is gone; gives what was acknowledged.
-async fn write(daemon: &Daemon, session: &str, writer: usize, round: usize, count: &AtomicUsize) -> Vec<String> {
+async fn write(
+    daemon: &Daemon,
+    session: &str,
+    writer: usize,
+    round: usize,
+    count: &AtomicUsize,
+) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for n in 0.. {
         let payload = format!("{round}/{writer}/{n}");

@@ -105,7 +105,8 @@ async fn a_full_disk_refuses_with_507_loses_nothing_and_recovers() {
     let session = daemon.external().await;
     let limit = |limit: &str| {
         let pid = daemon.child.id().to_string();
-        let status = std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}")]).status();
+        let status =
+            std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}")]).status();
         assert!(status.unwrap().success());
     };
     let path = format!("/v1/sessions/{session}/inbox");

@@ -17,13 +17,11 @@ use trunkline_wire::jsonrpc::{
 
 use super::agent::Agent;
 use super::client::{Answered, Work};
-use super::link::Broken;
+use super::link::{Broken, until};
 use super::trouble::shown;
 use crate::custody::Said;
 use crate::turn::Turn;
 
-/// The largest update that is kept: a frame of the log holds twice that.
-const MAX_UPDATE: usize = 16 << 20;
 /// Updates and notes of more than this are written before the next line is read.
 const LARGE: usize = 64 << 10;
 /// How many bytes of updates may come before the session is open.
@@ -172,11 +170,13 @@ impl Agent {
             Wait::Prompt => None,
         };
         tokio::select! {
+            // An agent that never stops talking comes last. Its questions are asked in the order of its words.
+            biased;
             _ = turn.stopping(), if !scope.cancelled => Happened::Stop,
-            said = self.link.next() => Happened::Heard(said),
-            Some((id, work)) = self.jobs.next() => Happened::Worked(id, work),
-            Some(answered) = scope.asks.next() => Happened::Answered(answered),
             () = until(late) => Happened::Late,
+            Some(answered) = scope.asks.next() => Happened::Answered(answered),
+            Some((id, work)) = self.jobs.next() => Happened::Worked(id, work),
+            said = self.link.next() => Happened::Heard(said),
         }
     }
 
@@ -258,9 +258,9 @@ impl Agent {
         };
         let kind = UpdateView::of(update).kind();
         let (gauge, bytes) = (Gauge::of(&kind), update.get().len());
-        if bytes > if gauge.is_some() { MAX_GAUGE } else { MAX_UPDATE } {
+        if gauge.is_some() && bytes > MAX_GAUGE {
             let message = format!("a `{kind}` of {bytes} bytes is too large to be kept");
-            return scope.note("update_too_large", message, Some(update)).await;
+            return scope.note("gauge_too_large", message, None).await;
         }
         match &mut scope.phase {
             Phase::Opening { bytes: held, .. } if *held + bytes > MAX_EARLY => {
@@ -302,12 +302,5 @@ impl Agent {
                 self.keep(scope, &session, update).await;
             }
         }
-    }
-}
-
-async fn until(late: Option<Instant>) {
-    match late {
-        Some(late) => tokio::time::sleep_until(late).await,
-        None => std::future::pending().await,
     }
 }

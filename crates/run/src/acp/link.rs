@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Fuse};
 use serde::Serialize;
+use tokio::net::unix::pipe;
 use tokio::time::Instant;
 use trunkline_wire::jsonrpc::{self, ErrorObject, Id};
 
-use crate::custody::{Child, Lines, Said, SendError, Stdio, Writer};
+use crate::custody::{Child, Lines, Said};
 
 /// How many bytes may wait to be written. While there are more nothing is read: an agent that asks and asks and does not
 /// read the answers waits.
@@ -24,13 +24,17 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// Both pipes of an agent.
 ///
 /// What is to be written waits here and is written while [`next`](Self::next) waits for lines, so that neither
-/// direction holds up the other.
+/// direction holds up the other, and a pipe that nobody reads any more is noticed by the line that is lost in it.
 pub(super) struct Link {
     lines: Lines,
-    writer: Option<Writer>,
-    outbox: VecDeque<Bytes>,
-    outbox_bytes: usize,
-    deaf: Option<(SendError, Instant)>,
+    stdin: Option<pipe::Sender>,
+    outbox: VecDeque<Vec<u8>>,
+    /// How much of the first line in the outbox is written.
+    written: usize,
+    /// How many bytes wait in the outbox.
+    waiting: usize,
+    /// Since a line was lost: how long there is still to listen.
+    deaf: Option<Instant>,
     gone: Fuse<BoxFuture<'static, ()>>,
 }
 
@@ -40,9 +44,9 @@ pub(super) enum Broken {
     /// Stdout is at its end.
     #[error("it closed its output")]
     Closed,
-    /// It does not read.
-    #[error(transparent)]
-    Deaf(SendError),
+    /// Nobody reads its stdin.
+    #[error("it does not read its input any more")]
+    Deaf,
     /// Reading failed.
     #[error("its output cannot be read: {0}")]
     Unreadable(io::Error),
@@ -51,17 +55,18 @@ pub(super) enum Broken {
 impl Link {
     /// Takes the pipes of a child; `None` if they are taken already.
     pub(super) fn of(child: &mut Child) -> Option<Self> {
-        let Stdio { lines, writer } = child.stdio()?;
+        let (stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
         let ended = child.ended();
         let gone = async {
             ended.await;
             tokio::time::sleep(DRAIN).await;
         };
         Some(Self {
-            lines,
-            writer: Some(writer),
+            lines: Lines::new(stdout),
+            stdin: Some(stdin),
             outbox: VecDeque::new(),
-            outbox_bytes: 0,
+            written: 0,
+            waiting: 0,
             deaf: None,
             gone: gone.boxed().fuse(),
         })
@@ -88,11 +93,11 @@ impl Link {
         self.post(line);
     }
 
-    fn post(&mut self, mut line: Vec<u8>) {
-        // The writer adds the line's end itself.
-        line.pop();
-        self.outbox_bytes += line.len();
-        self.outbox.push_back(line.into());
+    fn post(&mut self, line: Vec<u8>) {
+        if self.deaf.is_none() {
+            self.waiting += line.len();
+            self.outbox.push_back(line);
+        }
     }
 
     /// Writes what waits, until the agent says something. Cancelling loses nothing.
@@ -101,49 +106,58 @@ impl Link {
     /// The conversation is over. What an agent said before that has been given.
     pub(super) async fn next(&mut self) -> Result<Said, Broken> {
         loop {
-            let line = self.outbox.front().filter(|_| self.deaf.is_none()).cloned();
             tokio::select! {
-                sent = send(self.writer.as_ref(), line) => match sent {
-                    Ok(()) => self.outbox_bytes -= self.outbox.pop_front().map_or(0, |line| line.len()),
-                    Err(error) => {
-                        self.deaf = Some((error, Instant::now() + LAST_WORDS));
-                        self.outbox.clear();
-                        self.outbox_bytes = 0;
-                    }
-                },
-                said = self.lines.next(), if self.outbox_bytes < MAX_OUTBOX => return match said {
+                wrote = write(self.stdin.as_ref(), self.outbox.front(), self.written) => self.wrote(wrote),
+                said = self.lines.next(), if self.waiting < MAX_OUTBOX => return match said {
                     Ok(Some(said)) => Ok(said),
                     Ok(None) => Err(Broken::Closed),
                     Err(error) => Err(Broken::Unreadable(error)),
                 },
-                error = silenced(self.deaf) => return Err(Broken::Deaf(error)),
+                () = until(self.deaf) => return Err(Broken::Deaf),
                 () = &mut self.gone => return Err(Broken::Closed),
             }
         }
     }
 
+    fn wrote(&mut self, wrote: io::Result<usize>) {
+        let Ok(n) = wrote else {
+            self.deaf = Some(Instant::now() + LAST_WORDS);
+            self.outbox.clear();
+            self.waiting = 0;
+            return;
+        };
+        self.written += n;
+        self.waiting -= n;
+        if self.outbox.front().is_some_and(|line| line.len() == self.written) {
+            self.outbox.pop_front();
+            self.written = 0;
+        }
+    }
+
     /// Closes the agent's stdin. What was not yet written is lost.
     pub(super) fn hang_up(&mut self) {
-        self.writer = None;
+        self.stdin = None;
     }
 }
 
 const STRING_KEYS: &str = "messages have string keys only";
 
-async fn send(writer: Option<&Writer>, line: Option<Bytes>) -> Result<(), SendError> {
-    match (writer, line) {
-        (Some(writer), Some(line)) => writer.send(line).await,
-        (None, Some(_)) => Err(SendError::Closed),
-        (_, None) => std::future::pending().await,
+/// Writes a part of the first line, if there is one. Cancelling writes nothing.
+async fn write(stdin: Option<&pipe::Sender>, line: Option<&Vec<u8>>, from: usize) -> io::Result<usize> {
+    let (Some(stdin), Some(line)) = (stdin, line) else { return std::future::pending().await };
+    loop {
+        stdin.writable().await?;
+        match stdin.try_write(&line[from..]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            wrote => return wrote,
+        }
     }
 }
 
-async fn silenced(deaf: Option<(SendError, Instant)>) -> SendError {
-    match deaf {
-        Some((error, until)) => {
-            tokio::time::sleep_until(until).await;
-            error
-        }
+/// Waits until then, or for ever.
+pub(super) async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
         None => std::future::pending().await,
     }
 }

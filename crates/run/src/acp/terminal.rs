@@ -20,6 +20,7 @@ use trunkline_wire::acp::{CreateTerminalRequest, TerminalExitStatus, TerminalOut
 use trunkline_wire::jsonrpc::ErrorObject;
 use uuid::Uuid;
 
+use super::link::until;
 use super::output::{Decoder, Tail};
 use crate::catalog::which;
 use crate::cell::CommandError;
@@ -281,13 +282,6 @@ async fn read(terminal: &Terminal, stdout: pipe::Receiver, log: &mut Log) {
     let text = decoder.finish();
     keep(terminal, &text);
     log.push(&text);
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn keep(terminal: &Terminal, text: &str) {

@@ -196,7 +196,6 @@ pub(super) fn last(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::custody::SendError;
 
     fn told(trouble: &Trouble, remains: Option<&Remains>) -> String {
         let argv = ["gemini".to_owned(), "--acp".to_owned()];
@@ -216,8 +215,8 @@ mod tests {
             The first line on its stdout that is no message: Welcome!\n\
             The end of its stderr:\none\ntwo";
         assert_eq!(told(&broken, Some(&remains)), expected);
-        let deaf = Trouble::Broken { method: "session/prompt", why: Broken::Deaf(SendError::Closed) };
-        let expected = "gemini broke off in the middle of the turn: the agent does not read any more: its stdin is closed. \
+        let deaf = Trouble::Broken { method: "session/prompt", why: Broken::Deaf };
+        let expected = "gemini broke off in the middle of the turn: it does not read its input any more. \
             It was still running, and was ended.\nIt was run as `gemini --acp` in /w.\nIt wrote nothing to stderr.";
         assert_eq!(told(&deaf, Some(&Remains::default())), expected);
     }

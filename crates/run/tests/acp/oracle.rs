@@ -85,12 +85,15 @@ fn same<Theirs: Serialize + DeserializeOwned>(json: &Value) {
 fn is_within(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
-            ours.iter().all(|(name, value)| theirs.get(name).is_some_and(|theirs| is_within(value, theirs)))
+            let known = |name: &str| theirs.get(name).unwrap_or(&Value::Null);
+            ours.iter().all(|(name, value)| is_within(value, known(name)))
         }
         (Value::Array(ours), Value::Array(theirs)) => {
             ours.len() == theirs.len()
                 && ours.iter().zip(theirs).all(|(ours, theirs)| is_within(ours, theirs))
         }
+        // Some lists that are empty they leave out.
+        (Value::Array(ours), Value::Null) => ours.is_empty(),
         (ours, theirs) => ours == theirs,
     }
 }

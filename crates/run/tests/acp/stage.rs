@@ -131,17 +131,6 @@ impl Stage {
         events
     }
 
-    /// All events up to one that says this.
-    pub(crate) async fn until_said(&mut self, text: &str) -> Vec<Event> {
-        let mut seen = Vec::new();
-        loop {
-            seen.extend(self.until("turn.update").await);
-            if said(&seen).contains(text) {
-                return seen;
-            }
-        }
-    }
-
     /// Takes a turn.
     pub(crate) async fn turn(&mut self, text: &str) -> Vec<Event> {
         self.prompt(text).await;

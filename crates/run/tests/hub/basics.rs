@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use trunkline_core::event::Fact;
-use trunkline_core::id::{Seq, TurnId};
+use trunkline_core::id::{LogId, Seq, TurnId};
 use trunkline_core::presence::Joined;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::Answer;
 use trunkline_core::session::Command;
 use trunkline_core::turn::{StopReason, WhenBusy, Why};
 use trunkline_log::AppendError;
+use trunkline_log::frame::Want;
 use trunkline_run::CommandError;
 
 use crate::world::{Mortal, Reader, created, hub, inbox, log, memory, owner, prompt, session, tags};
@@ -177,9 +178,10 @@ async fn shutdown_ends_open_turns_within_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_attached_is_listed() {
-    let hub = hub(memory(), "here", 1).await;
+    let live = memory();
+    let hub = crate::world::hub_with(memory(), live.clone(), "here", 1).await;
     let id = session(&hub).await;
-    let joined = |client, name: &str| Joined { client, name: name.into() };
+    let joined = |client, name: &str| Joined { client, name: name.into(), since: None };
     let phone = hub.join(&owner(), id, joined(1, "phone")).await.unwrap();
     let _terminal = hub.join(&owner(), id, joined(2, "terminal")).await.unwrap();
     let names = |clients: Vec<trunkline_core::presence::Client>| {
@@ -189,4 +191,14 @@ async fn who_is_attached_is_listed() {
     drop(phone);
     tokio::task::yield_now().await;
     assert_eq!(names(hub.present(id).await.unwrap()), ["terminal"]);
+    // Clients come and go for days: the list stays right, and its log short.
+    for n in 0..1_000 {
+        drop(hub.join(&owner(), id, joined(10 + n, "browser")).await.unwrap());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names(hub.present(id).await.unwrap()), ["terminal"]);
+    let want = Want { bytes: usize::MAX, folded: false };
+    let page = live.read(&LogId::presence(id), Seq::ZERO, want).await.unwrap();
+    let kept: u64 = page.frames.iter().map(|frame| frame.count).sum();
+    assert!(kept < 600 && page.head.0 > 2_000, "{kept} of {}", page.head);
 }

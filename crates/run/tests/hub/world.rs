@@ -104,10 +104,13 @@ pub(crate) fn memory() -> Arc<dyn Log> {
 }
 
 pub(crate) async fn hub(disk: Arc<dyn Log>, name: &str, incarnation: u64) -> Hub {
+    hub_with(disk, memory(), name, incarnation).await
+}
+
+pub(crate) async fn hub_with(disk: Arc<dyn Log>, live: Arc<dyn Log>, name: &str, incarnation: u64) -> Hub {
     let mut drivers = HashMap::new();
     drivers.insert("script".to_owned(), Arc::new(Script) as Arc<dyn Driver>);
     let node = Node { name: name.into(), incarnation };
-    let live = memory();
     let clock = Clock::at(Time(1_000_000));
     Hub::start(Options { disk, live, clock, node, drivers }).await.unwrap()
 }

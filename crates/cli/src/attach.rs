@@ -1,0 +1,294 @@
+//! A session in the terminal: its transcript, then live, with a line to type in.
+//!
+//! - `keys`: what keys do. `editor`: the line. `paint`: the screen. All three are pure.
+//! - `terminal`: the device. Here: what is asked of the daemon, and what comes from it.
+
+mod editor;
+mod keys;
+mod paint;
+mod terminal;
+
+use std::io;
+
+use futures_util::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use trunkline_client::types::NewTurn;
+use trunkline_client::{Client, Error as ClientError, EventItem, EventStream};
+use trunkline_core::id::{RequestId, Seq, SessionId};
+use trunkline_core::principal::Principal;
+use trunkline_core::request::{Answer, Opened};
+
+use crate::app::App;
+use crate::clean;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::pick::short;
+use crate::style::Tone;
+use crate::transcript::line::Line;
+use crate::transcript::{Transcript, card};
+use keys::{Action, Focus, Input, Keys};
+use paint::{Bottom, Painter};
+use terminal::Terminal;
+
+/// How many events are taken in before the screen is painted again.
+const BATCH: usize = 2_000;
+
+/// Attaches the terminal to a session until the user leaves or the session is deleted.
+pub(crate) async fn attach(app: &App, client: &Client, session: SessionId) -> Result<Exit> {
+    let me = client.me().await?.principal;
+    // From here to the end of the block the terminal is ours.
+    let left = {
+        let mut desk = Desk::new(app, client.clone(), session, me)?;
+        let left = desk.run().await;
+        let bye = desk.painter.leave();
+        desk.terminal.write(&bye)?;
+        left?
+    };
+    match left {
+        Left::Detached => {
+            app.screen.note(format!("detached; it goes on. Come back: trunkline attach {}", short(session)));
+            Ok(Exit::Ok)
+        }
+        Left::Deleted => {
+            app.screen.note("the session was deleted");
+            Ok(Exit::NotFound)
+        }
+        Left::Signalled => Ok(Exit::Interrupt),
+    }
+}
+
+/// Why it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Detached,
+    Deleted,
+    Signalled,
+}
+
+/// An attached terminal.
+struct Desk {
+    terminal: Terminal,
+    painter: Painter,
+    keys: Keys,
+    transcript: Transcript,
+    client: Client,
+    session: SessionId,
+    since: Instant,
+    /// The connection is lost, and how.
+    lost: Option<String>,
+    caught_up: bool,
+    /// What was asked of the daemon and is not answered yet.
+    asked: JoinSet<Option<String>>,
+}
+
+impl Desk {
+    fn new(app: &App, client: Client, session: SessionId, me: Principal) -> Result<Self> {
+        let cannot = |error: io::Error| CliError::failure(format!("the terminal cannot be used: {error}"));
+        Ok(Self {
+            terminal: Terminal::take().map_err(cannot)?,
+            painter: Painter::new(app.screen.out),
+            keys: Keys::new(),
+            transcript: Transcript::new(Some(me)),
+            client,
+            session,
+            since: Instant::now(),
+            lost: None,
+            caught_up: false,
+            asked: JoinSet::new(),
+        })
+    }
+
+    async fn run(&mut self) -> Result<Left> {
+        let mut inputs = terminal::inputs(self.since);
+        let mut events = self.client.events(self.session, Seq::ZERO, Some("terminal"));
+        let mut signals = Signals::new()?;
+        loop {
+            tokio::select! {
+                biased;
+                () = signals.recv() => return Ok(Left::Signalled),
+                input = inputs.recv() => match input {
+                    Some(Ok(input)) => if let Some(left) = self.input(input)? { return Ok(left) },
+                    // The terminal was closed.
+                    Some(Err(_)) | None => return Ok(Left::Signalled),
+                },
+                Some(answer) = self.asked.join_next() => {
+                    if let Ok(Some(note)) = answer {
+                        self.transcript.note(Tone::Bad, &note);
+                    }
+                    self.paint()?;
+                }
+                item = events.next() => {
+                    if let Some(left) = self.take(item, &mut events)? { return Ok(left) }
+                    if self.caught_up { self.paint()?; }
+                }
+            }
+        }
+    }
+
+    /// Takes an item and all that are there already, so that a long replay is painted once.
+    fn take(
+        &mut self,
+        item: Option<std::result::Result<EventItem, ClientError>>,
+        events: &mut EventStream,
+    ) -> Result<Option<Left>> {
+        let mut next = Some(item);
+        for _ in 0..BATCH {
+            match next {
+                None => return Ok(None),
+                Some(None) => return Ok(Some(Left::Deleted)),
+                Some(Some(Err(error))) => return Err(error.into()),
+                Some(Some(Ok(EventItem::Deleted))) => return Ok(Some(Left::Deleted)),
+                Some(Some(Ok(item))) => self.item(item),
+            }
+            next = events.next().now_or_never();
+        }
+        self.caught_up = true;
+        match next {
+            Some(Some(Ok(item))) => self.item(item),
+            Some(Some(Err(error))) => return Err(error.into()),
+            Some(None) => return Ok(Some(Left::Deleted)),
+            None => {}
+        }
+        Ok(None)
+    }
+
+    fn item(&mut self, item: EventItem) {
+        match item {
+            EventItem::Event(event) => self.transcript.apply(&event),
+            EventItem::CaughtUp { .. } => self.caught_up = true,
+            EventItem::Gap { .. } => self.transcript.gap(),
+            EventItem::Open => self.lost = None,
+            EventItem::Lost(error) => {
+                self.lost = Some(clean::line(&error.to_string()));
+                self.caught_up = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn input(&mut self, input: Input) -> Result<Option<Left>> {
+        let card = self.transcript.open().first().cloned();
+        let working = self.transcript.turn().is_some();
+        match self.keys.input(input, card.as_ref(), working) {
+            Action::Paint => self.paint()?,
+            Action::Repaint => self.repaint()?,
+            Action::Detach => return Ok(Some(Left::Detached)),
+            Action::Suspend => {
+                let bye = self.painter.leave();
+                self.terminal.write(&bye)?;
+                self.terminal.suspend()?;
+                self.repaint()?;
+            }
+            Action::Prompt(text) => self.prompt(text),
+            Action::Choose(id, option) => {
+                self.answer(id, Answer { option: Some(option), ..Answer::default() })
+            }
+            Action::Say(id, text) => self.answer(id, Answer { text: Some(text), ..Answer::default() }),
+            Action::Cancel => self.cancel(),
+        }
+        Ok(None)
+    }
+
+    /// While a turn runs a prompt waits for its turn.
+    fn prompt(&mut self, text: String) {
+        let (client, session) = (self.client.clone(), self.session);
+        self.ask(async move { client.prompt(session, &NewTurn::text(text).queued()).await.map(drop) });
+    }
+
+    fn answer(&mut self, id: RequestId, answer: Answer) {
+        let client = self.client.clone();
+        self.ask(async move { client.answer(id, &answer).await.map(drop) });
+    }
+
+    fn cancel(&mut self) {
+        let (client, session) = (self.client.clone(), self.session);
+        self.ask(async move { client.cancel(session, None).await.map(drop) });
+    }
+
+    fn ask(&mut self, call: impl Future<Output = std::result::Result<(), ClientError>> + Send + 'static) {
+        self.asked.spawn(async move { call.await.err().map(|error| error.to_string()) });
+        self.paint().ok();
+    }
+
+    fn paint(&mut self) -> Result<()> {
+        let settled = self.transcript.settled();
+        let bottom = self.bottom();
+        let frame = self.painter.frame(self.terminal.size(), &settled, &bottom);
+        Ok(self.terminal.write(&frame)?)
+    }
+
+    fn repaint(&mut self) -> Result<()> {
+        let bottom = self.bottom();
+        let frame = self.painter.again(self.terminal.size(), &bottom);
+        Ok(self.terminal.write(&frame)?)
+    }
+
+    fn bottom(&mut self) -> Bottom {
+        let open = self.transcript.open().first().cloned();
+        self.keys.show_card(open.as_ref(), self.since.elapsed());
+        let focused = open.as_ref().is_some_and(|opened| self.keys.focus == Focus::Card(opened.id));
+        let mut above = self.transcript.live();
+        if let Some(opened) = &open {
+            above.push(Line::default());
+            above.extend(card(opened, focused));
+        }
+        let (columns, _) = self.terminal.size();
+        let (mut below, cursor) = self.input_rows(usize::from(columns), open.as_ref(), focused);
+        below.insert(0, Line::default());
+        below.insert(1, self.status(open.as_ref(), focused, usize::from(columns)));
+        Bottom { above, below, cursor: (cursor.0 + 2, cursor.1) }
+    }
+
+    fn input_rows(
+        &self,
+        columns: usize,
+        open: Option<&Opened>,
+        focused: bool,
+    ) -> (Vec<Line>, (usize, usize)) {
+        let answers =
+            focused && open.is_some_and(|opened| opened.kind == trunkline_core::request::Kind::Question);
+        let (tone, mark) = if answers { (Tone::Warn, "answer › ") } else { (Tone::Accent, "› ") };
+        let lead = mark.chars().count();
+        let (rows, (row, column)) = self.keys.editor.rows(columns.saturating_sub(lead + 1));
+        let line = |(n, text): (usize, String)| {
+            let mark = if n == 0 { mark.to_owned() } else { " ".repeat(lead) };
+            Line::of(vec![(tone, mark), (Tone::Plain, text)])
+        };
+        (rows.into_iter().enumerate().map(line).collect(), (row, column + lead))
+    }
+
+    fn status(&self, open: Option<&Opened>, focused: bool, columns: usize) -> Line {
+        let line = match (&self.lost, self.keys.hint, open) {
+            (Some(why), ..) => Line::new(Tone::Bad, format!("connection lost, trying again ({why})")),
+            (None, Some(hint), _) => Line::new(Tone::Warn, hint),
+            (None, None, Some(_)) if focused => {
+                Line::new(Tone::Warn, "press a key to answer · Tab to type instead")
+            }
+            (None, None, Some(_)) => Line::new(Tone::Warn, "Tab to answer"),
+            (None, None, None) => self.transcript.status(),
+        };
+        line.wrap(columns).swap_remove(0)
+    }
+}
+
+/// The signals that ask to go.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
+        let [terminate, hangup, interrupt] = kinds.map(signal);
+        Ok(Self([terminate?, hangup?, interrupt?]))
+    }
+
+    async fn recv(&mut self) {
+        let [terminate, hangup, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `run`, `attach`, and watching a turn without a terminal.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use trunkline_client::types::{NewSession, NewTurn, Prompt};
+use trunkline_client::{Client, EventItem};
+use trunkline_core::event::{Event, Fact};
+use trunkline_core::id::{Seq, SessionId, TurnId};
+use trunkline_core::request::Opened;
+use trunkline_core::turn::WhenBusy;
+use trunkline_wire::acp::UpdateView;
+
+use crate::app::App;
+use crate::args;
+use crate::attach;
+use crate::clean;
+use crate::commands::prompt::text_of;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::pick::{self, short};
+use crate::style::Tone;
+
+pub(crate) async fn run(app: &App, args: args::Run) -> Result<Exit> {
+    let (new, prompt) = session_of(app, &args)?;
+    let prompt = match prompt {
+        Some(prompt) => Some(text_of(prompt).await?),
+        None => None,
+    };
+    let attaches = app.screen.interactive && !app.screen.json && !args.detach;
+    if prompt.is_none() && !attaches && !args.detach {
+        return Err(CliError::usage("there is nothing to ask, and no terminal to ask it from")
+            .hint("give a prompt, or --detach to make the session and leave it"));
+    }
+    let client = app.connect().await?;
+    let session = client.create_session(&new).await?;
+    let mut turn = None;
+    if let Some(text) = prompt {
+        let timeout_ms = args.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let prompt = NewTurn { prompt: Prompt::Text(text), when_busy: WhenBusy::Queue, timeout_ms };
+        turn = Some(client.prompt(session.id, &prompt).await?.turn);
+    }
+    match turn {
+        _ if args.detach => {
+            if app.screen.json {
+                app.screen.json(&client.session(session.id).await?)?;
+            } else {
+                app.screen.print(session.id.to_string())?;
+            }
+            Ok(Exit::Ok)
+        }
+        Some(turn) if !attaches => watch(app, &client, session.id, turn).await,
+        _ => attach::attach(app, &client, session.id).await,
+    }
+}
+
+pub(crate) async fn attach(app: &App, args: args::Attach) -> Result<Exit> {
+    if !app.screen.interactive {
+        return Err(CliError::usage("attach needs a terminal")
+            .hint("`trunkline export` prints what there is, `trunkline prompt --wait` what comes"));
+    }
+    let client = app.connect().await?;
+    let session = pick::session(app, &client, args.session.as_deref()).await?;
+    attach::attach(app, &client, session.id).await
+}
+
+/// Prints what the agent says in a turn, and on stderr what it does, until the turn ends. With `--json`, every event of the
+/// turn as a line.
+pub(crate) async fn watch(app: &App, client: &Client, session: SessionId, turn: TurnId) -> Result<Exit> {
+    // A turn's number is that of its first event, so that nothing of it is missed.
+    let after = Seq(turn.0.0.saturating_sub(1));
+    let mut events = client.events(session, after, Some("terminal"));
+    let mut watch = Watch { app, session, turn, open_line: false, told: HashSet::new() };
+    loop {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => {
+                watch.end_line()?;
+                app.screen.note(format!("the turn goes on: trunkline attach {0}, trunkline cancel {0}", short(session)));
+                return Ok(Exit::Interrupt);
+            }
+            item = events.next() => match item {
+                Some(Ok(EventItem::Event(event))) => if let Some(exit) = watch.event(&event)? { return Ok(exit) },
+                Some(Ok(EventItem::Lost(error))) => app.screen.note(format!("connection lost, trying again ({})", clean::line(&error.to_string()))),
+                Some(Ok(EventItem::Deleted)) | None => {
+                    return Err(CliError::new(Exit::NotFound, "the session was deleted"));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// A turn that is watched.
+struct Watch<'a> {
+    app: &'a App,
+    session: SessionId,
+    turn: TurnId,
+    /// The last thing printed has not ended its line.
+    open_line: bool,
+    /// The tool calls that were named.
+    told: HashSet<String>,
+}
+
+impl Watch<'_> {
+    fn event(&mut self, event: &Event) -> Result<Option<Exit>> {
+        if event.turn != Some(self.turn) {
+            return Ok(None);
+        }
+        if self.app.screen.json {
+            self.app.screen.print(clean::json(&event.to_line()))?;
+        }
+        match &event.fact {
+            Fact::TurnEnded(ended) => {
+                self.end_line()?;
+                let exit = Exit::from(ended.stop_reason);
+                if exit != Exit::Ok {
+                    let (tone, text) = crate::transcript::end_words(ended);
+                    self.app.screen.note(self.app.screen.err.of(tone, clean::text(&text)).to_string());
+                }
+                return Ok(Some(exit));
+            }
+            Fact::TurnUnqueued(_) => {
+                return Err(CliError::new(Exit::Cancelled, "the prompt was taken back before it ran"));
+            }
+            _ if self.app.screen.json => {}
+            Fact::TurnUpdate(update) => self.update(&UpdateView::of(update.update.as_raw()))?,
+            Fact::RequestOpened(opened) => self.asked(opened)?,
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn update(&mut self, update: &UpdateView<'_>) -> Result<()> {
+        match &*update.kind() {
+            "agent_message_chunk" => {
+                let text = clean::text(&update.text().unwrap_or_default());
+                if !text.is_empty() {
+                    self.open_line = !text.ends_with('\n');
+                    self.app.screen.part(&text)?;
+                }
+            }
+            // Agents name a call once or each time they tell how far it is; once is enough.
+            "tool_call" | "tool_call_update" => {
+                let id = update.tool_call_id().unwrap_or_default().into_owned();
+                if let Some(title) = update.get_str("title")
+                    && self.told.insert(id)
+                {
+                    self.note(Tone::Dim, &format!("• {}", clean::line(&title)))?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn asked(&mut self, opened: &Opened) -> Result<()> {
+        self.note(Tone::Warn, &format!("? {}", clean::line(&opened.title)))?;
+        let id = short(opened.id);
+        let how = match opened.refusal() {
+            Some(_) => format!("trunkline allow {id}, or trunkline deny {id}"),
+            None => format!("trunkline answer {id}"),
+        };
+        self.note(
+            Tone::Dim,
+            &format!("  it waits for you: {how}; or trunkline attach {}", short(self.session)),
+        )
+    }
+
+    fn note(&mut self, tone: Tone, text: &str) -> Result<()> {
+        self.end_line()?;
+        self.app.screen.note(self.app.screen.err.of(tone, text).to_string());
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.open_line) {
+            self.app.screen.part("\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// The session that the command line describes, and the prompt.
+fn session_of<'a>(app: &App, args: &'a args::Run) -> Result<(NewSession, Option<&'a str>)> {
+    let workspace = match &args.dir {
+        None => app.here()?,
+        Some(dir) => directory(app, dir)?,
+    };
+    let (new, prompt) = match (&args.agent, &args.prompt, &args.command[..]) {
+        (agent, None, [_, ..]) => (NewSession::command(args.command.clone()), agent.as_deref()),
+        (Some(agent), prompt, []) => (NewSession::agent(agent), prompt.as_deref()),
+        (Some(agent), Some(_), [_, ..]) => {
+            return Err(CliError::usage(format!("`{agent}` and a command: which one is to run?"))
+                .hint("with a command after -- give at most the prompt before it"));
+        }
+        (None, _, _) => {
+            return Err(
+                CliError::usage("which agent?").hint("`trunkline catalog` lists those that can be run")
+            );
+        }
+    };
+    Ok((new.workspace(workspace).title(args.title.clone()), prompt))
+}
+
+fn directory(app: &App, dir: &Path) -> Result<String> {
+    let path = app.env.cwd.as_deref().unwrap_or(Path::new("/")).join(dir);
+    path.into_os_string().into_string().map_err(|_| CliError::usage(format!("{} is no text", dir.display())))
+}
