@@ -27,23 +27,36 @@ use crate::stats::Samples;
 
 /// Bytes of an event.
 pub(crate) const EVENT: usize = 256;
-/// Where the file begins again.
-const FILE_BYTES: u64 = 16 << 20;
+/// How large the file is.
+const FILE_BYTES: usize = 16 << 20;
 
-/// How long it takes to write an event to a file and to flush it, one after the other.
-pub(crate) fn flushes(dir: &Path, count: usize) -> Result<Samples> {
-    let home = Home::new(dir)?;
-    let mut file = RawFile::new(home.path())?;
-    let line = "x".repeat(EVENT);
-    // The first ones make the file longer, which costs more than writing over it.
-    (0..count / 4).try_for_each(|_| file.write(line.as_bytes()))?;
-    file.0.seek(SeekFrom::Start(0))?;
-    let once = |_| {
+/// A disk whose flushes are timed one by one, so that they can be measured among the things that wait for them.
+pub(crate) struct Disk {
+    file: RawFile,
+    line: String,
+    took: Samples,
+    _home: Home,
+}
+
+impl Disk {
+    pub(crate) fn new(dir: &Path) -> Result<Self> {
+        let home = Home::new(dir)?;
+        let file = RawFile::new(home.path())?;
+        Ok(Self { file, line: "x".repeat(EVENT), took: Samples::default(), _home: home })
+    }
+
+    /// Writes an event and waits until it is on the disk.
+    pub(crate) fn flush(&mut self) -> Result<()> {
         let start = Instant::now();
-        file.write(line.as_bytes())?;
-        Ok(start.elapsed())
-    };
-    (0..count).map(once).collect()
+        self.file.write(self.line.as_bytes())?;
+        self.took.push(start.elapsed());
+        Ok(())
+    }
+
+    /// How long that took each time.
+    pub(crate) fn took(&self) -> &Samples {
+        &self.took
+    }
 }
 
 /// Durable appends per second by a number of writers: to one file, to bare SQLite, and to our store, each with its row.
@@ -189,16 +202,20 @@ async fn group_commit(
     rate
 }
 
-/// One file, written over in place once it has its size, as a write-ahead log is.
+/// One file, written over in place, as a write-ahead log is that has its size.
 struct RawFile(File);
 
 impl RawFile {
     fn new(dir: &Path) -> Result<Self> {
-        Ok(Self(OpenOptions::new().create_new(true).write(true).open(dir.join("file"))?))
+        let mut file = OpenOptions::new().create_new(true).write(true).open(dir.join("file"))?;
+        file.write_all(&vec![0; FILE_BYTES])?;
+        file.sync_all()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Self(file))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.0.stream_position()? > FILE_BYTES {
+        if self.0.stream_position()? + bytes.len() as u64 > FILE_BYTES as u64 {
             self.0.seek(SeekFrom::Start(0))?;
         }
         self.0.write_all(bytes)?;

@@ -1,6 +1,5 @@
 //! From a command to the events at a hundred streams.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -42,7 +41,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
             }
         });
     }
-    let mut http = daemon.connect().await?;
+    let (mut http, mut disk) = (daemon.connect().await?, limits::Disk::new(&bench.dir)?);
     let (mut all, mut lasts, mut answers) = (Samples::default(), Samples::default(), Samples::default());
     let before = daemon.cpu()?;
     for _ in 0..ROUNDS {
@@ -57,14 +56,14 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         }
         lasts.push(last);
         sleep(PAUSE).await;
+        disk.flush()?;
     }
     let cost = daemon.cpu()?.per(before, ROUNDS as f64);
     drop(arrivals);
     streams.shutdown().await;
     daemon.stop().await?;
-    let flushes = Arc::new(limits::flushes(&bench.dir, ROUNDS)?);
     let bare = limits::fan_out_latency(STREAMS, ROUNDS, EVENT_BYTES).await?;
-    let (flush, slow) = (flushes.median(), flushes.percentile(99));
+    let (flush, slow) = (disk.took().median(), disk.took().percentile(99));
     Ok(vec![
         Figure::new("p50 of all deliveries", all.median(), Unit::Milliseconds)
             .at_most(1.0 + flush)

@@ -1,6 +1,7 @@
 //! Runs a command.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use trunkline_client::{Client, Error as ClientError};
@@ -10,6 +11,7 @@ use trunkline_run::clock::Clock;
 use crate::args::{Cli, Command, ConfigAction, Serve};
 use crate::commands;
 use crate::config::{Config, Flags};
+use crate::demo_agent;
 use crate::env::Env;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -43,8 +45,10 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
     // Completions and the demo agent must work whatever the configuration says.
-    if let Command::Completions(args) = &cli.command {
-        return commands::completions::print(screen, args);
+    match &cli.command {
+        Command::Completions(args) => return commands::completions::print(screen, args),
+        Command::DemoAgent(args) => return demo_agent::run(Duration::from_millis(args.pace)),
+        _ => {}
     }
     let none = Flags::default();
     let flags = match &cli.command {
@@ -77,6 +81,7 @@ impl App {
             Command::Queue(args) => commands::prompt::queue(self, args).await,
             Command::Cancel(args) => commands::prompt::cancel(self, args).await,
             Command::Export(args) => commands::export::export(self, args).await,
+            Command::Import(args) => commands::export::import(self, args).await,
             Command::Inbox(args) => commands::requests::inbox(self, args).await,
             Command::Answer(args) => commands::requests::answer(self, args).await,
             Command::Allow(args) => commands::requests::allow(self, args).await,
@@ -91,7 +96,9 @@ impl App {
             Command::Config(_) => commands::config_show::show(self),
             Command::Catalog => commands::catalog::list(self).await,
             Command::Token(args) => commands::token::token(self, args).await,
-            Command::Completions(_) | Command::Keep => unreachable!("both are done before"),
+            Command::Completions(_) | Command::DemoAgent(_) | Command::Keep => {
+                unreachable!("all are done before")
+            }
         }
     }
 

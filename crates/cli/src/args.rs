@@ -44,11 +44,24 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  trunkline run gemini \"fix the failing test\"
+  trunkline run \"fix the failing test\" -- my-agent --acp";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an agent in this directory
+    ///
+    /// The agent is one of `trunkline catalog`, or any command that speaks the Agent Client Protocol, after --. On a
+    /// terminal the session is attached; else the answer is printed as it comes, and the exit code tells how the turn
+    /// ended.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
     /// Attach to a session: its transcript, then live
+    ///
+    /// Type to prompt; while a turn runs the prompt waits. A permission is answered by the key of an option, when the line
+    /// is empty. Ctrl-B d detaches and the turn goes on; Ctrl-C twice cancels the turn, or leaves when none runs.
     Attach(Attach),
     /// List sessions
     Ls(Ls),
@@ -64,9 +77,16 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Write a session's events as NDJSON
     Export(Export),
+    /// Make a session from an export
+    ///
+    /// The new session has the events of the old one, and an id of its own. What was open or running is not.
+    Import(Import),
     /// List what waits for you
     Inbox(Inbox),
     /// Answer a request
+    ///
+    /// A permission takes one of its options, by id, name or number; a question a text or one of its options; a form its
+    /// fields. On a terminal and without an answer it shows the request and asks.
     Answer(Answer),
     /// Allow what a permission asks for
     Allow(Decide),
@@ -94,6 +114,8 @@ pub(crate) enum Command {
     Token(Token),
     /// Print a shell's completions
     Completions(Completions),
+    /// Speak ACP on stdin and stdout: an agent without a model, to try everything with
+    DemoAgent(DemoAgent),
     /// Watch over a process tree; the daemon starts it
     #[command(hide = true)]
     Keep,
@@ -117,10 +139,6 @@ pub(crate) struct Attach {
     pub(crate) session: Option<String>,
 }
 
-/// Run an agent in this directory.
-///
-/// The agent is one of `trunkline catalog`, or any command that speaks the Agent Client Protocol, after --. On a terminal
-/// the session is attached; else the answer is printed as it comes, and the exit code tells how the turn ended.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// An agent of the catalog; with a command after --, the prompt
@@ -231,6 +249,12 @@ pub(crate) struct Export {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What `trunkline export` wrote; - reads it from stdin
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Inbox {
     /// Which requests
     #[arg(long, value_enum, default_value_t = Status::Open)]
@@ -243,10 +267,6 @@ pub(crate) struct Inbox {
     pub(crate) limit: u32,
 }
 
-/// Answer a request.
-///
-/// A permission takes one of its options, by id, name or number; a question a text or one of its options; a form its
-/// fields. On a terminal and without an answer it shows the request and asks.
 #[derive(Debug, Args)]
 pub(crate) struct Answer {
     /// The request
@@ -346,6 +366,13 @@ pub(crate) enum TokenAction {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DemoAgent {
+    /// How long it pauses between two words, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 40, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub(crate) pace: u64,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
@@ -433,7 +460,7 @@ mod tests {
     fn the_whole_help() {
         let mut command = Cli::command().term_width(100);
         command.build();
-        command.debug_assert();
+        command.clone().debug_assert();
         let mut out = String::new();
         help(&mut command, "", &mut out);
         insta::assert_snapshot!("help", out);

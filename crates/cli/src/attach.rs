@@ -183,7 +183,7 @@ impl Desk {
             }
             Action::Prompt(text) => self.prompt(text),
             Action::Choose(id, option) => {
-                self.answer(id, Answer { option: Some(option), ..Answer::default() })
+                self.answer(id, Answer { option: Some(option), ..Answer::default() });
             }
             Action::Say(id, text) => self.answer(id, Answer { text: Some(text), ..Answer::default() }),
             Action::Cancel => self.cancel(),

@@ -19,9 +19,6 @@ use std::io::{self, Read};
 use crate::app::App;
 use crate::error::{CliError, Result};
 
-/// How many bytes of a prompt are read from stdin. The daemon takes no more.
-const MAX_STDIN: u64 = 16 << 20;
-
 /// Asks a yes-or-no question; anything but a yes is a no.
 pub(crate) async fn confirm(app: &App, question: &str) -> Result<bool> {
     if !app.screen.interactive {
@@ -43,18 +40,18 @@ pub(crate) async fn ask(app: &App, question: &str) -> Result<Option<String>> {
     .await
 }
 
-/// Everything on stdin.
-pub(crate) async fn read_stdin() -> Result<String> {
-    let bytes = blocking(|| {
+/// Everything on stdin, if it is not more than `max` bytes.
+pub(crate) async fn read_stdin(max: u64) -> Result<Vec<u8>> {
+    let bytes = blocking(move || {
         let mut bytes = Vec::new();
-        io::stdin().take(MAX_STDIN + 1).read_to_end(&mut bytes)?;
+        io::stdin().take(max + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     })
     .await?;
-    if bytes.len() as u64 > MAX_STDIN {
-        return Err(CliError::usage(format!("stdin has more than {} MiB", MAX_STDIN >> 20)));
+    if bytes.len() as u64 > max {
+        return Err(CliError::usage(format!("stdin has more than {} MiB", max >> 20)));
     }
-    String::from_utf8(bytes).map_err(|_| CliError::usage("stdin is not UTF-8"))
+    Ok(bytes)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {

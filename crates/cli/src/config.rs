@@ -119,8 +119,9 @@ impl Config {
         let listen = layers.text("listen", flags.listen.as_deref(), file.listen, "127.0.0.1:7433");
         let log = layers.text("log", flags.log.as_deref(), file.log, "info");
         let timeout = layers.text("turn_timeout", flags.turn_timeout.as_deref(), file.turn_timeout, "off");
-        let allowed_hosts = layers.list("allowed_hosts", &flags.allowed_hosts, file.allowed_hosts);
-        let allowed_origins = layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins);
+        let allowed_hosts = layers.list("allowed_hosts", &flags.allowed_hosts, file.allowed_hosts.as_deref());
+        let allowed_origins =
+            layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins.as_deref());
         let insecure_bind = layers.switch("insecure_bind", flags.insecure_bind, file.insecure_bind)?;
         let bad = |key, why: String| layers.bad(key, &why);
         let listen = listen
@@ -172,7 +173,7 @@ impl Config {
 /// Variables that look like ours and set nothing, each with the one that may be meant.
 pub(crate) fn unknown_variables(env: &Env) -> Vec<(String, Option<String>)> {
     let unknown = env.ours.keys().filter(|key| !KEYS.contains(&key.as_str()));
-    unknown.map(|key| (variable(key), similar(key, KEYS).map(|meant| variable(meant)))).collect()
+    unknown.map(|key| (variable(key), similar(key, KEYS).map(variable))).collect()
 }
 
 impl fmt::Display for Source {
@@ -274,10 +275,10 @@ impl Layers<'_> {
         value
     }
 
-    fn list(&mut self, key: &'static str, flag: &[String], file: Option<Vec<String>>) -> Vec<String> {
+    fn list(&mut self, key: &'static str, flag: &[String], file: Option<&[String]>) -> Vec<String> {
         let joined = |list: &[String]| list.join(",");
         let flag = Some(joined(flag)).filter(|list| !list.is_empty());
-        let text = self.text(key, flag.as_deref(), file.as_deref().map(joined), "");
+        let text = self.text(key, flag.as_deref(), file.map(joined), "");
         text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 

@@ -6,6 +6,7 @@
 //! - [`screen`], [`style`], [`table`], [`clean`], [`moment`]: what is printed, and how.
 //! - [`error`], [`exit`]: what went wrong, what to do about it, and the exit code.
 //! - [`transcript`]: events as lines of text, pure. [`attach`]: the same, live, with a line to type in.
+//! - [`demo_agent`]: a real agent without a model, to try everything with.
 
 mod app;
 mod args;
@@ -13,6 +14,7 @@ mod attach;
 mod clean;
 mod commands;
 mod config;
+mod demo_agent;
 mod env;
 mod error;
 mod exit;

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn moments_are_told_from_now() {
-        let at = |ms| Time(1_000_000 + ms);
+        let at = |ms: i64| Time(1_000_000 + ms);
         assert_eq!(ago(at(500), at(0)), "now");
         assert_eq!(ago(at(61_500), at(0)), "1m ago");
         assert_eq!(ago(at(0), at(61_500)), "now", "clocks may differ");

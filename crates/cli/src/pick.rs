@@ -1,5 +1,7 @@
 //! Which session or request is meant.
 
+use std::fmt;
+
 use trunkline_client::Client;
 use trunkline_client::types::{RequestQuery, SessionQuery};
 use trunkline_core::id::{RequestId, SessionId};
@@ -19,7 +21,7 @@ const SHORT: usize = 8;
 const LEAST: usize = 3;
 
 /// An id as lists show it: its end, which is accepted wherever an id is.
-pub(crate) fn short(id: impl ToString) -> String {
+pub(crate) fn short<T: fmt::Display>(id: T) -> String {
     let id = id.to_string();
     id[id.len().saturating_sub(SHORT)..].to_owned()
 }
@@ -154,7 +156,8 @@ mod tests {
 
     #[test]
     fn which_of_several_is_not_guessed() {
-        let pick = |found: Vec<&str>| one(found, "session", "ab", "trunkline ls", |id| format!("{id} x"));
+        let pick =
+            |found: Vec<&'static str>| one(found, "session", "ab", "trunkline ls", |id| format!("{id} x"));
         assert_eq!(pick(vec!["1"]).unwrap(), "1");
         insta::assert_snapshot!(pick(vec![]).unwrap_err().render(Paint::PLAIN), @r"
         error: there is no session ab

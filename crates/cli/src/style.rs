@@ -44,6 +44,7 @@ impl Paint {
     /// No colours.
     pub(crate) const PLAIN: Self = Self(false);
     /// Colours.
+    #[cfg(test)]
     pub(crate) const COLOURED: Self = Self(true);
 
     /// The text in a tone.

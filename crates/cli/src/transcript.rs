@@ -20,7 +20,7 @@ use trunkline_core::id::{RequestId, TurnId};
 use trunkline_core::principal::Principal;
 use trunkline_core::raw::Raw;
 use trunkline_core::request::{ClosedFact, Opened};
-use trunkline_core::turn::{Ended, StopReason};
+use trunkline_core::turn::Ended;
 use trunkline_wire::acp::{ContentBlock, ContentChunk, PlanEntry, SessionUpdate, ToolCall};
 
 use crate::clean;
@@ -55,7 +55,6 @@ pub(crate) struct Transcript {
     turn: Option<TurnId>,
     stopping: bool,
     queued: usize,
-    ended: Option<(TurnId, Ended)>,
     closed: bool,
 }
 
@@ -73,16 +72,6 @@ impl Transcript {
     /// The turn that runs.
     pub(crate) fn turn(&self) -> Option<TurnId> {
         self.turn
-    }
-
-    /// The turn that ended last, and how.
-    pub(crate) fn ended(&self) -> Option<(TurnId, StopReason)> {
-        self.ended.as_ref().map(|(turn, ended)| (*turn, ended.stop_reason))
-    }
-
-    /// Whether the session takes no more work.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
     }
 
     /// What goes on, in a few words.
@@ -131,7 +120,7 @@ impl Transcript {
                 let why = block::why_word(stopping.why);
                 self.note(Tone::Warn, &format!("stopping: {why}{}", self.by(&event.by)));
             }
-            Fact::TurnEnded(ended) => self.end(event.turn, ended),
+            Fact::TurnEnded(ended) => self.end(ended),
             Fact::RequestOpened(opened) => self.ask(opened),
             Fact::RequestEscalated(escalated) => {
                 self.note(Tone::Bad, &format!("{} is urgent now", self.title(escalated.id)));
@@ -175,14 +164,15 @@ impl Transcript {
     pub(crate) fn settled(&mut self) -> Vec<Line> {
         while let Some(mut first) = self.live.pop_front() {
             let over = first.is_over(!self.live.is_empty());
+            let begun = first.has_begun();
             if !over && self.live.len() < MAX_LIVE {
                 let lines = first.whole_lines();
-                self.print(first.kind(), lines);
+                self.print(first.kind(), begun, lines);
                 self.live.push_front(first);
                 break;
             }
             let lines = first.rest(&self.terminals);
-            self.print(first.kind(), lines);
+            self.print(first.kind(), begun, lines);
             if over {
                 self.tell(first);
             } else {
@@ -196,7 +186,7 @@ impl Transcript {
         self.late.drain(..self.late.len().saturating_sub(MAX_LATE));
         for mut block in over {
             let lines = block.rest(&self.terminals);
-            self.print(block.kind(), lines);
+            self.print(block.kind(), false, lines);
             self.tell(block);
         }
         std::mem::take(&mut self.lines)
@@ -239,11 +229,12 @@ impl Transcript {
         }
     }
 
-    fn print(&mut self, kind: block::Kind, lines: Vec<Line>) {
+    /// Prints lines of a block; `begun`: others of it stand there already.
+    fn print(&mut self, kind: block::Kind, begun: bool, lines: Vec<Line>) {
         if lines.is_empty() {
             return;
         }
-        if self.last.is_some_and(|last| last.parts_from(kind)) {
+        if !begun && self.last.is_some_and(|last| last.parts_from(kind)) {
             self.lines.push(Line::default());
         }
         self.last = Some(kind);
@@ -361,10 +352,7 @@ impl Transcript {
         opened.map_or_else(|| "a request".to_owned(), |opened| format!("\"{}\"", opened.title))
     }
 
-    fn end(&mut self, turn: Option<TurnId>, ended: &Ended) {
-        if let Some(turn) = turn {
-            self.ended = Some((turn, ended.clone()));
-        }
+    fn end(&mut self, ended: &Ended) {
         self.turn = None;
         self.stopping = false;
         self.live.iter_mut().chain(&mut self.late).for_each(|block| block.turn_over = true);

@@ -10,6 +10,9 @@ use serde::Serialize;
 /// How long an ordinary answer may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a large body may take, and the answer to it.
+const UPLOAD: Duration = Duration::from_secs(300);
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -17,6 +20,8 @@ pub(crate) struct Call {
     /// Path and query.
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
+    /// What the body is.
+    pub(crate) content_type: &'static str,
     /// With a key, the same call may be sent again: the daemon carries it out once.
     pub(crate) key: Option<String>,
     pub(crate) last_event_id: Option<String>,
@@ -31,6 +36,7 @@ impl Call {
             method: Method::GET,
             path: path.into(),
             body: None,
+            content_type: "application/json",
             key: None,
             last_event_id: None,
             accept: "application/json",
@@ -58,6 +64,11 @@ impl Call {
     pub(crate) fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("every body has a JSON form");
         Self { method: Method::POST, body: Some(body.into()), ..Self::get(path) }
+    }
+
+    /// Sends something that is no JSON.
+    pub(crate) fn upload(path: impl Into<String>, content_type: &'static str, body: Bytes) -> Self {
+        Self { method: Method::POST, body: Some(body), content_type, timeout: UPLOAD, ..Self::get(path) }
     }
 
     /// Whether it may be sent again when nobody knows what became of it.

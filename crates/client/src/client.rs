@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -29,7 +30,7 @@ use crate::types::{
 /// A daemon, as seen from outside. Cheap to clone; clones share their connections.
 ///
 /// - What it changes and what steers a session carries an idempotency key, and is sent once more if the connection
-///   breaks, so that it happens once. Making tokens and links, and stopping the daemon, is never repeated.
+///   breaks, so that it happens once. Making tokens and links, importing, and stopping the daemon is never repeated.
 /// - Lists include what the same client has changed before.
 /// - An answer takes at most 30 s and 256 MiB.
 #[derive(Clone)]
@@ -130,6 +131,12 @@ impl Client {
         limit: Option<usize>,
     ) -> Result<EventPage<Raw>, Error> {
         self.event_page(id, after, limit).await
+    }
+
+    /// Makes a session of an export (see `trunkline export`): NDJSON, a line that says what follows, then the events. At
+    /// most 256 MiB.
+    pub async fn import(&self, export: impl Into<Bytes>) -> Result<SessionView, Error> {
+        self.http.json(&Call::upload("/v1/sessions/import", "application/x-ndjson", export.into())).await
     }
 
     /// A session's events from a place on, then live. With a `client` name it is listed among those attached. Must be

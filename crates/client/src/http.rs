@@ -135,7 +135,7 @@ impl Http {
         headers
             .insert(USER_AGENT, HeaderValue::from_static(concat!("trunkline/", env!("CARGO_PKG_VERSION"))));
         if call.body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(call.content_type));
         } else if let at @ 1.. = *self.at.lock().unwrap_or_else(PoisonError::into_inner) {
             headers.insert(AT, HeaderValue::from(at));
         }

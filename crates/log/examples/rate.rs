@@ -42,8 +42,8 @@ async fn main() {
 
     println!("durable appends per second, {EVENT} bytes each, {seconds} s per cell");
     println!(
-        "{:>8} {:>10} {:>10} {:>7} {:>14} {:>7}",
-        "writers", "raw file", "SQLite", "ratio", "with a row", "ratio"
+        "{:>8} {:>10} {:>12} {:>10} {:>10}",
+        "writers", "one file", "bare SQLite", "the store", "with rows"
     );
     for writers in counts {
         let file = file_rate(dir.path(), writers, span).await;

@@ -150,11 +150,36 @@ mod tests {
     #[test]
     fn what_settles_scrolls_above_what_lives() {
         let mut screen = Screen::new(20, 8);
-        insta::assert_snapshot!(screen.frame("", &bottom("a tool runs", "")), @"");
-        insta::assert_snapshot!(screen.frame("● a tool ran", &bottom("words that come", "hi")), @"");
-        insta::assert_snapshot!(screen.frame("words that come\nand are broken where they must be", &bottom("", "hi")), @"");
+        insta::assert_snapshot!(screen.frame("", &bottom("a tool runs", "")), @r"
+        a tool runs
+        ready
+        > 
+        @2,2
+        ");
+        insta::assert_snapshot!(screen.frame("● a tool ran", &bottom("words that come", "hi")), @r"
+        ● a tool ran
+        words that come
+        ready
+        > hi
+        @3,4
+        ");
+        insta::assert_snapshot!(screen.frame("words that come\nand are broken where they must be", &bottom("", "hi")), @r"
+        ● a tool ran
+        words that come
+        and are broken where
+        they must be
+        ready
+        > hi
+        @5,4
+        ");
         let out = screen.painter.leave();
-        insta::assert_snapshot!(screen.show(&out), @"");
+        insta::assert_snapshot!(screen.show(&out), @r"
+        ● a tool ran
+        words that come
+        and are broken where
+        they must be
+        @4,0
+        ");
     }
 
     #[test]
@@ -162,9 +187,20 @@ mod tests {
         let mut screen = Screen::new(20, 5);
         let tall = bottom("1\n2\n3\n4\n5\n6", "x");
         screen.frame("settled", &tall);
-        insta::assert_snapshot!(screen.frame("more", &tall), @"");
+        insta::assert_snapshot!(screen.frame("more", &tall), @r"
+        more
+        5
+        6
+        ready
+        > x
+        @4,3
+        ");
         let mut tiny = Screen::new(20, 2);
-        insta::assert_snapshot!(tiny.frame("settled", &tall), @"");
+        insta::assert_snapshot!(tiny.frame("settled", &tall), @r"
+        settled
+        > x
+        @1,3
+        ");
     }
 
     #[test]
@@ -193,7 +229,24 @@ mod tests {
         screen.size = (12, 7);
         screen.terminal.screen_mut().set_size(7, 12);
         let out = screen.painter.again(screen.size, &bottom("live", "typed"));
-        insta::assert_snapshot!(screen.show(&out), @"");
-        insta::assert_snapshot!(screen.frame("three", &bottom("live", "typed")), @"");
+        insta::assert_snapshot!(screen.show(&out), @r"
+        two words
+        and more of
+        them
+        live
+        ready
+        > typed
+        @5,7
+        ");
+        insta::assert_snapshot!(screen.frame("three", &bottom("live", "typed")), @r"
+        two words
+        and more of
+        them
+        three
+        live
+        ready
+        > typed
+        @6,7
+        ");
     }
 }

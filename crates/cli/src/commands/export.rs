@@ -1,8 +1,9 @@
-//! `export`: a session's log as a file. The format is described in `docs/guide/export.md`.
+//! `export` and `import`: a session's log as a file. The format is described in `docs/guide/export.md`.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use serde::Serialize;
 use trunkline_client::Client;
@@ -11,20 +12,22 @@ use trunkline_core::time::Time;
 use trunkline_core::view::SessionView;
 
 use crate::app::App;
-use crate::args::Export;
+use crate::args::{Export, Import};
+use crate::commands::read_stdin;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::pick;
 
-/// The version of the format.
-const VERSION: u32 = 1;
+/// The format's name and version.
+const FORMAT: &str = "export/1";
+/// How large a file the daemon takes.
+const MAX_IMPORT: u64 = 256 << 20;
 
 /// The first line of an export.
 #[derive(Serialize)]
 struct Header<'a> {
-    /// Always `export`: what the file is.
+    /// Always [`FORMAT`]: what the file is.
     trunkline: &'static str,
-    version: u32,
     exported_at: Time,
     session: &'a SessionView,
     /// The first event of the file; greater than 1 if the daemon no longer has those before it.
@@ -52,13 +55,34 @@ pub(crate) async fn export(app: &App, args: Export) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+pub(crate) async fn import(app: &App, args: Import) -> Result<Exit> {
+    let export = if args.file == Path::new("-") {
+        read_stdin(MAX_IMPORT).await?
+    } else {
+        let cannot = |error: io::Error| CliError::usage(format!("{}: {error}", args.file.display()));
+        let size = args.file.metadata().map_err(cannot)?.len();
+        if size > MAX_IMPORT {
+            let why = format!("{} has more than {} MiB", args.file.display(), MAX_IMPORT >> 20);
+            return Err(CliError::usage(why));
+        }
+        std::fs::read(&args.file).map_err(cannot)?
+    };
+    let client = app.connect().await?;
+    let session = client.import(export).await?;
+    if app.screen.json {
+        app.screen.json(&session)?;
+    } else {
+        app.screen.print(session.id.to_string())?;
+    }
+    Ok(Exit::Ok)
+}
+
 /// Writes the header and every event up to the head there is at the start: the log may grow meanwhile.
 async fn write(app: &App, client: &Client, session: &SessionView, out: impl Write) -> Result<Seq> {
     let mut out = BufWriter::new(out);
     let mut page = client.raw_events_page(session.id, Seq::ZERO, None).await?;
     let (first, head) = (page.first, page.head);
-    let header =
-        Header { trunkline: "export", version: VERSION, exported_at: app.now(), session, first, head };
+    let header = Header { trunkline: FORMAT, exported_at: app.now(), session, first, head };
     serde_json::to_writer(&mut out, &header).map_err(io::Error::from)?;
     let mut last = Seq::ZERO;
     loop {

@@ -3,7 +3,7 @@
 use trunkline_client::types::{NewTurn, Prompt, Waiting};
 use trunkline_core::id::TurnId;
 use trunkline_core::raw::Raw;
-use trunkline_core::turn::WhenBusy;
+use trunkline_core::turn::{MAX_PROMPT_BYTES, WhenBusy};
 use trunkline_wire::acp::ContentBlock;
 
 use crate::app::App;
@@ -43,7 +43,12 @@ pub(crate) async fn prompt(app: &App, args: args::Prompt) -> Result<Exit> {
 
 /// What is to be asked; `-` stands for what comes on stdin.
 pub(crate) async fn text_of(given: &str) -> Result<String> {
-    let text = if given == "-" { read_stdin().await? } else { given.to_owned() };
+    let text = if given == "-" {
+        let bytes = read_stdin(MAX_PROMPT_BYTES as u64).await?;
+        String::from_utf8(bytes).map_err(|_| CliError::usage("stdin is not UTF-8"))?
+    } else {
+        given.to_owned()
+    };
     if text.trim().is_empty() {
         return Err(CliError::usage("the prompt is empty"));
     }

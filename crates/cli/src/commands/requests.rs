@@ -277,6 +277,9 @@ mod tests {
 
     #[test]
     fn requests_are_listed() {
-        insta::assert_snapshot!(table(&[request("permission")], Time(60_000)).render(Paint::PLAIN, None), @"");
+        insta::assert_snapshot!(table(&[request("permission")], Time(60_000)).render(Paint::PLAIN, None), @r"
+        ID        KIND        AGENT  TITLE        OPTIONS  DIRECTORY  ASKED
+        26f8ad91  permission  demo   Write a.txt  y, n     /w         1m ago
+        ");
     }
 }

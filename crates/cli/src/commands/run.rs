@@ -205,6 +205,6 @@ fn session_of<'a>(app: &App, args: &'a args::Run) -> Result<(NewSession, Option<
 }
 
 fn directory(app: &App, dir: &Path) -> Result<String> {
-    let path = app.env.cwd.as_deref().unwrap_or(Path::new("/")).join(dir);
+    let path = app.env.cwd.as_deref().unwrap_or_else(|| Path::new("/")).join(dir);
     path.into_os_string().into_string().map_err(|_| CliError::usage(format!("{} is no text", dir.display())))
 }

@@ -171,6 +171,10 @@ mod tests {
                    "queued":1,"pending":0"#,
             ),
         ];
-        insta::assert_snapshot!(table(&sessions, Time(3_600_000)).render(Paint::PLAIN, None), @"");
+        insta::assert_snapshot!(table(&sessions, Time(3_600_000)).render(Paint::PLAIN, None), @r"
+        ID        STATE        AGENT   TITLE         DIRECTORY  CHANGED
+        26f8ad91  waiting (2)  gemini  fix the test  /src/app   10s ago
+        26f8ad92  running +1   x␛[2J   -             -          1h ago
+        ");
     }
 }

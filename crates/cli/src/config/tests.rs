@@ -57,18 +57,41 @@ fn the_home_is_found() {
 
 #[test]
 fn a_slip_in_a_key_is_found_with_what_was_meant() {
-    insta::assert_snapshot!(Home::with("lisen = \"x\"").error(), @"");
-    insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @"");
-    insta::assert_snapshot!(Home::with("log = 3").error(), @"");
+    insta::assert_snapshot!(Home::with("lisen = \"x\"").error(), @r#"
+    error: ~/config.toml is wrong
+    TOML parse error at line 1, column 1
+      |
+    1 | lisen = "x"
+      | ^^^^^
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `agents`
+    hint: did you mean `listen`?
+    "#);
+    insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"
+    error: ~/config.toml is wrong
+    TOML parse error at line 2, column 1
+      |
+    2 | argw = ["x"]
+      | ^^^^
+    unknown field `argw`, expected one of `title`, `argv`, `env`, `env_pass`, `offer_read`, `restart_after_cancel`
+    hint: did you mean `argv`?
+    "#);
+    insta::assert_snapshot!(Home::with("log = 3").error(), @r"
+    error: ~/config.toml is wrong
+    TOML parse error at line 1, column 7
+      |
+    1 | log = 3
+      |       ^
+    invalid type: integer `3`, expected a string
+    ");
 }
 
 #[test]
 fn a_value_that_cannot_be_is_named_with_its_source() {
-    insta::assert_snapshot!(Home::with("listen = \"here\"").error(), @"");
-    insta::assert_snapshot!(Home::with("turn_timeout = \"soon\"").error(), @"");
-    insta::assert_snapshot!(Home::with("log = \"a=b=c\"").error(), @"");
+    insta::assert_snapshot!(Home::with("listen = \"here\"").error(), @"error: listen: `here` is not an address like 127.0.0.1:7433 (from config.toml)");
+    insta::assert_snapshot!(Home::with("turn_timeout = \"soon\"").error(), @"error: turn_timeout: `soon` is not a time span; write it as 90s, 10m, 1h30m or 2d (from config.toml)");
+    insta::assert_snapshot!(Home::with("log = \"a=b=c\"").error(), @r#"error: log: `a=b=c` is not a log filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5 (from config.toml)"#);
     let error = Home::with("").load(&[("TRUNKLINE_INSECURE_BIND", "maybe")], &Flags::default()).unwrap_err();
-    insta::assert_snapshot!(error.render(Paint::PLAIN), @"");
+    insta::assert_snapshot!(error.render(Paint::PLAIN), @"error: insecure_bind: `maybe` is neither true nor false (from TRUNKLINE_INSECURE_BIND)");
 }
 
 #[test]

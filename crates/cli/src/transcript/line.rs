@@ -12,6 +12,9 @@ pub(crate) struct Line {
     hang: usize,
 }
 
+/// A character in its tone.
+type Letter = (Tone, char);
+
 impl Line {
     /// A line of parts.
     pub(crate) fn of(spans: Vec<(Tone, String)>) -> Self {
@@ -45,7 +48,7 @@ impl Line {
             return vec![self.clone()];
         }
         let hang = if self.hang < width / 2 { self.hang } else { 0 };
-        let chars: Vec<(Tone, char)> =
+        let chars: Vec<Letter> =
             self.spans.iter().flat_map(|(tone, text)| text.chars().map(move |c| (*tone, c))).collect();
         let mut rows = Vec::new();
         let mut rest = &chars[..];
@@ -60,7 +63,7 @@ impl Line {
 }
 
 /// The longest beginning that fits, up to the last blank in it; blanks at the break vanish.
-fn break_off(chars: &[(Tone, char)], width: usize) -> (&[(Tone, char)], &[(Tone, char)]) {
+fn break_off(chars: &[Letter], width: usize) -> (&[Letter], &[Letter]) {
     let mut used = 0;
     let fits = chars.iter().take_while(|(_, c)| {
         used += c.width().unwrap_or(0);
@@ -77,16 +80,16 @@ fn break_off(chars: &[(Tone, char)], width: usize) -> (&[(Tone, char)], &[(Tone,
     }
 }
 
-fn trim_start(chars: &[(Tone, char)]) -> &[(Tone, char)] {
+fn trim_start(chars: &[Letter]) -> &[Letter] {
     &chars[chars.iter().take_while(|(_, c)| *c == ' ').count()..]
 }
 
-fn trim_end(chars: &[(Tone, char)]) -> &[(Tone, char)] {
+fn trim_end(chars: &[Letter]) -> &[Letter] {
     let end = chars.iter().rposition(|(_, c)| *c != ' ').map_or(0, |at| at + 1);
     &chars[..end]
 }
 
-fn gather(chars: &[(Tone, char)], indent: usize) -> Line {
+fn gather(chars: &[Letter], indent: usize) -> Line {
     let mut spans: Vec<(Tone, String)> = Vec::new();
     if indent > 0 {
         spans.push((Tone::Plain, " ".repeat(indent)));

@@ -18,11 +18,11 @@ const MIGRATIONS: &[&str] = &[include_str!("1.sql")];
 /// Pages in the write-ahead log before they are moved into the database: 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4_000;
 
-/// How large the write-ahead log may stay after that.
-const WAL_BYTES: u32 = 64 << 20;
+/// How large the write-ahead log may get before the writer waits for readers, so that it can begin again at its start.
+pub(super) const WAL_BYTES: i64 = 32 << 20;
 
 /// How long to wait for another process that looks into the database, such as `sqlite3`.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Takes the database for this process, or says that another has it.
 ///

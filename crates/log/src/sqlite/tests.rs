@@ -7,6 +7,7 @@ mod space;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use rusqlite::Connection;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use trunkline_core::id::Seq;
 use trunkline_core::time::Time;
 
-use super::{QUEUE_BYTES, Sqlite};
+use super::{QUEUE_BYTES, Sqlite, schema, uint};
 use crate::conformance::durable;
 use crate::conformance::kit::{Store, fill, frame, line, log, read};
 use crate::contract::Log as _;
@@ -98,4 +99,35 @@ async fn a_reader_that_pauses_holds_nothing_open() {
         other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert_eq!((busy, left), (false, 0));
     assert_eq!(pausing.take(600).count().await, 600);
+}
+
+/// Readers that overlap leave SQLite no moment to begin the write-ahead log again.
+#[tokio::test]
+async fn the_write_ahead_log_is_bounded_though_there_is_always_a_reader() {
+    // Some milliseconds, and many commits, in one view of the database.
+    const LONG: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+                        SELECT count(*) + (SELECT count(*) FROM log) FROM n";
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&path(&dir));
+    let done = Arc::new(AtomicBool::new(false));
+    let readers = [(); 3].map(|()| {
+        let (db, done) = (schema::open_reader(&path(&dir)).unwrap(), Arc::clone(&done));
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                db.query_row(LONG, [], |_| Ok(())).unwrap();
+            }
+        })
+    });
+    let (id, text) = (log("a"), "x".repeat(128 << 10));
+    let mut most = 0;
+    for n in 0..640 {
+        store.append(&id, Seq(n), line(Seq(n), &text), Vec::new()).await.unwrap();
+        most = most.max(std::fs::metadata(schema::sibling(&path(&dir), "-wal")).unwrap().len());
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    // All in all 84 MB were written. The writer may have to try more than once before the readers make way.
+    assert!(most < 2 * uint(schema::WAL_BYTES), "{most} bytes of write-ahead log");
 }

@@ -5,6 +5,7 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -13,7 +14,7 @@ use trunkline_core::row::Row;
 
 use super::ledger::{Appended, Ledger, Trimmed};
 use super::reap::Reaper;
-use super::{Shared, schema};
+use super::{Shared, schema, uint};
 use crate::contract::{AppendError, LogError};
 use crate::frame::{Change, Commit, Frame};
 
@@ -25,8 +26,11 @@ const BYTES: usize = 16 << 20;
 /// were just answered are about to come again, and a commit costs the same for all. A sole writer is not kept waiting.
 const YIELDS: u32 = 5;
 
-/// How many commits may go by before the reaper gets a turn although somebody waits.
+/// How many commits may go by before housekeeping gets a turn although somebody waits.
 const PATIENCE: u32 = 64;
+
+/// How long the writer waits for readers when it empties the write-ahead log. A read takes a few milliseconds.
+const READ: Duration = Duration::from_millis(250);
 
 /// Something for the writer to do. The permit is its share of the queue.
 pub(super) enum Job {
@@ -111,7 +115,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// Who waits for the reaper.
     waiting: Vec<oneshot::Sender<Result<(), LogError>>>,
-    /// Commits since the reaper's last turn.
+    /// Commits since the last turn of housekeeping.
     commits: u32,
     /// Whether the last commit had several jobs.
     together: bool,
@@ -163,7 +167,12 @@ impl Writer {
     /// Waits for a job and takes with it what else is queued. Reaps while there is none.
     fn next_batch(&mut self) -> Option<Vec<Job>> {
         if self.commits >= PATIENCE {
+            self.commits = 0;
             self.reap();
+            // SQLite empties the write-ahead log by itself, but only when it finds a moment without a reader.
+            if self.wal_bytes() > uint(schema::WAL_BYTES) {
+                self.checkpoint("RESTART");
+            }
         }
         let first = loop {
             match self.jobs.try_recv() {
@@ -208,7 +217,6 @@ impl Writer {
     }
 
     fn reap(&mut self) {
-        self.commits = 0;
         if self.reaper.is_done() {
             return;
         }
@@ -320,10 +328,19 @@ impl Writer {
 
     /// Moves the write-ahead log into the database. What cannot be moved stays where it is, and is as safe there.
     fn checkpoint(&self, how: &str) {
+        let db = &self.ledger.db;
         let sql = format!("PRAGMA wal_checkpoint({how})");
-        if let Err(error) = self.ledger.db.query_row(&sql, [], |_| Ok(())) {
+        let moved = db
+            .busy_timeout(READ)
+            .and_then(|()| db.query_row(&sql, [], |_| Ok(())))
+            .and_then(|()| db.busy_timeout(schema::BUSY));
+        if let Err(error) = moved {
             tracing::warn!(%error, "the write-ahead log could not be moved into the database");
         }
+    }
+
+    fn wal_bytes(&self) -> u64 {
+        std::fs::metadata(schema::sibling(&self.path, "-wal")).map_or(0, |wal| wal.len())
     }
 
     fn fault(&mut self, error: &rusqlite::Error) -> Fault {
@@ -334,8 +351,8 @@ impl Writer {
     /// Whether a write at the end of the write-ahead log fails for want of space. SQLite says so only for a full disk; for
     /// a quota or a limit on the size of files it says that writing failed, and keeps the reason to itself.
     fn no_space(&mut self) -> bool {
-        let end = std::fs::metadata(schema::sibling(&self.path, "-wal")).map_or(0, |wal| wal.len());
-        let tried = self.lock.seek(SeekFrom::Start(end)).and_then(|_| self.lock.write_all(&[0; 64 << 10]));
+        let end = SeekFrom::Start(self.wal_bytes());
+        let tried = self.lock.seek(end).and_then(|_| self.lock.write_all(&[0; 64 << 10]));
         self.lock.set_len(0).ok();
         tried.is_err_and(|error| {
             use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

@@ -65,7 +65,7 @@ async fn an_agent_that_does_not_listen_is_killed_with_all_it_started() {
     let events = stage.turn("say('back')").await;
     assert_eq!((said(&events).as_str(), notes(&events)), ("back", vec![]));
     let called = stage.finish().await;
-    assert_eq!(called[4..], ["initialize", "session/resume", "session/prompt"]);
+    assert_eq!(called[3..], ["initialize", "session/resume", "session/prompt"]);
 }
 
 #[tokio::test]

@@ -94,10 +94,8 @@ async fn an_agent_that_closes_its_output_is_ended() {
 async fn an_agent_that_closes_its_input_is_ended_when_there_is_something_to_say() {
     let mut stage = Stage::new().await;
     let deaf = "say(str(os.getpid())); os.close(0)";
-    // The first line that cannot be written breaks the pipe, the next is told so.
-    let events = stage.turn(&format!("{deaf}\nfor n in range(9): begin('vendor/ask')\nhang()")).await;
-    let words =
-        "actor broke off in the middle of the turn: the agent does not read any more: its stdin is closed.";
+    let events = stage.turn(&format!("{deaf}\nbegin('vendor/ask')\nhang()")).await;
+    let words = "actor broke off in the middle of the turn: it does not read its input any more. It was still running";
     assert!(error(&events).starts_with(words), "{}", error(&events));
     assert!(is_gone(&said(&events)));
     stage.prompt(&format!("{deaf}\nhang()")).await;
@@ -136,7 +134,6 @@ for id in ids[256:]:
         refused += 1
         full = error.args[1]
 begin('terminal/wait_for_exit', ids[0], **made)
-call('terminal/output', **made)
 say(f'{refused} {full}')",
         )
         .await;

@@ -37,11 +37,25 @@ pub(crate) struct Set {
     pub(crate) start: Duration,
     /// What the catalog says of it.
     pub(crate) custom: Custom,
+    /// Its name there.
+    pub(crate) agent: &'static str,
+    /// Where programs are.
+    pub(crate) path: String,
+    /// Where everything is kept.
+    pub(crate) dir: TempDir,
 }
 
 impl Default for Set {
     fn default() -> Self {
-        Self { setup: "", argv: None, start: PATIENCE, custom: Custom::default() }
+        Self {
+            setup: "",
+            argv: None,
+            start: PATIENCE,
+            custom: Custom::default(),
+            agent: "actor",
+            path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 }
 
@@ -66,15 +80,13 @@ impl Stage {
         Self::with(Set { setup, ..Set::default() }).await
     }
 
-    pub(crate) async fn with(Set { setup, argv, start, custom }: Set) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(crate) async fn with(Set { setup, argv, start, custom, agent, path, dir }: Set) -> Self {
         std::fs::create_dir(dir.path().join("work")).unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp/agents/agent.py");
         let record = dir.path().join("record");
         let scripted = || ["python3", script, record.to_str().unwrap(), setup].map(str::to_owned).to_vec();
         let custom = Custom { argv: Some(argv.unwrap_or_else(scripted)), ..custom };
-        let path = "/usr/local/bin:/usr/bin:/bin";
-        let catalog = Arc::new(Catalog::new([("actor".to_owned(), custom)].into(), path).unwrap());
+        let catalog = Arc::new(Catalog::new([(agent.to_owned(), custom)].into(), &path).unwrap());
         let custody = Arc::new(Custody::new(CustodyOptions {
             keep_program: env!("CARGO_BIN_EXE_keep-fixture").into(),
             grace: Duration::from_millis(100),
@@ -85,7 +97,7 @@ impl Stage {
         let (disk, driver): (_, Arc<dyn Driver>) = (memory(), Arc::new(driver));
         let hub = hub(&disk, &driver, 1).await;
         let workspace = dir.path().join("work").to_str().unwrap().to_owned();
-        let made = Created { workspace: Some(workspace), ..created("acp") };
+        let made = Created { workspace: Some(workspace), agent: agent.to_owned(), ..created("acp") };
         let (id, _) = hub.create(&owner(), made, None).await.unwrap();
         let reader = Reader::attach(&hub, id, Seq::ZERO).await;
         Self { hub, id, reader, custody, dir, disk, driver, life: 1, seen: Seq::ZERO }

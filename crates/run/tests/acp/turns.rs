@@ -80,7 +80,9 @@ async fn a_question_that_nobody_waits_for_any_more_is_closed() {
         _ => None,
     });
     assert_eq!((closed, end(&events).stop_reason), (Some(Outcome::Cancelled), StopReason::EndTurn));
-    assert_eq!(stage.hears("say(json.dumps(answer(1)))").await, r#"{"outcome": {"outcome": "cancelled"}}"#);
+    stage.hears("say('next')").await;
+    let record = std::fs::read_to_string(stage.record()).unwrap();
+    assert!(record.contains(r#"\"outcome\":\"cancelled\""#), "the agent is told all the same");
     stage.finish().await;
 }
 

@@ -207,7 +207,11 @@ stream_max_retries = 0
         for project in std::fs::read_dir(projects)? {
             let chats = project?.path().join("chats");
             if chats.exists() {
-                std::fs::read_dir(chats)?.try_for_each(|file| make_older(&file?.path()))?;
+                let files = std::fs::read_dir(chats)?.map(|file| Ok(file?.path()));
+                let mut files = files.collect::<io::Result<Vec<_>>>()?;
+                // The oldest first, or it is overwritten by the next.
+                files.sort();
+                files.iter().try_for_each(|file| make_older(file))?;
             }
         }
         Ok(())

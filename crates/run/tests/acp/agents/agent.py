@@ -71,6 +71,7 @@ def commands(*names):
 
 
 asked = 0
+answers = {}
 
 
 def begin(method, id=None, **params):
@@ -85,14 +86,16 @@ def begin(method, id=None, **params):
 def answer(id):
     """Waits for the answer to what was asked."""
     global cancelled
-    while True:
+    while id not in answers:
         message = listen()
         if message.get('method') == 'session/cancel':
             cancelled = True
-        elif message.get('id') == id and 'method' not in message:
-            if 'error' in message:
-                raise Refused(message['error']['code'], message['error']['message'])
-            return message['result']
+        elif 'id' in message and 'method' not in message:
+            answers[message['id']] = message
+    message = answers.pop(id)
+    if 'error' in message:
+        raise Refused(message['error']['code'], message['error']['message'])
+    return message['result']
 
 
 def call(method, **params):

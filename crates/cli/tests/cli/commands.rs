@@ -1,0 +1,222 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::home::{Home, anonymous};
+
+#[test]
+fn a_command_starts_the_daemon_unless_told_not_to() {
+    let home = Home::new();
+    let refused = home.run(&["ls", "--no-start"]);
+    assert_eq!(refused.code, 5);
+    insta::assert_snapshot!(refused.err, @"");
+    assert_eq!(home.run(&["status"]).code, 5);
+    let listed = home.run(&["ls"]);
+    assert_eq!((listed.code, listed.out.as_str()), (0, ""));
+    insta::assert_snapshot!(listed.err, @"");
+    assert!(home.prints(&["status"]).starts_with("running at http://127.0.0.1:"));
+    assert_eq!(home.json(&["status"])["running"], true);
+    assert!(home.prints(&["logs"]).contains("ready"));
+    assert!(home.prints(&["serve", "--detach"]).starts_with("already running at"));
+    assert_eq!(home.prints(&["stop"]), "stopped\n");
+    assert!(!home.path().join("runtime.json").exists());
+    assert_eq!(home.run(&["stop"]).err, "no daemon runs\n");
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why() {
+    let home = Home::new();
+    fs::write(home.path().join("trunkline.db"), "this is no database").unwrap();
+    let failed = home.run(&["ls"]);
+    assert_eq!(failed.code, 5);
+    assert!(
+        failed.err.contains("the daemon did not start")
+            && failed.err.contains("is not a sound Trunkline database"),
+        "{}",
+        failed.err
+    );
+    fs::write(home.path().join("config.toml"), "lisen = 1").unwrap();
+    let failed = home.run(&["ls"]);
+    assert_eq!(failed.code, 2);
+    assert!(failed.err.ends_with("hint: did you mean `listen`?\n"), "{}", failed.err);
+}
+
+#[test]
+fn an_agent_runs_asks_and_is_allowed() {
+    let home = Home::new();
+    let run = home.begin(&["run", "demo", "look around"]);
+    let id = home.asked();
+    insta::assert_snapshot!(anonymous(&home.prints(&["inbox"])), @"");
+    insta::assert_snapshot!(home.prints(&["allow", &id[id.len() - 8..]]), @"");
+    let ran = run.wait();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    insta::assert_snapshot!(ran.out, @"");
+    insta::assert_snapshot!(anonymous(&ran.err), @"");
+    insta::assert_snapshot!(fs::read_to_string(home.work().join("trunkline-demo.md")).unwrap(), @"");
+    let late = home.run(&["deny", &id]);
+    assert_eq!(late.code, 4);
+    assert!(late.err.starts_with("error: the request was already answered by owner"), "{}", late.err);
+}
+
+#[test]
+fn a_refusal_and_a_cancel_take_the_other_paths() {
+    let home = Home::new();
+    let run = home.begin(&["run", "demo", "look around"]);
+    home.asked();
+    home.prints(&["deny"]);
+    let ran = run.wait();
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.out.ends_with("All right: I leave `trunkline-demo.md` alone. What I found is above.\n"),
+        "{}",
+        ran.out
+    );
+
+    let again = home.begin(&["prompt", "--wait", "once more"]);
+    let id = home.asked();
+    insta::assert_snapshot!(home.run(&["prompt", "now"]).err.replace(|c: char| c.is_ascii_digit(), ""), @"");
+    let turn = home.prints(&["prompt", "-", "and then this", "--queue"]);
+    assert!(home.prints(&["queue"]).contains("and then this"));
+    home.prints(&["queue", "rm", turn.trim()]);
+    assert_eq!(home.run(&["queue", "list"]).err, "no prompt waits\n");
+    home.prints(&["cancel"]);
+    let ran = again.wait();
+    assert_eq!((ran.code, ran.err.contains("cancelled after")), (10, true), "{}", ran.err);
+    assert_eq!(home.run(&["answer", &id, "allow"]).code, 4);
+    assert_eq!(home.run(&["cancel"]).code, 4);
+    assert!(!home.work().join("trunkline-demo.md").exists());
+}
+
+#[test]
+fn every_event_of_a_turn_is_a_line_of_json() {
+    let home = Home::new();
+    let run = home.begin(&["run", "demo", "look around", "--json"]);
+    home.asked();
+    home.prints(&["answer", "-", "2"]);
+    let ran = run.wait();
+    let events: Vec<serde_json::Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("turn.queued", "turn.ended"));
+    // It was allowed for good: the next turn does not ask.
+    assert_eq!(home.run(&["prompt", "--wait", "again"]).code, 0);
+}
+
+#[test]
+fn a_session_is_exported_and_imported() {
+    let home = Home::new();
+    let run = home.begin(&["run", "demo", "look around"]);
+    home.asked();
+    home.prints(&["allow"]);
+    run.wait();
+    let file = home.work().join("session.ndjson");
+    let file = file.to_str().unwrap();
+    assert!(home.run(&["export", "-o", file]).err.contains("events written"));
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(home.run(&["export", "-o", file]).code, 1, "a file is never overwritten");
+    let exported = fs::read_to_string(file).unwrap();
+    let head: serde_json::Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+    assert_eq!(head["trunkline"], "export/1");
+    assert_eq!(head["head"].as_u64().unwrap() as usize, exported.lines().count() - 1);
+
+    let id = home.prints(&["import", file]);
+    assert_ne!(id.trim(), head["session"]["id"]);
+    let again = home.prints(&["export", id.trim()]);
+    let words = |text: &str| text.matches("agent_message_chunk").count();
+    assert_eq!(words(&again), words(&exported));
+    let bad = home.run(&["import", home.path().join("config.toml").to_str().unwrap()]);
+    assert_eq!(bad.code, 2);
+    assert!(bad.err.starts_with("error: line 1 of the export cannot be read"), "{}", bad.err);
+}
+
+#[test]
+fn sessions_are_named_by_parts_of_their_ids_and_removed() {
+    let home = Home::new();
+    let id = home.prints(&["run", "demo", "--detach", "--title", "First"]);
+    let id = id.trim();
+    assert_eq!(home.json(&["ls", "--here"])["items"][0]["title"], "First");
+    let (start, end) = (&id[..13], &id[id.len() - 8..]);
+    for given in [id, start, end, "-"] {
+        assert_eq!(home.run(&["queue", "list", given]).code, 0, "{given}");
+    }
+    assert_eq!(home.run(&["queue", "list", "0000"]).code, 3);
+    assert_eq!(home.run(&["queue", "list", "nonsense"]).code, 2);
+    assert_eq!(home.prints(&["close"]), format!("closed {id}\n"));
+    let refused = home.run(&["prompt", id, "hi"]);
+    assert_eq!(refused.code, 4);
+    insta::assert_snapshot!(refused.err, @"");
+    assert_eq!(home.run(&["rm", end]).code, 2, "nobody is there to be asked");
+    assert_eq!(home.prints(&["rm", "--force", end]), format!("deleted {id}\n"));
+    assert_eq!(home.run(&["prompt", id, "hi"]).code, 3);
+    insta::assert_snapshot!(home.run(&["attach"]).err, @"");
+    insta::assert_snapshot!(home.run(&["cancel"]).err, @"");
+}
+
+#[test]
+fn an_agent_that_is_not_there_is_told_with_what_to_do() {
+    let home = Home::new();
+    let unknown = home.run(&["run", "gemni", "hi"]);
+    assert_eq!(unknown.code, 2);
+    insta::assert_snapshot!(unknown.err, @"");
+    let missing = home.run(&["run", "gemini", "hi"]);
+    assert_eq!(missing.code, 15, "{}", missing.err);
+    let other = home.run(&["run", "hi", "--", "/no/such/agent", "--acp"]);
+    assert_eq!(other.code, 15);
+    assert!(other.err.contains("/no/such/agent"), "{}", other.err);
+}
+
+#[test]
+fn tokens_and_links_are_made() {
+    let home = Home::new();
+    let token = home.prints(&["token", "create", "phone", "--scope", "viewer", "--ttl", "1d"]);
+    assert!(token.trim().len() >= 40, "{token}");
+    insta::assert_snapshot!(anonymous(&home.prints(&["token", "list"])), @"");
+    assert_eq!(home.run(&["token", "revoke", "phone"]).err, "phone opens nothing any more\n");
+    assert_eq!(home.run(&["token", "revoke", "phone"]).code, 3);
+    let link = home.prints(&["open", "--url"]);
+    assert!(link.starts_with("http://127.0.0.1:") && link.contains("/#code="), "{link}");
+    let shown = home.run(&["open"]);
+    assert!(shown.err.contains("there is no browser") && shown.out.contains("/#code="), "{}", shown.err);
+    assert_eq!(
+        fs::read_dir(home.path().join("run"))
+            .unwrap()
+            .flatten()
+            .filter(|e| e.file_name().to_string_lossy().starts_with("open-"))
+            .count(),
+        0
+    );
+    home.run(&["open", "--url", "--demo"]);
+    assert_eq!(home.json(&["ls"])["items"][0]["agent"], "demo");
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong() {
+    let home = Home::new();
+    home.prints(&["ls"]);
+    let well = home.run(&["doctor", "--json"]);
+    assert_eq!(well.code, 0, "{}", well.out);
+    fs::set_permissions(home.path().join("token"), fs::Permissions::from_mode(0o644)).unwrap();
+    let ill = home.run(&["doctor"]);
+    assert_eq!(ill.code, 1);
+    assert!(
+        ill.out.contains("FAIL  token") && ill.out.contains("hint: chmod 600 ~/home/token"),
+        "{}",
+        ill.out
+    );
+}
+
+#[test]
+fn completions_are_scripts_and_need_no_configuration() {
+    let home = Home::new();
+    fs::write(home.path().join("config.toml"), "nonsense").unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(home.prints(&["completions", shell]).contains("trunkline"), "{shell}");
+    }
+    assert_eq!(home.run(&["completions", "perl"]).code, 2);
+}
+
+#[test]
+fn the_configuration_is_shown_with_its_sources() {
+    let home = Home::new();
+    insta::assert_snapshot!(home.prints(&["config", "show", "--log", "debug"]).replace(crate::home::BINARY, "trunkline"), @"");
+    assert_eq!(home.json(&["config", "show"])["settings"][1]["source"], "TRUNKLINE_LISTEN");
+}
