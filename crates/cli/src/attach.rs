@@ -13,7 +13,7 @@ use std::io;
 use futures_util::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use trunkline_client::types::NewTurn;
 use trunkline_client::{Client, Error as ClientError, EventItem, EventStream};
 use trunkline_core::id::{RequestId, Seq, SessionId};
@@ -105,6 +105,7 @@ impl Desk {
         let mut events = self.client.events(self.session, Seq::ZERO, Some("terminal"));
         let mut signals = Signals::new()?;
         loop {
+            let focus = self.keys.gives_focus();
             tokio::select! {
                 biased;
                 () = signals.recv() => return Ok(Left::Signalled),
@@ -119,6 +120,8 @@ impl Desk {
                     }
                     self.paint()?;
                 }
+                // The card gets the focus when the hands have rested for a while.
+                () = sleep_until(self.since + focus.unwrap_or_default()), if focus.is_some() => self.paint()?,
                 item = events.next() => {
                     if let Some(left) = self.take(item, &mut events)? { return Ok(left) }
                     if self.caught_up { self.paint()?; }

@@ -1,8 +1,9 @@
 //! What keys do. Pure: a key and what is on the screen in, an action out.
 //!
 //! An answer cannot be taken back, so a key answers a permission only when all of this holds: the card has the focus, it
-//! has been on the screen for a while, the line is empty, and the key came alone, not as part of a paste or a burst. What
-//! is typed or pasted as text never answers a permission.
+//! has been on the screen for a while, the line is empty, and the key came alone, not as part of a paste or a burst. A card
+//! gets the focus by Tab, or by itself when the line is empty and no key was pressed for a second; whoever types text while
+//! it is there, or presses Esc, has declined, and it waits for Tab. What is typed or pasted never answers a permission.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::editor::Editor;
 
 /// A card takes no key before it has been seen for this long.
 const ARM: Duration = Duration::from_millis(400);
-/// A card does not take the focus from somebody who has pressed a key this recently.
+/// A card does not take the focus by itself from somebody who has pressed a key this recently.
 const CALM: Duration = Duration::from_millis(1_000);
 /// The second Ctrl-C counts for this long.
 const TWICE: Duration = Duration::from_millis(3_000);
@@ -75,6 +76,8 @@ pub(super) struct Keys {
     pub(super) hint: Option<&'static str>,
     /// The card on the screen, since when.
     card: Option<(RequestId, Duration)>,
+    /// Text was typed while the card was on the screen: it does not get the focus by itself.
+    declined: bool,
     /// Ctrl-B was pressed.
     prefix: bool,
     interrupted: Option<Duration>,
@@ -88,24 +91,33 @@ impl Keys {
             focus: Focus::Line,
             hint: None,
             card: None,
+            declined: false,
             prefix: false,
             interrupted: None,
             last_key: None,
         }
     }
 
-    /// Tells which request's card is on the screen now. A new card takes the focus if nobody is typing.
+    /// Tells which request's card is on the screen now.
     pub(super) fn show_card(&mut self, card: Option<&Opened>, now: Duration) {
         let id = card.map(|opened| opened.id);
-        if id == self.card.map(|(id, _)| id) {
-            return;
+        if id != self.card.map(|(id, _)| id) {
+            self.card = id.map(|id| (id, now));
+            self.declined = false;
+            self.focus = Focus::Line;
         }
-        self.card = id.map(|id| (id, now));
-        let calm = self.last_key.is_none_or(|last| now.saturating_sub(last) >= CALM);
-        self.focus = match id {
-            Some(id) if self.editor.is_empty() && calm => Focus::Card(id),
-            _ => Focus::Line,
-        };
+        if let Some(id) = id
+            && self.gives_focus().is_some_and(|at| at <= now)
+        {
+            self.focus = Focus::Card(id);
+        }
+    }
+
+    /// When the card gets the focus by itself, if no key is pressed until then.
+    pub(super) fn gives_focus(&self) -> Option<Duration> {
+        let waits =
+            self.card.is_some() && self.focus == Focus::Line && !self.declined && self.editor.is_empty();
+        waits.then(|| self.last_key.map_or(Duration::ZERO, |last| last + CALM))
     }
 
     /// Takes an input. `card` is the request whose card is on the screen, `working` whether a turn runs.
@@ -154,7 +166,10 @@ impl Keys {
             KeyCode::Char('z') if control => return Action::Suspend,
             KeyCode::Char('l') if control => return Action::Repaint,
             KeyCode::Tab => self.switch(card),
-            KeyCode::Esc => self.focus = Focus::Line,
+            KeyCode::Esc => {
+                self.focus = Focus::Line;
+                self.declined = true;
+            }
             KeyCode::Enter if alt || key.modifiers.contains(KeyModifiers::SHIFT) => self.editor.insert("\n"),
             KeyCode::Char('j') if control => self.editor.insert("\n"),
             KeyCode::Enter => return self.enter(card),
@@ -229,7 +244,10 @@ impl Keys {
             (Focus::Card(id), Some(opened)) if opened.id == id && opened.kind == Kind::Question => {
                 Action::Say(id, self.editor.take())
             }
-            _ => Action::Prompt(self.editor.take()),
+            _ => {
+                self.declined = false;
+                Action::Prompt(self.editor.take())
+            }
         }
     }
 
@@ -257,12 +275,16 @@ impl Keys {
             (Focus::Line, Some(opened)) if opened.kind == Kind::Question || self.editor.is_empty() => {
                 Focus::Card(opened.id)
             }
-            _ => Focus::Line,
+            _ => {
+                self.declined = true;
+                Focus::Line
+            }
         };
     }
 
     /// Text goes to a question's card, which takes it as the answer, but never to a permission's.
     fn leave_permission(&mut self, card: Option<&Opened>) {
+        self.declined = true;
         if card.is_none_or(|opened| opened.kind != Kind::Question) {
             self.focus = Focus::Line;
         }

@@ -8,11 +8,17 @@ fn a_command_starts_the_daemon_unless_told_not_to() {
     let home = Home::new();
     let refused = home.run(&["ls", "--no-start"]);
     assert_eq!(refused.code, 5);
-    insta::assert_snapshot!(refused.err, @"");
+    insta::assert_snapshot!(refused.err, @r"
+    error: no daemon runs in ~/home
+    hint: start it with `trunkline serve --detach`
+    ");
     assert_eq!(home.run(&["status"]).code, 5);
     let listed = home.run(&["ls"]);
     assert_eq!((listed.code, listed.out.as_str()), (0, ""));
-    insta::assert_snapshot!(listed.err, @"");
+    insta::assert_snapshot!(listed.err, @r"
+    starting the daemon in ~/home
+    no sessions; `trunkline run` makes one
+    ");
     assert!(home.prints(&["status"]).starts_with("running at http://127.0.0.1:"));
     assert_eq!(home.json(&["status"])["running"], true);
     assert!(home.prints(&["logs"]).contains("ready"));
@@ -45,13 +51,36 @@ fn an_agent_runs_asks_and_is_allowed() {
     let home = Home::new();
     let run = home.begin(&["run", "demo", "look around"]);
     let id = home.asked();
-    insta::assert_snapshot!(anonymous(&home.prints(&["inbox"])), @"");
-    insta::assert_snapshot!(home.prints(&["allow", &id[id.len() - 8..]]), @"");
+    insta::assert_snapshot!(anonymous(&home.prints(&["inbox"])), @r"
+    ID        KIND        AGENT  TITLE                    OPTIONS                DIRECTORY            ASKED
+    ID  permission  demo   Write trunkline-demo.md  allow, always, reject  ~/work  now
+    ");
+    insta::assert_snapshot!(home.prints(&["allow", &id[id.len() - 8..]]), @"answered: Write trunkline-demo.md → Allow");
     let ran = run.wait();
     assert_eq!(ran.code, 0, "{}", ran.err);
-    insta::assert_snapshot!(ran.out, @"");
-    insta::assert_snapshot!(anonymous(&ran.err), @"");
-    insta::assert_snapshot!(fs::read_to_string(home.work().join("trunkline-demo.md")).unwrap(), @"");
+    insta::assert_snapshot!(ran.out, @r"
+    I will have a look around and write down what I find.
+
+    There is 1 file here. I would like to keep that in `trunkline-demo.md`, so I ask you first.
+
+    Done: `trunkline-demo.md` has 7 lines. This was a demo: no model was asked, and nothing left this machine.
+    ");
+    insta::assert_snapshot!(anonymous(&ran.err), @r"
+    starting the daemon in ~/home
+    • List the files in work
+    • Write trunkline-demo.md
+    ? Write trunkline-demo.md
+      it waits for you: trunkline allow ID, or trunkline deny ID; or trunkline attach ID
+    ");
+    insta::assert_snapshot!(fs::read_to_string(home.work().join("trunkline-demo.md")).unwrap(), @r"
+    # What is here
+
+    Asked: look around
+
+    - a.txt (2 lines)
+
+    1 file, 2 lines.
+    ");
     let late = home.run(&["deny", &id]);
     assert_eq!(late.code, 4);
     assert!(late.err.starts_with("error: the request was already answered by owner"), "{}", late.err);
@@ -73,7 +102,10 @@ fn a_refusal_and_a_cancel_take_the_other_paths() {
 
     let again = home.begin(&["prompt", "--wait", "once more"]);
     let id = home.asked();
-    insta::assert_snapshot!(home.run(&["prompt", "now"]).err.replace(|c: char| c.is_ascii_digit(), ""), @"");
+    insta::assert_snapshot!(home.run(&["prompt", "now"]).err.replace(|c: char| c.is_ascii_digit(), ""), @r"
+    error: turn  is running; wait for its end, cancel it, or queue this prompt
+    hint: add --queue to let the prompt wait, or `trunkline cancel` the turn
+    ");
     let turn = home.prints(&["prompt", "-", "and then this", "--queue"]);
     assert!(home.prints(&["queue"]).contains("and then this"));
     home.prints(&["queue", "rm", turn.trim()]);
@@ -143,12 +175,21 @@ fn sessions_are_named_by_parts_of_their_ids_and_removed() {
     assert_eq!(home.prints(&["close"]), format!("closed {id}\n"));
     let refused = home.run(&["prompt", id, "hi"]);
     assert_eq!(refused.code, 4);
-    insta::assert_snapshot!(refused.err, @"");
+    insta::assert_snapshot!(refused.err, @r"
+    error: the session is closed
+    hint: start another with `trunkline run`
+    ");
     assert_eq!(home.run(&["rm", end]).code, 2, "nobody is there to be asked");
     assert_eq!(home.prints(&["rm", "--force", end]), format!("deleted {id}\n"));
     assert_eq!(home.run(&["prompt", id, "hi"]).code, 3);
-    insta::assert_snapshot!(home.run(&["attach"]).err, @"");
-    insta::assert_snapshot!(home.run(&["cancel"]).err, @"");
+    insta::assert_snapshot!(home.run(&["attach"]).err, @r"
+    error: attach needs a terminal
+    hint: `trunkline export` prints what there is, `trunkline prompt --wait` what comes
+    ");
+    insta::assert_snapshot!(home.run(&["cancel"]).err, @r"
+    error: there is no session of this directory
+    hint: name one: `trunkline ls` lists them all, `trunkline run` makes one
+    ");
 }
 
 #[test]
@@ -156,7 +197,10 @@ fn an_agent_that_is_not_there_is_told_with_what_to_do() {
     let home = Home::new();
     let unknown = home.run(&["run", "gemni", "hi"]);
     assert_eq!(unknown.code, 2);
-    insta::assert_snapshot!(unknown.err, @"");
+    insta::assert_snapshot!(unknown.err, @r"
+    starting the daemon in ~/home
+    error: there is no agent called gemni; did you mean gemini?
+    ");
     let missing = home.run(&["run", "gemini", "hi"]);
     assert_eq!(missing.code, 15, "{}", missing.err);
     let other = home.run(&["run", "hi", "--", "/no/such/agent", "--acp"]);
@@ -169,7 +213,10 @@ fn tokens_and_links_are_made() {
     let home = Home::new();
     let token = home.prints(&["token", "create", "phone", "--scope", "viewer", "--ttl", "1d"]);
     assert!(token.trim().len() >= 40, "{token}");
-    insta::assert_snapshot!(anonymous(&home.prints(&["token", "list"])), @"");
+    insta::assert_snapshot!(anonymous(&home.prints(&["token", "list"])), @r"
+    NAME   SCOPE   MADE  EXPIRES  ID
+    phone  viewer  now   in 23h   ID
+    ");
     assert_eq!(home.run(&["token", "revoke", "phone"]).err, "phone opens nothing any more\n");
     assert_eq!(home.run(&["token", "revoke", "phone"]).code, 3);
     let link = home.prints(&["open", "--url"]);
@@ -217,6 +264,16 @@ fn completions_are_scripts_and_need_no_configuration() {
 #[test]
 fn the_configuration_is_shown_with_its_sources() {
     let home = Home::new();
-    insta::assert_snapshot!(home.prints(&["config", "show", "--log", "debug"]).replace(crate::home::BINARY, "trunkline"), @"");
+    insta::assert_snapshot!(home.prints(&["config", "show", "--log", "debug"]).replace(crate::home::BINARY, "trunkline"), @r"
+    KEY              VALUE                                                  FROM
+    home             ~/home                                    TRUNKLINE_HOME
+    listen           127.0.0.1:0                                            TRUNKLINE_LISTEN
+    log              debug                                                  --log
+    turn_timeout     off                                                    default
+    allowed_hosts    -                                                      default
+    allowed_origins  -                                                      default
+    insecure_bind    false                                                  default
+    agents.demo      trunkline demo-agent --pace 0  config.toml
+    ");
     assert_eq!(home.json(&["config", "show"])["settings"][1]["source"], "TRUNKLINE_LISTEN");
 }

@@ -160,7 +160,20 @@ fn it_asks_and_writes_through_the_client() {
     });
     assert_eq!(answer["result"]["stopReason"], "end_turn");
     assert_eq!(asked, ["session/request_permission", "fs/write_text_file"]);
-    insta::assert_snapshot!(client.seen().replace(dir.path().file_name().unwrap().to_str().unwrap(), "DIR"), @"");
+    insta::assert_snapshot!(client.seen().replace(dir.path().file_name().unwrap().to_str().unwrap(), "DIR"), @r"
+    plan in_progress pending pending
+    says I will have a look around and write down what I find.
+    tool_call call-1 in_progress List the files in DIR
+    tool_call_update call-1 completed
+    plan completed in_progress pending
+    says There is 1 file here. I would like to keep that in `trunkline-demo.md`, so I ask you first.
+    tool_call call-2 pending Write trunkline-demo.md
+    tool_call_update call-2 in_progress
+    tool_call_update call-2 completed
+    plan completed completed in_progress
+    says Done: `trunkline-demo.md` has 7 lines. This was a demo: no model was asked, and nothing left this machine.
+    plan completed completed completed
+    ");
     assert!(fs::read_to_string(dir.path().join("trunkline-demo.md")).unwrap().contains("- a.txt (2 lines)"));
 }
 

@@ -116,8 +116,7 @@ impl Bench {
         self.stage.empty().await;
     }
 
-    /// Denies, allows and cancels a file write, and takes the session up again: after the cancel, after a restart of
-    /// the daemon, after a crash of the agent.
+    /// Denies, allows and cancels a file write, and takes the session up again after a restart of the daemon.
     async fn check(mut self) {
         let traits = self.kit.traits;
         let denied = self.write("reject_once").await;
@@ -142,7 +141,13 @@ impl Bench {
         self.stage.restart().await;
         let after = self.remember("after a restart of the daemon").await;
         assert_eq!((notes(&after), self.has_history()), (vec![], true));
+        self.finish().await;
+    }
 
+    /// Takes the session up again after a crash of the agent. That is a session of its own: in Gemini's third process a
+    /// session is gone, because its clean-up takes what the second left behind for a broken twin.
+    async fn check_crash(mut self) {
+        self.write("allow_once").await;
         self.kit.let_an_hour_pass().unwrap();
         self.crash().await;
         let after = self.remember("after a crash").await;
@@ -166,16 +171,19 @@ impl Bench {
 #[tokio::test]
 async fn gemini_works() {
     Bench::new(AgentKit::gemini).await.check().await;
+    Bench::new(AgentKit::gemini).await.check_crash().await;
 }
 
 #[tokio::test]
 async fn claude_works() {
     Bench::new(AgentKit::claude).await.check().await;
+    Bench::new(AgentKit::claude).await.check_crash().await;
 }
 
 #[tokio::test]
 async fn codex_works() {
     Bench::new(AgentKit::codex).await.check().await;
+    Bench::new(AgentKit::codex).await.check_crash().await;
 }
 
 /// Gemini names a conversation's file by the minute, so it cannot load one in the minute in which it began. The turn

@@ -38,8 +38,10 @@ impl Desk {
         self.keys.show_card(self.card.as_ref(), Duration::from_millis(self.now));
     }
 
+    /// Time passes, and the screen is painted when there is a reason to.
     fn wait(&mut self, ms: u64) -> &mut Self {
         self.now += ms;
+        self.keys.show_card(self.card.as_ref(), Duration::from_millis(self.now));
         self
     }
 
@@ -115,17 +117,32 @@ fn whoever_types_is_not_interrupted_by_a_card() {
 }
 
 #[test]
-fn a_card_gets_the_focus_by_tab_and_loses_it_to_text() {
+fn a_card_gets_the_focus_when_the_hands_rest() {
     let mut desk = Desk::new();
-    desk.type_text("x");
+    desk.type_text("go");
+    desk.enter();
     desk.open("permission");
-    desk.press(KeyCode::Backspace, KeyModifiers::NONE);
-    assert_eq!(desk.wait(5_000).letter('y'), Action::Paint, "an empty line alone gives no focus");
-    desk.press(KeyCode::Backspace, KeyModifiers::NONE);
-    desk.press(KeyCode::Tab, KeyModifiers::NONE);
+    let at = Duration::from_millis(desk.now + 1_000);
+    assert_eq!(desk.keys.gives_focus(), Some(at));
+    desk.wait(999);
+    assert_eq!(desk.keys.focus, Focus::Line);
+    desk.wait(1);
+    assert!(matches!(desk.keys.focus, Focus::Card(_)));
+    assert_eq!(desk.keys.gives_focus(), None);
     assert_eq!(chosen(&desk.letter('y')), Some("once"));
-    desk.press(KeyCode::Esc, KeyModifiers::NONE);
-    assert_eq!(desk.letter('y'), Action::Paint);
+}
+
+#[test]
+fn a_card_that_was_declined_waits_for_tab() {
+    for decline in [KeyCode::Char('x'), KeyCode::Esc, KeyCode::Tab] {
+        let mut desk = Desk::with_card("permission");
+        desk.wait(2_000).press(decline, KeyModifiers::NONE);
+        desk.press(KeyCode::Backspace, KeyModifiers::NONE);
+        assert_eq!(desk.wait(5_000).letter('y'), Action::Paint, "{decline:?}");
+        desk.press(KeyCode::Backspace, KeyModifiers::NONE);
+        desk.press(KeyCode::Tab, KeyModifiers::NONE);
+        assert_eq!(chosen(&desk.letter('y')), Some("once"), "{decline:?}");
+    }
 }
 
 #[test]
