@@ -1,6 +1,6 @@
 //! Starting the daemon in the background.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -61,6 +61,10 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 /// # Errors
 /// When it ends before that, with its last words, or takes too long.
 pub(crate) async fn start(env: &Env, config: &Config, args: &[String]) -> Result<Client> {
+    let _alone = one_at_a_time(&config.home).await?;
+    if let Some(client) = find(&config.home).await? {
+        return Ok(client);
+    }
     let mut child = spawn(env, config, args)?;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,6 +85,22 @@ pub(crate) async fn start(env: &Env, config: &Config, args: &[String]) -> Result
     }
 }
 
+/// Two commands that both find no daemon must not both start one. The second waits for the first, and finds its daemon.
+async fn one_at_a_time(home: &Path) -> Result<File> {
+    let run = home.join("run");
+    DirBuilder::new().recursive(true).mode(0o700).create(&run).map_err(|error| cannot(home, &error))?;
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(run.join("start"));
+    let file = file.map_err(|error| cannot(home, &error))?;
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    locked.map_err(|error| CliError::failure(error.to_string()))?.map_err(|error| cannot(home, &error))
+}
+
+fn cannot(home: &Path, error: &io::Error) -> CliError {
+    CliError::failure(format!("{} cannot be used: {error}", home.display()))
+        .hint("it must be a directory that your user may write to")
+}
+
 /// Leaves the terminal, so that closing it does not end the daemon. For the process that was started.
 pub(crate) fn leave_terminal() {
     // This fails only for the leader of a process group, which whoever was started by a command is not.
@@ -93,8 +113,11 @@ fn spawn(env: &Env, config: &Config, args: &[String]) -> Result<Child> {
         .as_ref()
         .ok_or_else(|| CliError::failure("this program cannot find itself to start the daemon"))?;
     let home = &config.home;
-    let cannot = |error: io::Error| CliError::failure(format!("{} cannot be used: {error}", home.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(home.join("logs")).map_err(cannot)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(home.join("logs"))
+        .map_err(|error| cannot(home, &error))?;
     let stderr = home.join(logging::STDERR);
     let stderr = OpenOptions::new()
         .create(true)
@@ -102,7 +125,7 @@ fn spawn(env: &Env, config: &Config, args: &[String]) -> Result<Child> {
         .truncate(true)
         .mode(0o600)
         .open(stderr)
-        .map_err(cannot)?;
+        .map_err(|error| cannot(home, &error))?;
     let mut command = Command::new(exe);
     command.arg("--home").arg(home).args(["serve", "--background"]).args(args).current_dir(home);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
@@ -129,7 +152,7 @@ fn died(home: &Path, status: std::process::ExitStatus) -> CliError {
 
 /// The last 4 KiB of a file.
 fn last_words(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
+    let mut file = File::open(path)?;
     let start = file.metadata()?.len().saturating_sub(4 << 10);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();

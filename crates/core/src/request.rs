@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
-use crate::id::{RequestId, TurnId};
+use crate::id::{GrantId, RequestId, TurnId};
 use crate::machine::{Context, Draft};
 use crate::principal::Principal;
 use crate::raw::Raw;
@@ -127,6 +127,9 @@ pub struct Opened {
     /// The tool call a permission is about, as the agent sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call: Option<Raw>,
+    /// The tool's name, by which a grant covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     /// JSON Schema of a form's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Raw>,
@@ -220,6 +223,9 @@ pub struct ClosedFact {
     /// What the agent is told. There for `answered`, and for `expired` where the request named a default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
+    /// The standing permission that answered in its giver's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
 }
 
 /// The outcome of a request, with who gave it and when.
@@ -391,6 +397,13 @@ impl Open {
 }
 
 impl Opened {
+    /// The answer that allows this once, where an option does.
+    #[must_use]
+    pub fn allowance(&self) -> Option<Answer> {
+        let choice = self.options.iter().find(|choice| choice.kind == OptionKind::AllowOnce)?;
+        Some(Answer { option: Some(choice.id.clone()), ..Answer::default() })
+    }
+
     /// The answer that refuses, where an option does.
     #[must_use]
     pub fn refusal(&self) -> Option<Answer> {
@@ -462,7 +475,7 @@ impl Opened {
 }
 
 fn close(open: &Open, outcome: Outcome, answer: Option<Answer>) -> Draft {
-    Draft::maybe_of(open.turn, ClosedFact { id: open.asked.id, outcome, answer })
+    Draft::maybe_of(open.turn, ClosedFact { id: open.asked.id, outcome, answer, grant: None })
 }
 
 #[cfg(test)]
@@ -481,6 +494,7 @@ mod tests {
                 choice("no", "Deny", OptionKind::RejectOnce),
             ],
             tool_call: None,
+            tool: None,
             schema: None,
             context: None,
             priority: Priority::Normal,

@@ -314,7 +314,9 @@ impl Session {
                 if running.stopping.is_some() {
                     return Err(Refused::Stale { turn: *turn });
                 }
-                self.requests.ask(asked, Some(*turn))
+                let mut facts = self.requests.ask(asked, Some(*turn))?;
+                facts.extend(self.granted(*turn, asked, ctx));
+                Ok(facts)
             }
             Run::End { turn, attempt, outcome } => {
                 let running = self.turns.current(*turn, *attempt)?;
@@ -322,6 +324,18 @@ impl Session {
             }
             Run::Recover => Ok(self.recover(ctx)),
         }
+    }
+
+    /// The answer that somebody has given beforehand. It is a fact like any other, and names the grant and its giver.
+    fn granted(&self, turn: TurnId, asked: &Opened, ctx: &Context<'_>) -> Option<Draft> {
+        if asked.kind != request::Kind::Permission {
+            return None;
+        }
+        let grant = self.grants.covering(asked.tool.as_deref()?, ctx.now)?;
+        let answer = Some(asked.allowance()?);
+        let outcome = request::Outcome::Answered;
+        let closed = request::ClosedFact { id: asked.id, outcome, answer, grant: Some(grant.id) };
+        Some(Draft { turn: Some(turn), fact: closed.into(), origin: Some((grant.by.clone(), ctx.now)) })
     }
 
     /// Ends the turn, closes what it asked, and starts the next.

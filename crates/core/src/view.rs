@@ -167,6 +167,9 @@ pub struct RequestView {
     /// The tool call a permission is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call: Option<Raw>,
+    /// The tool's name, by which a grant would cover it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     /// JSON Schema of a form's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Raw>,
@@ -257,6 +260,7 @@ impl Session {
             question: asked.question,
             options: asked.options,
             tool_call: asked.tool_call,
+            tool: asked.tool,
             schema: asked.schema,
             context: asked.context,
             priority: asked.priority,

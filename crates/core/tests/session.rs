@@ -66,13 +66,9 @@ impl World {
         let events: Vec<_> = drafts
             .into_iter()
             .zip(next.0..)
-            .map(|(draft, seq)| Event {
-                seq: Seq(seq),
-                at: self.now,
-                by: caller.principal.clone(),
-                turn: draft.turn,
-                key: None,
-                fact: draft.fact,
+            .map(|(draft, seq)| {
+                let (by, at) = draft.origin.unwrap_or_else(|| (caller.principal.clone(), self.now));
+                Event { seq: Seq(seq), at, by, turn: draft.turn, key: None, fact: draft.fact }
             })
             .collect();
         for row in self.session.advance(&events) {
@@ -219,6 +215,7 @@ fn asked(id: u8, deadline: Option<Time>, on_timeout: OnTimeout) -> Opened {
         question: String::new(),
         options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
         tool_call: None,
+        tool: None,
         schema: None,
         context: None,
         priority: Priority::Normal,
@@ -361,6 +358,40 @@ fn a_queued_prompt_starts_in_the_frame_that_ends_the_turn_before_it() {
     let tags: Vec<_> = facts.iter().map(Fact::tag).collect();
     assert_eq!(tags, ["turn.ended", "turn.claimed", "turn.started"]);
     assert_eq!(world.running(), Some((TurnId(Seq(5)), 1)));
+}
+
+#[test]
+fn a_grant_answers_in_its_givers_place_until_it_is_revoked_or_expires() {
+    use trunkline_core::grant::Added;
+    use trunkline_core::id::GrantId;
+    let mut world = World::new("acp");
+    world.owner(&prompt("one", None, WhenBusy::Reject)).unwrap();
+    let (turn, attempt) = world.running().unwrap();
+    let grant = GrantId::new(Uuid::from_u128(9));
+    let expires = Some(world.now.plus_ms(100));
+    world.owner(&Command::Grant(Added { id: grant, tool: "edit".into(), expires })).unwrap();
+    let mut ask = |world: &mut World, id: u8, tool: &str| {
+        let asked = Opened { tool: Some(tool.into()), ..asked(id, None, OnTimeout::Wait) };
+        world.agent(&Command::Run(Run::Ask { turn, attempt, asked })).unwrap();
+        world.session.requests.closed.get(&request(id)).cloned()
+    };
+    let closed = ask(&mut world, 1, "edit").unwrap();
+    assert_eq!((closed.by.as_str(), closed.answer), ("owner", Some(option(true))));
+    let Fact::RequestClosed(fact) = &world.log.last().unwrap().fact else { panic!() };
+    assert_eq!(fact.grant, Some(grant));
+    assert_eq!(ask(&mut world, 2, "execute"), None, "another tool asks");
+    world.now = world.now.plus_ms(100);
+    assert_eq!(ask(&mut world, 3, "edit"), None, "an expired grant answers nothing");
+    world
+        .owner(&Command::Grant(Added {
+            id: GrantId::new(Uuid::from_u128(10)),
+            tool: "edit".into(),
+            expires: None,
+        }))
+        .unwrap();
+    world.owner(&Command::Revoke(GrantId::new(Uuid::from_u128(10)))).unwrap();
+    assert_eq!(ask(&mut world, 4, "edit"), None, "nor does a revoked one");
+    world.check();
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Hub {
         let runner = Arc::new(Runner::new(drivers, clock.clone(), node.clone(), tasks.clone()));
         let sessions = cells(&disk, &clock, &node, &tasks);
         runner.set_cells(sessions.clone());
-        sessions.set_effects(Arc::new(Reconcile(Arc::clone(&runner))));
+        sessions.set_effects(Arc::new(Reconcile(Arc::downgrade(&runner))));
         let hub = Self(Arc::new(Inner {
             access: cells(&disk, &clock, &node, &tasks),
             names: cells(&disk, &clock, &node, &tasks),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -94,13 +94,12 @@ impl Runner {
     }
 }
 
-/// The runner as cells see it.
-pub(crate) struct Reconcile(pub(crate) Arc<Runner>);
+/// The runner as cells see it. The runner holds the cells, so this must not hold the runner: they would never end.
+pub(crate) struct Reconcile(pub(crate) Weak<Runner>);
 
 impl Effects<Session> for Reconcile {
     fn reconcile(&self, log: &LogId, state: &Session, wanted: &[Effect]) {
-        let Some(id) = log.as_session() else { return };
-        let runner = &self.0;
+        let (Some(id), Some(runner)) = (log.as_session(), self.0.upgrade()) else { return };
         for effect in wanted {
             match effect {
                 Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),

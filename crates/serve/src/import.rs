@@ -1,6 +1,7 @@
 //! Makes a session from an export: a line that says what follows, then the events, one in a line.
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
@@ -27,7 +28,7 @@ pub(crate) async fn import(
     app: Shared,
     Who(caller): Who,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Answer<Response> {
     caller.may_operate()?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -35,6 +36,10 @@ pub(crate) async fn import(
         let detail = format!("send an export with the header `content-type: {NDJSON}`");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_ndjson", detail));
     }
+    let body = body.map_err(|rejection| {
+        let detail = format!("the export cannot be read, or is larger than {MAX_EXPORT} bytes");
+        Problem::new(rejection.status(), "too_large", detail)
+    })?;
     let events = parse(&body)?;
     let (id, pos) = app.hub.import(&caller, events).await?;
     let row = app.row(RowKind::Session, &id.to_string(), pos).await?;

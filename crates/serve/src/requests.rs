@@ -89,6 +89,7 @@ pub(crate) async fn ask(
         question,
         options,
         tool_call: None,
+        tool: None,
         schema,
         context,
         priority,

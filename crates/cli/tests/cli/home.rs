@@ -26,19 +26,13 @@ pub(crate) struct Ran {
 impl Home {
     /// A home whose demo agent does not pause.
     pub(crate) fn new() -> Self {
-        Self::with_pace(0)
-    }
-
-    /// A home whose demo agent pauses this many milliseconds between words.
-    pub(crate) fn with_pace(pace: u64) -> Self {
         let dir = tempfile::Builder::new().prefix("tl-").tempdir().unwrap();
         let home = Self { dir };
         fs::create_dir(home.work()).unwrap();
         fs::write(home.work().join("a.txt"), "one\ntwo\n").unwrap();
         fs::create_dir(home.path()).unwrap();
         fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        let config =
-            format!("[agents.demo]\nargv = [\"{BINARY}\", \"demo-agent\", \"--pace\", \"{pace}\"]\n");
+        let config = format!("[agents.demo]\nargv = [\"{BINARY}\", \"demo-agent\", \"--pace\", \"0\"]\n");
         fs::write(home.path().join("config.toml"), config).unwrap();
         home
     }

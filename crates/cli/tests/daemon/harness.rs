@@ -51,14 +51,6 @@ impl Home {
         self.command(args).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Runs a command that must work, and gives what it printed.
-    pub(crate) fn prints(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{args:?}: {}\n{out}\n{err}", output.status);
-        out
-    }
-
     /// Processes that were started for this home or its workspace, the daemon itself among them.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let marker = self.dir.path().to_str().unwrap();

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use trunkline_core::agent::Exited;
 use trunkline_core::event::Fact;
 use trunkline_core::raw::Raw;
+use trunkline_wire::acp::{AuthMethod, PromptCapabilities};
 use trunkline_wire::jsonrpc::{Id, Incoming};
 
 use super::client::{Owed, Work};
@@ -27,8 +28,6 @@ use crate::driver::SessionPort;
 const MAX_OWED: usize = 256;
 /// After its end, how long what it asked for is waited for.
 const LAST_WORK: Duration = Duration::from_secs(1);
-/// How much of its stderr goes into the log, in bytes.
-const STDERR_LOGGED: usize = 8 << 10;
 
 /// An agent's process and the conversation with it.
 pub(super) struct Agent {
@@ -40,8 +39,10 @@ pub(super) struct Agent {
     pub(super) link: Link,
     /// Its id of the session, once it has told.
     pub(super) session: Option<String>,
+    /// How one can log in to it.
+    pub(super) login: Vec<AuthMethod>,
     /// What a prompt may hold.
-    pub(super) takes: trunkline_wire::acp::PromptCapabilities,
+    pub(super) takes: PromptCapabilities,
     /// When it last said something that is a message.
     pub(super) heard: Instant,
     /// Its requests that have no answer yet.
@@ -99,7 +100,8 @@ impl Agent {
             terminals,
             link,
             session: None,
-            takes: trunkline_wire::acp::PromptCapabilities::default(),
+            login: Vec::new(),
+            takes: PromptCapabilities::default(),
             heard: Instant::now(),
             owed: Incoming::new(MAX_OWED),
             jobs: FuturesUnordered::new(),
@@ -138,8 +140,7 @@ impl Agent {
             Exit::Signal(signal) => (None, Some(signal)),
             Exit::Lost => (None, None),
         };
-        let over = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_LOGGED));
-        Exited { incarnation: self.incarnation, code, signal, stderr: last(&stderr[over..]).to_owned() }
+        Exited { incarnation: self.incarnation, code, signal, stderr: last(stderr).to_owned() }
     }
 
     /// A file that is just being written is written all the same, so it is told.

@@ -29,7 +29,7 @@ impl Agent {
     }
 
     /// Writes what was heard. What the store does not take now comes with the next that is heard.
-    async fn write_late(&mut self) {
+    pub(super) async fn write_late(&mut self) {
         while let Some((kind, update)) = self.between.gauges.first_key_value() {
             if let Err(error) = self.port.status(kind, update.clone()).await {
                 tracing::warn!(session = %self.port.id, %error, "a gauge was not kept");

@@ -18,7 +18,7 @@ use super::agent::{Agent, Patience};
 use super::conversation::{Scope, Wait};
 use super::files::Files;
 use super::link::Link;
-use super::open::{Memory, read, trouble};
+use super::open::{Memory, read};
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
 use crate::catalog::{Entry, environment};
@@ -99,6 +99,7 @@ impl AcpHost {
         if scope.turn.is_stopping() {
             return Ok(Outcome::of(StopReason::Cancelled));
         }
+        agent.write_late().await;
         if let updates @ 1.. = std::mem::take(&mut agent.between.updates) {
             let message = format!("{updates} updates came while no turn was running, and are not kept");
             scope.note("updates_between_turns", message, None).await;
@@ -169,15 +170,14 @@ impl AcpHost {
 
 impl Agent {
     async fn prompt(&mut self, scope: &mut Scope<'_>) -> Result<Outcome, Trouble> {
-        let prompt = scope.turn.prompt();
         self.check(scope.turn)?;
         let params = PromptRequest {
-            session_id: self.session.clone().unwrap_or_default(),
-            prompt: prompt.iter().map(|block| block.as_raw().to_owned()).collect(),
+            session_id: self.session.clone().expect("the session was opened"),
+            prompt: scope.turn.prompt().iter().map(|block| block.as_raw().to_owned()).collect(),
             meta: None,
         };
         let answer = self.call(scope, method::SESSION_PROMPT, &params, Wait::Prompt).await;
-        let answer = answer.map_err(|none| trouble(method::SESSION_PROMPT, none, Duration::ZERO))?;
+        let answer = answer.map_err(|none| self.trouble(method::SESSION_PROMPT, none, Duration::ZERO))?;
         Ok(outcome(&self.entry, read(method::SESSION_PROMPT, &answer)?))
     }
 

@@ -107,7 +107,7 @@ impl Link {
     pub(super) async fn next(&mut self) -> Result<Said, Broken> {
         loop {
             tokio::select! {
-                wrote = write(self.stdin.as_ref(), self.outbox.front(), self.written) => self.wrote(wrote),
+                wrote = write(self.stdin.as_ref(), self.outbox.front(), self.written) => self.wrote(wrote.ok()),
                 said = self.lines.next(), if self.waiting < MAX_OUTBOX => return match said {
                     Ok(Some(said)) => Ok(said),
                     Ok(None) => Err(Broken::Closed),
@@ -119,8 +119,9 @@ impl Link {
         }
     }
 
-    fn wrote(&mut self, wrote: io::Result<usize>) {
-        let Ok(n) = wrote else {
+    /// So much of the first line is written; `None`: it is lost.
+    fn wrote(&mut self, wrote: Option<usize>) {
+        let Some(n) = wrote else {
             self.deaf = Some(Instant::now() + LAST_WORDS);
             self.outbox.clear();
             self.waiting = 0;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use trunkline_core::raw::Raw;
 use trunkline_wire::acp::{
-    AgentCapabilities, AuthMethod, ClientCapabilities, CurrentModeUpdate, FileSystemCapabilities,
-    Implementation, InitializeRequest, InitializeResponse, LoadSessionRequest, LoadSessionResponse,
-    NewSessionRequest, NewSessionResponse, PROTOCOL_VERSION, SessionModeState, SessionUpdate, method,
+    AgentCapabilities, ClientCapabilities, CurrentModeUpdate, FileSystemCapabilities, Implementation,
+    InitializeRequest, InitializeResponse, LoadSessionRequest, LoadSessionResponse, NewSessionRequest,
+    NewSessionResponse, PROTOCOL_VERSION, SessionModeState, SessionUpdate, method,
 };
 use trunkline_wire::jsonrpc::code;
 
@@ -43,12 +43,6 @@ struct Options {
     options: Box<RawValue>,
 }
 
-/// What an agent says of itself.
-struct Hello {
-    capabilities: AgentCapabilities,
-    login: Vec<AuthMethod>,
-}
-
 impl Agent {
     /// Opens the session, the one remembered if that can be.
     ///
@@ -60,36 +54,42 @@ impl Agent {
         memory: Option<Memory>,
         patience: Duration,
     ) -> Result<(), Trouble> {
-        let hello = self.greet(scope, patience).await?;
-        self.takes = hello.capabilities.prompt_capabilities;
+        let offers = self.greet(scope, patience).await?;
         if let Some(memory) = memory
-            && self.restore(scope, &hello, memory, patience).await?
+            && self.restore(scope, &offers, memory, patience).await?
         {
             return Ok(());
         }
-        self.begin(scope, hello.login, patience).await
+        self.begin(scope, patience).await
     }
 
-    async fn greet(&mut self, scope: &mut Scope<'_>, patience: Duration) -> Result<Hello, Trouble> {
+    async fn greet(
+        &mut self,
+        scope: &mut Scope<'_>,
+        patience: Duration,
+    ) -> Result<AgentCapabilities, Trouble> {
         let answer = self.ask(scope, method::INITIALIZE, &greeting(&self.entry), patience).await?;
         let answer: InitializeResponse = read(method::INITIALIZE, &answer)?;
         if answer.protocol_version != PROTOCOL_VERSION {
             return Err(Trouble::Version(answer.protocol_version));
         }
-        Ok(Hello { capabilities: answer.agent_capabilities, login: answer.auth_methods })
+        self.login = answer.auth_methods;
+        self.takes = answer.agent_capabilities.prompt_capabilities;
+        Ok(answer.agent_capabilities)
     }
 
     /// Takes up the session of an earlier process, if the agent can. What it replays is in our log already.
     async fn restore(
         &mut self,
         scope: &mut Scope<'_>,
-        hello: &Hello,
+        offers: &AgentCapabilities,
         memory: Memory,
         patience: Duration,
     ) -> Result<bool, Trouble> {
-        let AgentCapabilities { load_session, session_capabilities, .. } = &hello.capabilities;
-        let ways =
-            [(session_capabilities.resume, method::SESSION_RESUME), (*load_session, method::SESSION_LOAD)];
+        let ways = [
+            (offers.session_capabilities.resume, method::SESSION_RESUME),
+            (offers.load_session, method::SESSION_LOAD),
+        ];
         let mut refused = None;
         for (_, method) in ways.into_iter().filter(|(offered, _)| *offered) {
             scope.phase = Phase::Replay { commands: false };
@@ -111,10 +111,7 @@ impl Agent {
                     self.live(scope).await;
                     return Ok(true);
                 }
-                Err(Trouble::Refused { method, error, .. }) if error.code == code::AUTH_REQUIRED => {
-                    return Err(Trouble::Refused { method, error, login: hello.login.clone() });
-                }
-                Err(Trouble::Refused { method, error, .. }) => {
+                Err(Trouble::Refused { method, error, .. }) if error.code != code::AUTH_REQUIRED => {
                     refused = Some(format!("`{method}` failed: {error}"));
                 }
                 Err(trouble) => return Err(trouble),
@@ -136,7 +133,7 @@ impl Agent {
         for silence in [SILENCE, LONG_SILENCE - SILENCE] {
             match self.listen(scope, None, Wait::Silence(silence)).await {
                 Err(NoAnswer::Late) => {}
-                Err(other) => return Err(trouble(method::SESSION_LOAD, other, silence)),
+                Err(other) => return Err(self.trouble(method::SESSION_LOAD, other, silence)),
                 Ok(_) => {}
             }
             if matches!(scope.phase, Phase::Replay { commands: true }) {
@@ -146,20 +143,10 @@ impl Agent {
         Ok(())
     }
 
-    async fn begin(
-        &mut self,
-        scope: &mut Scope<'_>,
-        login: Vec<AuthMethod>,
-        patience: Duration,
-    ) -> Result<(), Trouble> {
+    async fn begin(&mut self, scope: &mut Scope<'_>, patience: Duration) -> Result<(), Trouble> {
         scope.phase = Phase::Opening { early: Vec::new(), bytes: 0 };
         let params = NewSessionRequest { cwd: self.workspace.clone(), ..NewSessionRequest::default() };
-        let answer = match self.ask(scope, method::SESSION_NEW, &params, patience).await {
-            Err(Trouble::Refused { method, error, .. }) => {
-                return Err(Trouble::Refused { method, error, login });
-            }
-            answer => answer?,
-        };
+        let answer = self.ask(scope, method::SESSION_NEW, &params, patience).await?;
         let answer: NewSessionResponse = read(method::SESSION_NEW, &answer)?;
         let memory =
             Raw::of(&Memory { acp_session: answer.session_id.clone() }).expect("a memory has a JSON form");
@@ -178,7 +165,17 @@ impl Agent {
         patience: Duration,
     ) -> Result<Box<RawValue>, Trouble> {
         let answer = self.call(scope, method, params, Wait::Start(patience)).await;
-        answer.map_err(|none| trouble(method, none, patience))
+        answer.map_err(|none| self.trouble(method, none, patience))
+    }
+
+    /// What it means that there is no answer.
+    pub(super) fn trouble(&self, method: &'static str, none: NoAnswer, patience: Duration) -> Trouble {
+        match none {
+            NoAnswer::Refused(error) => Trouble::Refused { method, error, login: self.login.clone() },
+            NoAnswer::Broken(why) => Trouble::Broken { method, why },
+            NoAnswer::Late => Trouble::Silent { method, patience },
+            NoAnswer::Stopped => Trouble::Stopped,
+        }
     }
 }
 
@@ -226,14 +223,4 @@ fn greeting(entry: &Entry) -> InitializeRequest {
 /// Reads an answer.
 pub(super) fn read<T: DeserializeOwned>(method: &'static str, answer: &RawValue) -> Result<T, Trouble> {
     serde_json::from_str(answer.get()).map_err(|error| Trouble::Nonsense { method, error: error.to_string() })
-}
-
-/// What it means that there is no answer.
-pub(super) fn trouble(method: &'static str, none: NoAnswer, patience: Duration) -> Trouble {
-    match none {
-        NoAnswer::Refused(error) => Trouble::Refused { method, error, login: Vec::new() },
-        NoAnswer::Broken(why) => Trouble::Broken { method, why },
-        NoAnswer::Late => Trouble::Silent { method, patience },
-        NoAnswer::Stopped => Trouble::Stopped,
-    }
 }

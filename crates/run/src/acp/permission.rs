@@ -3,6 +3,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+
 use trunkline_core::id::RequestId;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
@@ -38,6 +40,7 @@ pub(super) fn opened(asked: &RequestPermissionRequest) -> Opened {
         question,
         options: asked.options.iter().map(choice).collect(),
         tool_call,
+        tool: tool_name(&view).map(Cow::into_owned),
         schema: None,
         context: None,
         priority: Priority::Normal,
@@ -159,7 +162,8 @@ mod tests {
         let tool_call =
             serde_json::json!({ "toolCallId": "t", "title": "Write", "content": [], "rawInput": long });
         let asked = ask(&tool_call);
-        assert_eq!(asked.tool_call.unwrap().get(), r#"{"title":"Write","toolCallId":"t"}"#);
+        let short: serde_json::Value = asked.tool_call.unwrap().read().unwrap();
+        assert_eq!(short, serde_json::json!({ "toolCallId": "t", "title": "Write" }));
         assert!(asked.question.contains("too many to be shown"));
         assert_eq!(ask(&serde_json::json!({ "title": long })).tool_call, None);
     }

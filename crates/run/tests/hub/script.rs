@@ -107,6 +107,7 @@ fn permission() -> Opened {
         question: String::new(),
         options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
         tool_call: None,
+        tool: None,
         schema: None,
         context: None,
         priority: Priority::Normal,
