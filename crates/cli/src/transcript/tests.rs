@@ -252,7 +252,9 @@ fn too_much_at_once_is_printed_before_its_end() {
     let mut story = Story::new();
     story.start("go");
     let tool = |n: usize, status: &str| json!({ "sessionUpdate": "tool_call_update", "toolCallId": n.to_string(), "title": format!("job {n}"), "status": status });
-    (0..MAX_LIVE + 2).for_each(|n| drop(story.update(tool(n, "in_progress"))));
+    for n in 0..MAX_LIVE + 2 {
+        story.update(tool(n, "in_progress"));
+    }
     let settled = story.settled();
     assert!(settled.ends_with("◐ job 0\n◐ job 1"), "{settled}");
     story.update(tool(0, "completed"));

@@ -41,6 +41,7 @@ impl Client {
         serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "calls read better without borrows")]
     fn ask(&mut self, method: &str, params: Value) -> u64 {
         self.asked += 1;
         let id = self.asked;

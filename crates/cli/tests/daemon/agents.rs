@@ -1,0 +1,109 @@
+//! Real agents of other vendors in the built daemon, with a scripted model behind them: a turn with a permission and a
+//! file write, allowed, denied and cancelled, and a daemon that is killed between turns.
+//!
+//! They need `npm ci --prefix tests/agents` first; `make test` runs it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use trunkline_model_server::ModelServer;
+use trunkline_model_server::kit::{AgentKit, CLOSING_WORDS, WRITE_PROMPT, write_file};
+
+use crate::harness::{Daemon, Home, Stream};
+
+#[tokio::test]
+async fn gemini_takes_its_turns() {
+    takes_its_turns(AgentKit::gemini).await;
+}
+
+#[tokio::test]
+async fn codex_takes_its_turns() {
+    takes_its_turns(AgentKit::codex).await;
+}
+
+async fn takes_its_turns(kit: impl Fn(&str, &Path) -> AgentKit) {
+    let home = Home::new();
+    let file = home.work().join("hello.txt");
+    let model = ModelServer::start(write_file(&file, "hello")).await.unwrap();
+    let kit = kit(&model.url(), &home.path().join("../agent"));
+    kit.prepare().unwrap();
+    configure(&home, &kit);
+    let daemon = Daemon::start(&home);
+    let session = create(&daemon, &home, &kit).await;
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+
+    let turn = take(&daemon, &session, &mut stream, "reject_once").await;
+    assert_eq!((reason(&turn), file.exists()), (kit.traits.stop_when_denied, false));
+
+    let turn = take(&daemon, &session, &mut stream, "allow_once").await;
+    assert_eq!((reason(&turn), fs::read_to_string(&file).unwrap().trim_end()), ("end_turn", "hello"));
+    assert!(said(&turn).contains(CLOSING_WORDS), "{turn:#?}");
+    let by_us = turn.iter().any(|event| event["type"] == "file.written");
+    assert_eq!(by_us, kit.traits.writes_through_client);
+    fs::remove_file(&file).unwrap();
+
+    daemon.prompt(&session, WRITE_PROMPT).await;
+    stream.until("request.opened").await;
+    let (status, _) = daemon.post(&format!("/v1/sessions/{session}/cancel"), json!({})).await;
+    assert_eq!(status, 202);
+    let turn = stream.until("turn.ended").await;
+    assert_eq!((reason(&turn), file.exists()), ("cancelled", false));
+
+    // The daemon dies between turns; the session goes on, and the agent is told what was said before.
+    daemon.kill_9();
+    home.is_quiet();
+    kit.let_an_hour_pass().unwrap();
+    let daemon = Daemon::start(&home);
+    let mut stream = daemon.follow(&session, u64::MAX).await.unwrap();
+    let before = model.requests().len();
+    let turn = take(&daemon, &session, &mut stream, "allow_once").await;
+    assert_eq!((reason(&turn), file.exists()), ("end_turn", true));
+    assert!(!turn.iter().any(|event| event["data"]["code"] == "history_lost"), "{turn:#?}");
+    let asked = model.requests().split_off(before);
+    let remembers = asked.iter().any(|request| request.body.to_string().contains(CLOSING_WORDS));
+    assert!(remembers, "the model is told what was said before");
+    drop(daemon);
+    home.is_quiet();
+}
+
+/// The agent as the kit has it, in the user's own configuration.
+fn configure(home: &Home, kit: &AgentKit) {
+    let quote = |text: &str| Value::from(text).to_string();
+    let argv: Vec<_> = kit.argv.iter().map(|word| quote(word)).collect();
+    let env: Vec<_> = kit.env.iter().map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
+    let config = format!("[agents.{}]\nargv = [{}]\nenv = {{ {} }}\n", kit.name, argv.join(", "), env.join(", "));
+    fs::create_dir_all(home.path()).unwrap();
+    fs::write(home.path().join("config.toml"), config).unwrap();
+}
+
+async fn create(daemon: &Daemon, home: &Home, kit: &AgentKit) -> String {
+    let body = json!({"agent": kit.name, "workspace": home.work()});
+    let (status, body) = daemon.post("/v1/sessions", body).await;
+    assert_eq!(status, 201, "{body}");
+    body["id"].as_str().unwrap().to_owned()
+}
+
+/// A turn in which the permission is answered with an option of this kind.
+async fn take(daemon: &Daemon, session: &str, stream: &mut Stream, kind: &str) -> Vec<Value> {
+    daemon.prompt(session, WRITE_PROMPT).await;
+    let mut turn = stream.until("request.opened").await;
+    let request = turn.last().unwrap()["data"].clone();
+    let options = request["options"].as_array().unwrap();
+    let option = options.iter().find(|option| option["kind"] == kind).expect("the agent offers it");
+    let path = format!("/v1/requests/{}/answer", request["id"].as_str().unwrap());
+    let (status, body) = daemon.post(&path, json!({"option": option["id"]})).await;
+    assert_eq!(status, 200, "{body}");
+    turn.extend(stream.until("turn.ended").await);
+    turn
+}
+
+fn reason(turn: &[Value]) -> &str {
+    turn.last().unwrap()["data"]["stop_reason"].as_str().unwrap()
+}
+
+/// What the agent said in prose.
+fn said(turn: &[Value]) -> String {
+    let chunks = turn.iter().filter(|event| event["data"]["update"]["sessionUpdate"] == "agent_message_chunk");
+    chunks.filter_map(|event| event["data"]["update"]["content"]["text"].as_str()).collect()
+}
