@@ -1,12 +1,14 @@
 //! Sessions: one agent's work, as a state and the rules over it.
 
+mod command;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::event::{Event, Fact};
-use crate::grant::{self, Grants};
-use crate::id::{GrantId, MessageId, Node, RequestId, SessionId, TurnId};
+use crate::grant::Grants;
+use crate::id::{Node, RequestId, SessionId, TurnId};
 use crate::key::Keys;
 use crate::machine::{Context, Draft, Machine, Receipt, Wanted};
 use crate::message::{self, Inbox};
@@ -17,7 +19,9 @@ use crate::request::{self, Answer, Opened, Requests};
 use crate::row::{self, Row};
 use crate::text::{check_name, check_size};
 use crate::time::Time;
-use crate::turn::{self, Turns, WhenBusy, Why};
+use crate::turn::{self, Turns, Why};
+
+pub use command::{Command, Effect, Run};
 
 /// How many bytes the metadata of a session may have.
 pub const MAX_METADATA_BYTES: usize = 64 << 10;
@@ -83,116 +87,6 @@ pub struct Closed {}
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "SessionDeleted")]
 pub struct Deleted {}
-
-/// A wish about a session.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Make it.
-    Create(Created),
-    /// Change title or metadata.
-    Update(Updated),
-    /// More facts of an export. Only the hub makes these, with [`Importer`](crate::import::Importer).
-    Import(Vec<Draft>),
-    /// The export ends here: what it left open comes to its end.
-    EndImport,
-    /// Take no more work: the turn is stopped, the queue emptied, the requests cancelled.
-    Close,
-    /// Forget it, log and all. The hub removes the log afterwards.
-    Delete,
-    /// Ask the agent.
-    Prompt {
-        /// The content blocks and the time the turn may take.
-        queued: turn::Queued,
-        /// What to do while a turn runs.
-        when_busy: WhenBusy,
-    },
-    /// Take a waiting prompt back.
-    Unqueue(TurnId),
-    /// Stop the running turn.
-    Stop {
-        /// Only if it is this one.
-        turn: Option<TurnId>,
-        /// Why.
-        why: Why,
-        /// How long the agent has before its processes are killed.
-        grace_ms: u64,
-    },
-    /// Ask a person, for an agent outside.
-    Ask(Opened),
-    /// Answer a request.
-    Answer(RequestId, Answer),
-    /// Set a request aside.
-    Dismiss(RequestId),
-    /// Take a request back.
-    Withdraw(RequestId, request::Outcome),
-    /// Leave a message for the agent.
-    Send(message::Queued),
-    /// Mark the waiting messages as fetched.
-    Deliver,
-    /// The agent is done with a message.
-    Ack(MessageId),
-    /// Give a standing permission.
-    Grant(grant::Added),
-    /// Take a standing permission back.
-    Revoke(GrantId),
-    /// What the runner of a turn, or of the agent's process, has to say.
-    Run(Run),
-    /// Time has passed.
-    Tick,
-}
-
-/// What only the daemon's own runner says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Run {
-    /// Start the next waiting prompt.
-    Claim,
-    /// Facts of the running turn: updates, notes, terminals, files, memos.
-    Report {
-        /// The turn.
-        turn: TurnId,
-        /// The attempt that runs it.
-        attempt: u32,
-        /// What happened.
-        facts: Vec<Fact>,
-    },
-    /// Facts of the agent outside any turn: its process, its gauges, its memory.
-    Agent(Vec<Fact>),
-    /// The running turn asks a person.
-    Ask {
-        /// The turn.
-        turn: TurnId,
-        /// The attempt that runs it.
-        attempt: u32,
-        /// What it asks.
-        asked: Opened,
-    },
-    /// The turn is over.
-    End {
-        /// The turn.
-        turn: TurnId,
-        /// The attempt that ran it.
-        attempt: u32,
-        /// How it went.
-        outcome: turn::Outcome,
-    },
-    /// This node lives anew: whatever an earlier life of it ran is over.
-    Recover,
-}
-
-/// Something a session owes to the outside.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// This turn should be running on its node, or, once it is stopping, should come to its end.
-    Turn(turn::Running),
-    /// The first waiting prompt should be claimed by somebody.
-    Claim(TurnId),
-    /// The agent's process should be gone.
-    EndAgent(u64),
-    /// The log should be gone.
-    Remove,
-    /// The import should be ended: whoever made it is gone.
-    EndImport,
-}
 
 /// The state of a session.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,5 @@
 //! A copy of a session from its export.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
-
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{Node, Seq, SessionId, TurnId};
 use trunkline_core::import::Importer;
@@ -35,7 +33,7 @@ fn a_copy_has_the_transcript_and_nothing_that_acts() {
         let node = Node { name: "local".into(), incarnation: 5 };
         let ctx = Context { now: Time(99), caller: &caller, node: &node, next: Seq(log.len() as u64 + 1) };
         for draft in session.decide(&command, &ctx).unwrap() {
-            let (by, at) = draft.origin.unwrap_or((caller.principal.clone(), Time(99)));
+            let (by, at) = draft.origin.unwrap_or_else(|| (caller.principal.clone(), Time(99)));
             let seq = Seq(log.len() as u64 + 1);
             let event = Event { seq, at, by, turn: draft.turn, key: None, fact: draft.fact };
             session.advance(std::slice::from_ref(&event));

@@ -370,7 +370,7 @@ fn a_grant_answers_in_its_givers_place_until_it_is_revoked_or_expires() {
     let grant = GrantId::new(Uuid::from_u128(9));
     let expires = Some(world.now.plus_ms(100));
     world.owner(&Command::Grant(Added { id: grant, tool: "edit".into(), expires })).unwrap();
-    let mut ask = |world: &mut World, id: u8, tool: &str| {
+    let ask = |world: &mut World, id: u8, tool: &str| {
         let asked = Opened { tool: Some(tool.into()), ..asked(id, None, OnTimeout::Wait) };
         world.agent(&Command::Run(Run::Ask { turn, attempt, asked })).unwrap();
         world.session.requests.closed.get(&request(id)).cloned()

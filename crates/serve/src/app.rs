@@ -1,10 +1,12 @@
 //! What handlers share.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use trunkline_core::id::{LogId, Pos};
 use trunkline_core::raw::Raw;
@@ -66,13 +68,58 @@ impl App {
     }
 }
 
+/// A page of a list whose rows are views of one kind.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
+pub(crate) struct Page<T> {
+    /// The items.
+    #[schemars(with = "Vec<T>")]
+    items: Vec<Raw>,
+    /// The cursor of the next page, if there may be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// How far the store had come: `after` of the feed.
+    at: Pos,
+    #[serde(skip)]
+    of: PhantomData<T>,
+}
+
+/// Which part of a list: `limit` and `cursor` as they were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) limit: Option<usize>,
+    pub(crate) cursor: Option<String>,
+}
+
+impl App {
+    /// A page of rows that have all of these facets, from a view that has reached `pos`.
+    pub(crate) async fn page<T>(
+        &self,
+        kind: RowKind,
+        facets: Vec<String>,
+        part: Part,
+        pos: Pos,
+    ) -> Answer<Response> {
+        let after = part.cursor.as_deref().map(read_cursor).transpose()?;
+        let query = Find { facets, after, limit: limit(part.limit)?, ..Find::all(kind) };
+        let found = self.hub.find(&query, pos).await?;
+        let page = Page::<T> {
+            items: found.rows.into_iter().filter_map(|(_, row)| row.body).collect(),
+            next: found.next.as_ref().map(show_cursor),
+            at: found.pos,
+            of: PhantomData,
+        };
+        Ok(at(StatusCode::OK, found.pos, &page))
+    }
+}
+
 /// A cursor as callers hold it: opaque to them.
-pub(crate) fn show_cursor(cursor: &Cursor) -> String {
+fn show_cursor(cursor: &Cursor) -> String {
     format!("{}.{}.{}", cursor.rank.0, cursor.rank.1, cursor.key)
 }
 
 /// A cursor as it came back.
-pub(crate) fn read_cursor(text: &str) -> Answer<Cursor> {
+fn read_cursor(text: &str) -> Answer<Cursor> {
     let mut parts = text.splitn(3, '.');
     let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok());
     let rank = (number(), number());
@@ -86,7 +133,7 @@ pub(crate) fn read_cursor(text: &str) -> Answer<Cursor> {
 }
 
 /// The number of items asked for: 1 to 200, 50 if not said.
-pub(crate) fn limit(asked: Option<usize>) -> Answer<usize> {
+fn limit(asked: Option<usize>) -> Answer<usize> {
     match asked {
         None => Ok(50),
         Some(limit @ 1..=200) => Ok(limit),

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use trunkline_core::id::{Pos, RequestId, SessionId};
 use trunkline_core::raw::Raw;
 use trunkline_core::request::{self, Answer as Given, Choice, Kind, OnTimeout, Opened, Priority};
@@ -11,10 +11,9 @@ use trunkline_core::row::{RowKind, facet};
 use trunkline_core::session::Command;
 use trunkline_core::time::Time;
 use trunkline_core::view::RequestView;
-use trunkline_log::frame::Query as Find;
 use uuid::Uuid;
 
-use crate::app::{App, Shared, at, limit, read_cursor, show_cursor};
+use crate::app::{App, Part, Shared, at};
 use crate::extract::{At, Id, Json, Query, Who};
 use crate::problem::{Answer, Problem};
 use crate::sessions::Empty;
@@ -48,20 +47,6 @@ pub(crate) struct Ask {
     /// What happens then; nothing, if not said.
     #[serde(default)]
     on_timeout: OnTimeout,
-}
-
-/// A page of requests.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "RequestPage")]
-pub(crate) struct Page {
-    /// The requests.
-    #[schemars(with = "Vec<RequestView>")]
-    items: Vec<Raw>,
-    /// The cursor of the next page, if there may be one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-    /// How far the store had come: `after` of the feed.
-    at: Pos,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,16 +115,9 @@ pub(crate) async fn list(
     };
     let session = filter.session.map(|id| facet("session", id));
     let project = filter.project.map(|path| facet("project", path));
-    let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     let facets = [session, project, status].into_iter().flatten().collect();
-    let query = Find { facets, after, limit: limit(filter.limit)?, ..Find::all(kind) };
-    let found = app.hub.find(&query, pos).await?;
-    let page = Page {
-        items: found.rows.into_iter().filter_map(|(_, row)| row.body).collect(),
-        next: found.next.as_ref().map(show_cursor),
-        at: found.pos,
-    };
-    Ok(at(StatusCode::OK, found.pos, &page))
+    let part = Part { limit: filter.limit, cursor: filter.cursor };
+    app.page::<RequestView>(kind, facets, part, pos).await
 }
 
 pub(crate) async fn show(

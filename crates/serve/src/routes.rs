@@ -158,7 +158,7 @@ fn session_routes() -> Vec<Route> {
                 PAGE,
                 CURSOR,
             ])
-            .gives::<sessions::Page>(200),
+            .gives::<crate::app::Page<SessionView>>(200),
         Route::new(
             "post",
             "/v1/sessions/import",
@@ -245,7 +245,7 @@ fn request_routes() -> Vec<Route> {
             PAGE,
             CURSOR,
         ])
-        .gives::<requests::Page>(200),
+        .gives::<crate::app::Page<RequestView>>(200),
         Route::get("/v1/requests/{request}", requests::show, "A request.").gives::<RequestView>(200),
         Route::post("/v1/requests/{request}/answer", requests::answer, "Answer: the first answer wins.")
             .takes::<trunkline_core::request::Answer>()

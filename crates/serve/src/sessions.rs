@@ -5,15 +5,15 @@ use std::path::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use trunkline_core::id::{Pos, SessionId};
 use trunkline_core::raw::Raw;
 use trunkline_core::row::{RowKind, facet};
 use trunkline_core::session::{Command, Created, EXTERNAL, Updated};
-use trunkline_log::frame::Query as Find;
+use trunkline_core::view::SessionView;
 use uuid::Uuid;
 
-use crate::app::{App, Shared, at, limit, nothing, read_cursor, show_cursor};
+use crate::app::{App, Part, Shared, at, nothing};
 use crate::extract::{At, Id, Json, Query, Who};
 use crate::problem::{Answer, Problem};
 
@@ -34,20 +34,6 @@ pub(crate) struct Create {
     title: Option<String>,
     /// Whatever its maker wants to find again; an object of at most 64 KiB.
     metadata: Option<Raw>,
-}
-
-/// A page of sessions.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "SessionPage")]
-pub(crate) struct Page {
-    /// The sessions.
-    #[schemars(with = "Vec<trunkline_core::view::SessionView>")]
-    items: Vec<Raw>,
-    /// The cursor of the next page, if there may be one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-    /// How far the store had come: `after` of the feed.
-    at: Pos,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,16 +68,8 @@ pub(crate) async fn list(
         ("project", filter.project),
     ];
     let facets = named.into_iter().filter_map(|(name, value)| Some(facet(name, value?))).collect();
-    let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
-    let limit = limit(filter.limit)?;
-    let query = Find { facets, after, limit, ..Find::all(RowKind::Session) };
-    let found = app.hub.find(&query, pos).await?;
-    let page = Page {
-        items: found.rows.into_iter().filter_map(|(_, row)| row.body).collect(),
-        next: found.next.as_ref().map(show_cursor),
-        at: found.pos,
-    };
-    Ok(at(StatusCode::OK, found.pos, &page))
+    let part = Part { limit: filter.limit, cursor: filter.cursor };
+    app.page::<SessionView>(RowKind::Session, facets, part, pos).await
 }
 
 pub(crate) async fn show(

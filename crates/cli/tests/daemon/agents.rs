@@ -71,8 +71,10 @@ async fn takes_its_turns(kit: impl Fn(&str, &Path) -> AgentKit) {
 fn configure(home: &Home, kit: &AgentKit) {
     let quote = |text: &str| Value::from(text).to_string();
     let argv: Vec<_> = kit.argv.iter().map(|word| quote(word)).collect();
-    let env: Vec<_> = kit.env.iter().map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
-    let config = format!("[agents.{}]\nargv = [{}]\nenv = {{ {} }}\n", kit.name, argv.join(", "), env.join(", "));
+    let env: Vec<_> =
+        kit.env.iter().map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
+    let config =
+        format!("[agents.{}]\nargv = [{}]\nenv = {{ {} }}\n", kit.name, argv.join(", "), env.join(", "));
     fs::create_dir_all(home.path()).unwrap();
     fs::write(home.path().join("config.toml"), config).unwrap();
 }
@@ -104,6 +106,7 @@ fn reason(turn: &[Value]) -> &str {
 
 /// What the agent said in prose.
 fn said(turn: &[Value]) -> String {
-    let chunks = turn.iter().filter(|event| event["data"]["update"]["sessionUpdate"] == "agent_message_chunk");
+    let chunks =
+        turn.iter().filter(|event| event["data"]["update"]["sessionUpdate"] == "agent_message_chunk");
     chunks.filter_map(|event| event["data"]["update"]["content"]["text"].as_str()).collect()
 }

@@ -244,12 +244,3 @@ after = then";
     assert!(!stage.workspace().join("x").exists());
     stage.finish().await;
 }
-
-#[tokio::test]
-async fn zz_throughput() {
-    let mut stage = Stage::new().await;
-    let events = stage.turn("line = json.dumps({'jsonrpc': '2.0', 'method': 'session/update', 'params': {'sessionId': session, 'update': {'sessionUpdate': 'agent_message_chunk', 'content': {'type': 'text', 'text': 'some words '}}}}).encode() + b'\\n'
-for n in range(100): raw(line * 1000)").await;
-    println!("{:?} {} events {}", end(&events), events.len(), said(&events).len());
-    stage.finish().await;
-}

@@ -1,0 +1,120 @@
+//! What can be wished of a session, and what a session owes.
+
+use super::{Created, Updated};
+use crate::event::Fact;
+use crate::grant;
+use crate::id::{GrantId, MessageId, RequestId, TurnId};
+use crate::machine::Draft;
+use crate::message;
+use crate::request::{self, Answer, Opened};
+use crate::turn::{self, WhenBusy, Why};
+
+/// A wish about a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Make it.
+    Create(Created),
+    /// Change title or metadata.
+    Update(Updated),
+    /// More facts of an export. Only the hub makes these, with [`Importer`](crate::import::Importer).
+    Import(Vec<Draft>),
+    /// The export ends here: what it left open comes to its end.
+    EndImport,
+    /// Take no more work: the turn is stopped, the queue emptied, the requests cancelled.
+    Close,
+    /// Forget it, log and all. The hub removes the log afterwards.
+    Delete,
+    /// Ask the agent.
+    Prompt {
+        /// The content blocks and the time the turn may take.
+        queued: turn::Queued,
+        /// What to do while a turn runs.
+        when_busy: WhenBusy,
+    },
+    /// Take a waiting prompt back.
+    Unqueue(TurnId),
+    /// Stop the running turn.
+    Stop {
+        /// Only if it is this one.
+        turn: Option<TurnId>,
+        /// Why.
+        why: Why,
+        /// How long the agent has before its processes are killed.
+        grace_ms: u64,
+    },
+    /// Ask a person, for an agent outside.
+    Ask(Opened),
+    /// Answer a request.
+    Answer(RequestId, Answer),
+    /// Set a request aside.
+    Dismiss(RequestId),
+    /// Take a request back.
+    Withdraw(RequestId, request::Outcome),
+    /// Leave a message for the agent.
+    Send(message::Queued),
+    /// Mark the waiting messages as fetched.
+    Deliver,
+    /// The agent is done with a message.
+    Ack(MessageId),
+    /// Give a standing permission.
+    Grant(grant::Added),
+    /// Take a standing permission back.
+    Revoke(GrantId),
+    /// What the runner of a turn, or of the agent's process, has to say.
+    Run(Run),
+    /// Time has passed.
+    Tick,
+}
+
+/// What only the daemon's own runner says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Run {
+    /// Start the next waiting prompt.
+    Claim,
+    /// Facts of the running turn: updates, notes, terminals, files, memos.
+    Report {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that runs it.
+        attempt: u32,
+        /// What happened.
+        facts: Vec<Fact>,
+    },
+    /// Facts of the agent outside any turn: its process, its gauges, its memory.
+    Agent(Vec<Fact>),
+    /// The running turn asks a person.
+    Ask {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that runs it.
+        attempt: u32,
+        /// What it asks.
+        asked: Opened,
+    },
+    /// The turn is over.
+    End {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that ran it.
+        attempt: u32,
+        /// How it went.
+        outcome: turn::Outcome,
+    },
+    /// This node lives anew: whatever an earlier life of it ran is over.
+    Recover,
+}
+
+/// Something a session owes to the outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// This turn should be running on its node, or, once it is stopping, should come to its end.
+    Turn(turn::Running),
+    /// The first waiting prompt should be claimed by somebody.
+    Claim(TurnId),
+    /// The agent's process should be gone.
+    EndAgent(u64),
+    /// The log should be gone.
+    Remove,
+    /// The import should be ended: whoever made it is gone.
+    EndImport,
+}
