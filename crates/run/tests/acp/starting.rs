@@ -27,7 +27,12 @@ async fn fails_with(setup: &'static str) -> String {
 
 fn command(words: &[&str]) -> Set {
     let argv = words.iter().map(|&word| word.to_owned()).collect();
-    Set { argv: Some(argv), start: Duration::from_millis(300), ..Set::default() }
+    Set { argv: Some(argv), ..Set::default() }
+}
+
+/// With an end to patience that comes soon.
+fn hasty(words: &[&str]) -> Set {
+    Set { start: Duration::from_millis(300), ..command(words) }
 }
 
 #[tokio::test]
@@ -58,7 +63,7 @@ async fn a_program_that_speaks_no_acp_is_told_with_what_it_said() {
 
 #[tokio::test]
 async fn a_program_that_says_nothing_is_given_up() {
-    let (error, _stage) = fails(command(&["sh", "-c", "echo loading >&2; exec sleep 1000"])).await;
+    let (error, _stage) = fails(hasty(&["sh", "-c", "echo loading >&2; exec sleep 1000"])).await;
     let expected = "actor said nothing for 0.3 s when asked for `initialize`; it may not speak ACP.\n\
         It was run as `sh -c echo loading >&2; exec sleep 1000` in /w.\n\
         The end of its stderr:\nloading";
@@ -68,7 +73,7 @@ async fn a_program_that_says_nothing_is_given_up() {
 /// `yes` floods its stdout for ever; `cat` asks us what we ask it.
 #[tokio::test]
 async fn a_flood_of_anything_else_is_given_up_too() {
-    let (error, mut stage) = fails(command(&["yes"])).await;
+    let (error, mut stage) = fails(hasty(&["yes"])).await;
     assert!(error.starts_with("actor said nothing for 0.3 s when asked for `initialize`"), "{error}");
     assert!(error.contains("The first line on its stdout that is no message: y\n"), "{error}");
     let events = stage.turn("again").await;

@@ -4,6 +4,7 @@
 //! What each of them takes for a turn is printed: `cargo test -p trunkline-run --test agents -- --nocapture`.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper of a test fails the test")]
+#![expect(clippy::print_stdout, reason = "what an agent takes is worth knowing, and no reason to fail")]
 
 #[path = "../acp/oracle.rs"]
 mod oracle;
