@@ -1,22 +1,32 @@
 //! The terminal as a device: raw while attached, and given back as it was however this ends.
 
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, KeyEventKind, poll, read};
-use crossterm::execute;
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode, size};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::input::{Decoder, Pressed};
 use super::keys::{Input, What};
 
 /// How many inputs may wait. Whoever types faster than they are taken is held up by the terminal itself.
 const WAITING: usize = 256;
-/// Whether the terminal is ours, for those who end the process without asking.
-static RAW: AtomicBool = AtomicBool::new(false);
+/// How long an `ESC` waits for the rest of a sequence. Over a slow line the rest may take a while; a person who presses the
+/// key does not notice.
+const UNSURE: Duration = Duration::from_millis(50);
+/// Pastes come in brackets. Without this the terminal sends what is pasted as if it were typed.
+const TAKE: &str = "\u{1b}[?2004h";
+/// The cursor may be hidden, in the middle of a frame.
+const GIVE_BACK: &str = "\u{1b}[?2004l\u{1b}[?25h";
+
+/// How the terminal was, while it is ours; for those, too, who end the process without asking.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(super) struct Terminal(());
@@ -27,19 +37,16 @@ impl Terminal {
     /// # Errors
     /// When there is none.
     pub(super) fn take() -> io::Result<Self> {
-        enable_raw_mode()?;
-        let taken = Self(());
-        RAW.store(true, Ordering::SeqCst);
-        // Without it the terminal sends what is pasted as if it were typed.
-        execute!(io::stdout(), EnableBracketedPaste)?;
         give_back_before_panic();
-        Ok(taken)
+        make_raw()?;
+        Ok(Self(()))
     }
 
     /// Columns and rows.
     pub(super) fn size(&self) -> (u16, u16) {
-        let (columns, rows) = size().unwrap_or((80, 24));
-        (columns.max(2), rows.max(2))
+        // A terminal that does not know its size says 0.
+        let size = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        size.map_or((80, 24), |size| (size.ws_col.max(2), size.ws_row.max(2)))
     }
 
     /// Writes a frame.
@@ -47,9 +54,7 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub(super) fn write(&self, frame: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(frame.as_bytes())?;
-        out.flush()
+        print(frame)
     }
 
     /// Gives the terminal back, stops until the shell continues us, and takes it again.
@@ -58,10 +63,8 @@ impl Terminal {
     /// When it cannot be had again.
     pub(super) fn suspend(&self) -> io::Result<()> {
         give_back();
-        rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
-        enable_raw_mode()?;
-        RAW.store(true, Ordering::SeqCst);
-        execute!(io::stdout(), EnableBracketedPaste)
+        kill_current_process_group(Signal::TSTP)?;
+        make_raw()
     }
 }
 
@@ -71,51 +74,72 @@ impl Drop for Terminal {
     }
 }
 
-/// What comes from the terminal, read on a thread of its own, which ends with the process.
-pub(super) fn inputs(since: Instant) -> mpsc::Receiver<io::Result<Input>> {
+/// What comes from the terminal, read on a thread of its own, which ends with the process. The channel closes when the
+/// terminal does.
+pub(super) fn inputs(since: Instant) -> mpsc::Receiver<Input> {
     let (sender, inputs) = mpsc::channel(WAITING);
     thread::spawn(move || {
-        let mut more_before = false;
+        let mut decoder = Decoder::default();
+        let mut stdin = io::stdin().lock();
+        let mut bytes = [0; 4096];
         loop {
-            let event = read();
-            // A key that came in one piece with others was not pressed by a finger.
-            let more = poll(Duration::ZERO).unwrap_or(false);
-            let burst = more || more_before;
-            more_before = more;
-            let failed = event.is_err();
-            let input = match event {
-                Ok(event) => understand(event, burst).map(|what| Ok(Input { what, at: since.elapsed() })),
-                Err(error) => Some(Err(error)),
+            let all = match stdin.read(&mut bytes) {
+                Ok(0) => return,
+                Ok(read) => decoder.push(&bytes[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return,
             };
-            let gone = input.is_some_and(|input| sender.blocking_send(input).is_err());
-            if gone || failed {
-                return;
+            let all =
+                if decoder.is_unsure() && !has_more(&stdin) { [all, decoder.settle()].concat() } else { all };
+            // Keys that came in one piece were not pressed by a finger.
+            let burst = all.len() > 1;
+            for pressed in all {
+                let what = match pressed {
+                    Pressed::Key(key, held) => What::Key { key, held, burst },
+                    Pressed::Paste(text) => What::Paste(text),
+                };
+                if sender.blocking_send(Input { what, at: since.elapsed() }).is_err() {
+                    return;
+                }
             }
         }
     });
     inputs
 }
 
-fn understand(event: Event, burst: bool) -> Option<What> {
-    match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => Some(What::Key { key, burst }),
-        Event::Paste(text) => Some(What::Paste(text)),
-        Event::Resize(..) => Some(What::Resize),
-        Event::Key(_) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
-    }
+fn has_more(stdin: &impl AsFd) -> bool {
+    let wait = Timespec::try_from(UNSURE).ok();
+    let mut fds = [PollFd::new(stdin, PollFlags::IN)];
+    poll(&mut fds, wait.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+fn make_raw() -> io::Result<()> {
+    let before = tcgetattr(io::stdin())?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    print(TAKE)
 }
 
 fn give_back() {
-    if RAW.swap(false, Ordering::SeqCst) {
-        // The cursor may be hidden, in the middle of a frame.
-        drop(execute!(io::stdout(), DisableBracketedPaste, crossterm::cursor::Show));
-        drop(disable_raw_mode());
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before {
+        drop(print(GIVE_BACK));
+        // What was typed and not read yet is not for the shell: it could be half a prompt.
+        drop(tcsetattr(io::stdin(), OptionalActions::Flush, &before));
     }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// The message of a panic must be readable.
 fn give_back_before_panic() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
+    static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
