@@ -1,9 +1,10 @@
 //! A session in the terminal: its transcript, then live, with a line to type in.
 //!
-//! - `keys`: what keys do. `editor`: the line. `paint`: the screen. All three are pure.
+//! - `input`: bytes as keys. `keys`: what keys do. `editor`: the line. `paint`: the screen. All four are pure.
 //! - `terminal`: the device. Here: what is asked of the daemon, and what comes from it.
 
 mod editor;
+mod input;
 mod keys;
 mod paint;
 mod terminal;
@@ -104,15 +105,17 @@ impl Desk {
         let mut inputs = terminal::inputs(self.since);
         let mut events = self.client.events(self.session, Seq::ZERO, Some("terminal"));
         let mut signals = Signals::new()?;
+        let mut resized = signal(SignalKind::window_change())?;
         loop {
             let focus = self.keys.gives_focus();
             tokio::select! {
                 biased;
                 () = signals.recv() => return Ok(Left::Signalled),
+                _ = resized.recv() => self.repaint()?,
                 input = inputs.recv() => match input {
-                    Some(Ok(input)) => if let Some(left) = self.input(input)? { return Ok(left) },
+                    Some(input) => if let Some(left) = self.input(input)? { return Ok(left) },
                     // The terminal was closed.
-                    Some(Err(_)) | None => return Ok(Left::Signalled),
+                    None => return Ok(Left::Signalled),
                 },
                 Some(answer) = self.asked.join_next() => {
                     if let Ok(Some(note)) = answer {

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 use crate::clean;
@@ -54,7 +55,8 @@ impl Screen {
 
     /// Prints a table, or what to say when it has no rows.
     pub(crate) fn table(self, table: &Table) -> Result<()> {
-        let width = self.out_is_terminal.then(|| crossterm::terminal::size().map_or(80, |(width, _)| width));
+        let width = self.out_is_terminal.then(|| tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col));
+        let width = width.filter(|width| *width > 0);
         self.part(&table.render(self.out, width.map(usize::from)))
     }
 

@@ -46,6 +46,7 @@ pub(super) struct Held {
 impl Held {
     pub(super) const NOTHING: Self = Self { shift: false, alt: false, control: false };
     pub(super) const SHIFT: Self = Self { shift: true, ..Self::NOTHING };
+    #[cfg(test)]
     pub(super) const ALT: Self = Self { alt: true, ..Self::NOTHING };
     pub(super) const CONTROL: Self = Self { control: true, ..Self::NOTHING };
 
@@ -124,12 +125,17 @@ impl Decoder {
         let (taken, key) = match bytes {
             [] | [0x1b] => (0, None),
             [0x1b, b'[', rest @ ..] => sequence(rest).map_or((0, None), |(length, key)| (2 + length, key)),
-            [0x1b, b'O', rest @ ..] => rest.first().map_or((0, None), |end| (3, cursor_key(*end, Held::NOTHING))),
+            [0x1b, b'O', rest @ ..] => {
+                rest.first().map_or((0, None), |end| (3, cursor_key(*end, Held::NOTHING)))
+            }
             // Two in a row: the first was the key.
             [0x1b, 0x1b, ..] => (1, Some((Key::Escape, Held::NOTHING))),
             [0x1b, rest @ ..] => {
                 let (length, key) = character(rest);
-                (if length == 0 { 0 } else { 1 + length }, key.map(|(key, held)| (key, Held { alt: true, ..held })))
+                (
+                    if length == 0 { 0 } else { 1 + length },
+                    key.map(|(key, held)| (key, Held { alt: true, ..held })),
+                )
             }
             _ => character(bytes),
         };

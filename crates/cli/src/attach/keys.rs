@@ -7,16 +7,18 @@
 
 use std::time::Duration;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use trunkline_core::id::RequestId;
 use trunkline_core::request::{Kind, Opened, OptionKind};
 
 use super::editor::Editor;
+use super::input::{Held, Key};
 
 /// A card takes no key before it has been seen for this long.
 const ARM: Duration = Duration::from_millis(400);
 /// A card does not take the focus by itself from somebody who has pressed a key this recently.
 const CALM: Duration = Duration::from_millis(1_000);
+/// Nobody presses two keys this close together: what follows so soon was sent by a program.
+const QUICK: Duration = Duration::from_millis(5);
 /// The second Ctrl-C counts for this long.
 const TWICE: Duration = Duration::from_millis(3_000);
 
@@ -30,11 +32,9 @@ pub(super) struct Input {
 #[derive(Debug, Clone)]
 pub(super) enum What {
     /// A key. `burst`: it came together with others, faster than anybody types.
-    Key { key: KeyEvent, burst: bool },
+    Key { key: Key, held: Held, burst: bool },
     /// A text that was pasted.
     Paste(String),
-    /// The terminal has another size.
-    Resize,
 }
 
 /// What is to be done.
@@ -123,15 +123,15 @@ impl Keys {
     /// Takes an input. `card` is the request whose card is on the screen, `working` whether a turn runs.
     pub(super) fn input(&mut self, input: Input, card: Option<&Opened>, working: bool) -> Action {
         match input.what {
-            What::Resize => Action::Repaint,
             What::Paste(text) => {
                 self.last_key = Some(input.at);
                 self.leave_permission(card);
                 self.editor.insert(&text);
                 Action::Paint
             }
-            What::Key { key, burst } => {
-                let action = self.key(key, burst, input.at, card, working);
+            What::Key { key, held, burst } => {
+                let quick = self.last_key.is_some_and(|last| input.at.saturating_sub(last) < QUICK);
+                let action = self.key(key, held, burst || quick, input.at, card, working);
                 self.last_key = Some(input.at);
                 action
             }
@@ -140,7 +140,8 @@ impl Keys {
 
     fn key(
         &mut self,
-        key: KeyEvent,
+        key: Key,
+        held: Held,
         burst: bool,
         now: Duration,
         card: Option<&Opened>,
@@ -148,64 +149,62 @@ impl Keys {
     ) -> Action {
         self.hint = None;
         if std::mem::take(&mut self.prefix) {
-            return match key.code {
-                KeyCode::Char('d' | 'D') => Action::Detach,
+            return match key {
+                Key::Char('d' | 'D') => Action::Detach,
                 _ => Action::Paint,
             };
         }
         let interrupted = self.interrupted.take();
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let alt = key.modifiers.contains(KeyModifiers::ALT);
-        match key.code {
-            KeyCode::Char('b') if control => {
+        match key {
+            Key::Char('b') if held.control => {
                 self.prefix = true;
                 self.hint = Some("Ctrl-B: d detaches");
             }
-            KeyCode::Char('c') if control => return self.interrupt(interrupted, now, working),
-            KeyCode::Char('d') if control && self.editor.is_empty() => return Action::Detach,
-            KeyCode::Char('z') if control => return Action::Suspend,
-            KeyCode::Char('l') if control => return Action::Repaint,
-            KeyCode::Tab => self.switch(card),
-            KeyCode::Esc => {
+            Key::Char('c') if held.control => return self.interrupt(interrupted, now, working),
+            Key::Char('d') if held.control && self.editor.is_empty() => return Action::Detach,
+            Key::Char('z') if held.control => return Action::Suspend,
+            Key::Char('l') if held.control => return Action::Repaint,
+            Key::Tab => self.switch(card),
+            Key::Escape => {
                 self.focus = Focus::Line;
                 self.declined = true;
             }
-            KeyCode::Enter if alt || key.modifiers.contains(KeyModifiers::SHIFT) => self.editor.insert("\n"),
-            KeyCode::Char('j') if control => self.editor.insert("\n"),
-            KeyCode::Enter => return self.enter(card),
-            KeyCode::Char(c) if !control && !alt => return self.letter(c, burst, now, card),
-            _ => self.edit(key.code, control, alt),
+            Key::Enter if held.alt || held.shift => self.editor.insert("\n"),
+            Key::Char('j') if held.control => self.editor.insert("\n"),
+            Key::Enter => return self.enter(card),
+            Key::Char(c) if !held.control && !held.alt => return self.letter(c, burst, now, card),
+            _ => self.edit(key, held),
         }
         Action::Paint
     }
 
-    fn edit(&mut self, code: KeyCode, control: bool, alt: bool) {
+    fn edit(&mut self, key: Key, held: Held) {
         let editor = &mut self.editor;
-        match code {
-            KeyCode::Left if control || alt => editor.word_left(),
-            KeyCode::Right if control || alt => editor.word_right(),
-            KeyCode::Char('b') if alt => editor.word_left(),
-            KeyCode::Char('f') if alt => editor.word_right(),
-            KeyCode::Left => editor.left(),
-            KeyCode::Right => editor.right(),
-            KeyCode::Char('f') if control => editor.right(),
-            KeyCode::Home => editor.home(),
-            KeyCode::Char('a') if control => editor.home(),
-            KeyCode::End => editor.end(),
-            KeyCode::Char('e') if control => editor.end(),
-            KeyCode::Up => editor.up(),
-            KeyCode::Char('p') if control => editor.up(),
-            KeyCode::Down => editor.down(),
-            KeyCode::Char('n') if control => editor.down(),
-            KeyCode::Backspace if alt || control => editor.delete_word(),
-            KeyCode::Char('w') if control => editor.delete_word(),
-            KeyCode::Backspace => editor.backspace(),
-            KeyCode::Char('h') if control => editor.backspace(),
-            KeyCode::Delete => editor.delete(),
-            KeyCode::Char('d') if control => editor.delete(),
-            KeyCode::Char('u') if control => editor.delete_to_start(),
-            KeyCode::Char('k') if control => editor.delete_to_end(),
-            _ => {}
+        match key {
+            Key::Left if held.control || held.alt => editor.word_left(),
+            Key::Right if held.control || held.alt => editor.word_right(),
+            Key::Char('b') if held.alt => editor.word_left(),
+            Key::Char('f') if held.alt => editor.word_right(),
+            Key::Left => editor.left(),
+            Key::Right => editor.right(),
+            Key::Char('f') if held.control => editor.right(),
+            Key::Home => editor.home(),
+            Key::Char('a') if held.control => editor.home(),
+            Key::End => editor.end(),
+            Key::Char('e') if held.control => editor.end(),
+            Key::Up => editor.up(),
+            Key::Char('p') if held.control => editor.up(),
+            Key::Down => editor.down(),
+            Key::Char('n') if held.control => editor.down(),
+            Key::Backspace if held.alt => editor.delete_word(),
+            Key::Char('w') if held.control => editor.delete_word(),
+            Key::Backspace => editor.backspace(),
+            Key::Char('h') if held.control => editor.backspace(),
+            Key::Delete => editor.delete(),
+            Key::Char('d') if held.control => editor.delete(),
+            Key::Char('u') if held.control => editor.delete_to_start(),
+            Key::Char('k') if held.control => editor.delete_to_end(),
+            Key::Char(_) | Key::Enter | Key::Tab | Key::Escape => {}
         }
     }
 

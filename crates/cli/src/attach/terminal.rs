@@ -1,12 +1,13 @@
 //! The terminal as a device: raw while attached, and given back as it was however this ends.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::sync::mpsc;
@@ -80,13 +81,14 @@ pub(super) fn inputs(since: Instant) -> mpsc::Receiver<Input> {
     let (sender, inputs) = mpsc::channel(WAITING);
     thread::spawn(move || {
         let mut decoder = Decoder::default();
-        let mut stdin = io::stdin().lock();
+        let stdin = io::stdin();
         let mut bytes = [0; 4096];
         loop {
-            let all = match stdin.read(&mut bytes) {
+            // Past the standard library's buffer, so that what came in one piece is seen as one.
+            let all = match rustix::io::read(&stdin, &mut bytes) {
                 Ok(0) => return,
                 Ok(read) => decoder.push(&bytes[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(Errno::INTR) => continue,
                 Err(_) => return,
             };
             let all =
@@ -127,7 +129,7 @@ fn give_back() {
     if let Some(before) = before {
         drop(print(GIVE_BACK));
         // What was typed and not read yet is not for the shell: it could be half a prompt.
-        drop(tcsetattr(io::stdin(), OptionalActions::Flush, &before));
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &before);
     }
 }
 

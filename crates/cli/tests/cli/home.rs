@@ -51,7 +51,7 @@ impl Home {
         command.args(args).env_clear().current_dir(self.work()).stdin(Stdio::null());
         command.env("PATH", "/nowhere").env("HOME", self.dir.path()).env("TERM", "xterm-256color");
         command.env("TRUNKLINE_HOME", self.path()).env("TRUNKLINE_LISTEN", "127.0.0.1:0");
-        command.env("TMPDIR", self.dir.path());
+        command.env("TMPDIR", self.dir.path()).env("NO_COLOR", "1");
         command
     }
 

@@ -67,12 +67,16 @@ impl Pty {
         self.until(text, |shown| !shown.parser.screen().contents().contains(text))
     }
 
-    /// Waits until the screen shows one of these.
-    pub(crate) fn sees_either(&self, a: &str, b: &str) -> String {
-        self.until(&format!("{a} or {b}"), |shown| {
-            let screen = shown.parser.screen().contents();
-            screen.contains(a) || screen.contains(b)
-        })
+    /// How much was printed until now.
+    pub(crate) fn mark(&self) -> usize {
+        self.shown.0.lock().unwrap().all.len()
+    }
+
+    /// Waits until one of these was printed since the mark, though it may have scrolled away; gives what was printed.
+    pub(crate) fn printed(&self, mark: usize, texts: &[&str]) -> String {
+        let since = |shown: &Shown| String::from_utf8_lossy(&shown.all[mark..]).into_owned();
+        self.until(&texts.join(" or "), |shown| texts.iter().any(|text| since(shown).contains(text)));
+        since(&self.shown.0.lock().unwrap())
     }
 
     fn until(&self, what: &str, done: impl Fn(&Shown) -> bool) -> String {

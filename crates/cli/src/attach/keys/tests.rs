@@ -50,16 +50,18 @@ impl Desk {
         self.keys.input(input, self.card.as_ref(), self.working)
     }
 
-    fn press(&mut self, code: KeyCode, modifiers: KeyModifiers) -> Action {
-        self.send(What::Key { key: KeyEvent::new(code, modifiers), burst: false })
+    fn press(&mut self, key: Key, held: Held) -> Action {
+        self.send(What::Key { key, held, burst: false })
     }
 
     fn letter(&mut self, c: char) -> Action {
-        self.press(KeyCode::Char(c), KeyModifiers::NONE)
+        self.now += 20;
+        self.press(Key::Char(c), Held::NOTHING)
     }
 
     fn control(&mut self, c: char) -> Action {
-        self.press(KeyCode::Char(c), KeyModifiers::CONTROL)
+        self.now += 20;
+        self.press(Key::Char(c), Held::CONTROL)
     }
 
     fn type_text(&mut self, text: &str) {
@@ -70,7 +72,7 @@ impl Desk {
     }
 
     fn enter(&mut self) -> Action {
-        self.press(KeyCode::Enter, KeyModifiers::NONE)
+        self.press(Key::Enter, Held::NOTHING)
     }
 }
 
@@ -134,13 +136,13 @@ fn a_card_gets_the_focus_when_the_hands_rest() {
 
 #[test]
 fn a_card_that_was_declined_waits_for_tab() {
-    for decline in [KeyCode::Char('x'), KeyCode::Esc, KeyCode::Tab] {
+    for decline in [Key::Char('x'), Key::Escape, Key::Tab] {
         let mut desk = Desk::with_card("permission");
-        desk.wait(2_000).press(decline, KeyModifiers::NONE);
-        desk.press(KeyCode::Backspace, KeyModifiers::NONE);
+        desk.wait(2_000).press(decline, Held::NOTHING);
+        desk.press(Key::Backspace, Held::NOTHING);
         assert_eq!(desk.wait(5_000).letter('y'), Action::Paint, "{decline:?}");
-        desk.press(KeyCode::Backspace, KeyModifiers::NONE);
-        desk.press(KeyCode::Tab, KeyModifiers::NONE);
+        desk.press(Key::Backspace, Held::NOTHING);
+        desk.press(Key::Tab, Held::NOTHING);
         assert_eq!(chosen(&desk.letter('y')), Some("once"), "{decline:?}");
     }
 }
@@ -153,8 +155,8 @@ fn what_is_pasted_never_answers() {
     let mut desk = Desk::with_card("permission");
     desk.wait(5_000);
     for c in ['y', '1'] {
-        let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-        assert_eq!(desk.send(What::Key { key, burst: true }), Action::Paint);
+        let key = What::Key { key: Key::Char(c), held: Held::NOTHING, burst: true };
+        assert_eq!(desk.send(key), Action::Paint);
     }
     assert_eq!(desk.keys.editor.text(), "y1", "a terminal without bracketed paste sends a burst of keys");
 }
@@ -175,7 +177,7 @@ fn a_question_is_answered_in_words() {
     let Action::Say(_, text) = desk.enter() else { panic!("not said") };
     assert_eq!(text, "use tabs");
     let mut desk = Desk::with_card("question");
-    desk.press(KeyCode::Tab, KeyModifiers::NONE);
+    desk.press(Key::Tab, Held::NOTHING);
     desk.type_text("another prompt");
     assert_eq!(desk.enter(), Action::Prompt("another prompt".into()));
 }
@@ -193,7 +195,7 @@ fn control_c_empties_warns_and_then_acts() {
     desk.working = false;
     assert_eq!(desk.control('c'), Action::Paint);
     assert_eq!(desk.letter('x'), Action::Paint);
-    desk.press(KeyCode::Backspace, KeyModifiers::NONE);
+    desk.press(Key::Backspace, Held::NOTHING);
     assert_eq!(desk.control('c'), Action::Paint, "another key in between starts over");
     assert_eq!(desk.control('c'), Action::Detach);
 }
@@ -223,8 +225,7 @@ proptest! {
         desk.open("permission");
         for (c, pause, burst) in inputs {
             desk.wait(pause);
-            let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-            let action = desk.send(What::Key { key, burst });
+            let action = desk.send(What::Key { key: Key::Char(c), held: Held::NOTHING, burst });
             prop_assert!(chosen(&action).is_none());
         }
     }
