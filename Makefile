@@ -4,7 +4,7 @@ CARGO ?= cargo
 NPM ?= npm
 PROFILE ?= dev
 
-.PHONY: run test bench lint web web-test browser-test agents openapi
+.PHONY: run test test-long bench lint web web-test browser-test agents openapi
 
 run: web            ## Build everything, start the daemon, print a one-time link, open a demo session.
 	$(CARGO) build --release -p trunkline-cli
@@ -25,6 +25,9 @@ web:                ## Build the page into web/dist.
 
 web-test: web       ## Types, logic.
 	cd web && $(NPM) run check && $(NPM) test
+
+test-long:          ## A thousand agent lifecycles.
+	TRUNKLINE_LIFECYCLES=1000 $(CARGO) test -p trunkline-cli --test daemon lifecycles
 
 browser-test:       ## The page in a real browser, against the built binary.
 	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo "Chromium is needed: apt-get install chromium, or name one in CHROMIUM"; exit 1; }

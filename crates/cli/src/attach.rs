@@ -49,7 +49,7 @@ pub(crate) async fn attach(app: &App, client: &Client, session: SessionId) -> Re
     };
     match left {
         Left::Detached => {
-            app.screen.note(format!("detached; it goes on. Come back: trunkline attach {}", short(session)));
+            app.screen.note(format!("detached; come back with: trunkline attach {}", short(session)));
             Ok(Exit::Ok)
         }
         Left::Deleted => {

@@ -69,3 +69,30 @@ impl From<StopReason> for Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_and_the_guide_have_every_code() {
+        let guide = include_str!("../../../docs/guide/run-an-agent.md");
+        let plain = [Exit::Ok, Exit::Failure, Exit::Usage, Exit::NotFound, Exit::Conflict, Exit::Unreachable];
+        let turns = [
+            Exit::Cancelled,
+            Exit::TimedOut,
+            Exit::Limit,
+            Exit::Refusal,
+            Exit::Interrupted,
+            Exit::TurnFailed,
+        ];
+        for exit in plain.into_iter().chain([Exit::Denied, Exit::Interrupt]) {
+            assert!(guide.contains(&format!("\n| {} | ", exit as u8)), "{exit:?}");
+            assert!(HELP.contains(&format!("{}  ", exit as u8)), "{exit:?}");
+        }
+        for exit in turns {
+            assert!(guide.contains(&format!(" | {} |\n", exit as u8)), "{exit:?}");
+            assert!(HELP.contains(&format!("{}  ", exit as u8)), "{exit:?}");
+        }
+    }
+}

@@ -22,9 +22,9 @@ use crate::events::EventStream;
 use crate::feed::FeedStream;
 use crate::http::Http;
 use crate::types::{
-    Attached, CatalogEntry, Cursor, EventPage, Grant, Health, Items, Link, Me, Message, NewRequest,
-    NewSession, NewToken, NewTurn, Page, RequestQuery, RunningAgent, SessionChange, SessionQuery, Stopped,
-    Token, TurnTaken, TurnView, Waiting,
+    Attached, CatalogEntry, Cursor, EventPage, Exchanged, Grant, Health, Items, Link, Me, Message,
+    NewRequest, NewSession, NewToken, NewTurn, Page, RequestQuery, RunningAgent, SessionChange, SessionQuery,
+    Stopped, Token, TurnTaken, TurnView, Waiting,
 };
 
 /// A daemon, as seen from outside. Cheap to clone; clones share their connections.
@@ -55,6 +55,15 @@ impl Client {
     /// the daemon it names is alive shows with the first call.
     pub fn discover(home: &Path) -> Result<Self, Error> {
         Ok(Self { http: Arc::new(Http::discover(home.to_owned())?) })
+    }
+
+    /// Exchanges the code of a one-time link for a token of its own.
+    ///
+    /// # Errors
+    /// A problem `unauthenticated` when the link was used before or is too old.
+    pub async fn exchange(base_url: &str, code: &str) -> Result<Exchanged, Error> {
+        let http = Http::new(base_url, "")?;
+        http.json(&Call::post("/v1/exchange", &json!({ "code": code }))).await
     }
 
     /// Where the daemon is.
@@ -147,10 +156,21 @@ impl Client {
     }
 
     /// What happens to all sessions and requests from `after` on (without: from now on), and the events of some sessions,
-    /// each after the number given. Must be called within a tokio runtime.
+    /// each after the number given. With a `client` name it is listed among those attached to them. Must be called within a
+    /// tokio runtime.
     #[must_use]
-    pub fn feed(&self, after: Option<Cursor>, sessions: BTreeMap<SessionId, Seq>) -> FeedStream {
-        FeedStream::new(Arc::clone(&self.http), after, sessions)
+    pub fn feed(
+        &self,
+        after: Option<Cursor>,
+        sessions: BTreeMap<SessionId, Seq>,
+        client: Option<&str>,
+    ) -> FeedStream {
+        FeedStream::new(Arc::clone(&self.http), after, sessions, client)
+    }
+
+    /// What an event names by its hash because it was too large for the log.
+    pub async fn blob(&self, id: SessionId, sha256: &str) -> Result<Raw, Error> {
+        self.get(format!("/v1/sessions/{id}/blobs/{sha256}")).await
     }
 
     /// Asks the agent of a session for a turn.

@@ -50,7 +50,8 @@ pub enum FeedItem {
     },
     /// What had happened since the cursor is told; what comes now is live.
     CaughtUp,
-    /// The cursor is too old: load the lists again.
+    /// Something may have happened that is not told, because the cursor is too old, or there was none when the connection
+    /// was lost: load the lists again.
     Gap,
     /// The daemon answers, for the first time or again.
     Open,
@@ -67,11 +68,20 @@ pub struct FeedStream {
     /// The last event given of each session asked for.
     sessions: BTreeMap<SessionId, Seq>,
     after: Option<Cursor>,
+    client: Option<String>,
+    /// The connection was lost before there was a place to go on from: what happened meanwhile is not told.
+    blind: bool,
 }
 
 impl FeedStream {
-    pub(crate) fn new(http: Arc<Http>, after: Option<Cursor>, sessions: BTreeMap<SessionId, Seq>) -> Self {
-        let mut feed = Self { sse: Sse::new(http, Call::stream("/v1/feed")), sessions, after };
+    pub(crate) fn new(
+        http: Arc<Http>,
+        after: Option<Cursor>,
+        sessions: BTreeMap<SessionId, Seq>,
+        client: Option<&str>,
+    ) -> Self {
+        let sse = Sse::new(http, Call::stream("/v1/feed"));
+        let mut feed = Self { sse, sessions, after, client: client.map(str::to_owned), blind: false };
         feed.aim();
         feed
     }
@@ -88,6 +98,7 @@ impl FeedStream {
         let sessions = Some(sessions.join(",")).filter(|list| !list.is_empty());
         let after = self.after.as_ref().map(Cursor::as_str);
         let params = Params::default().maybe("after", after).maybe("sessions", sessions.as_deref());
+        let params = params.maybe("client", self.client.as_deref());
         self.sse.call.path = params.of("/v1/feed");
     }
 
@@ -139,8 +150,10 @@ impl Stream for FeedStream {
             let item = match ready!(self.sse.poll_next(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => Err(error),
+                Some(Ok(Signal::Open)) if std::mem::take(&mut self.blind) => Ok(FeedItem::Gap),
                 Some(Ok(Signal::Open)) => Ok(FeedItem::Open),
                 Some(Ok(Signal::Lost(error))) => {
+                    self.blind = self.after.is_none();
                     self.aim();
                     Ok(FeedItem::Lost(error))
                 }

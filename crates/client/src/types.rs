@@ -485,6 +485,15 @@ pub struct Link {
     pub expires: Time,
 }
 
+/// What a one-time link was exchanged for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchanged {
+    /// The secret, told this once.
+    pub token: String,
+    /// What the token is called in the list of tokens.
+    pub name: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

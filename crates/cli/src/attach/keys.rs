@@ -17,8 +17,6 @@ use super::input::{Held, Key};
 const ARM: Duration = Duration::from_millis(400);
 /// A card does not take the focus by itself from somebody who has pressed a key this recently.
 const CALM: Duration = Duration::from_millis(1_000);
-/// Nobody presses two keys this close together: what follows so soon was sent by a program.
-const QUICK: Duration = Duration::from_millis(5);
 /// The second Ctrl-C counts for this long.
 const TWICE: Duration = Duration::from_millis(3_000);
 
@@ -130,8 +128,7 @@ impl Keys {
                 Action::Paint
             }
             What::Key { key, held, burst } => {
-                let quick = self.last_key.is_some_and(|last| input.at.saturating_sub(last) < QUICK);
-                let action = self.key(key, held, burst || quick, input.at, card, working);
+                let action = self.key(key, held, burst, input.at, card, working);
                 self.last_key = Some(input.at);
                 action
             }

@@ -135,3 +135,16 @@ fn variables_that_set_nothing_are_noticed() {
     assert_eq!(found[0], ("TRUNKLINE_LISTN".to_owned(), Some("TRUNKLINE_LISTEN".to_owned())));
     assert_eq!(found[1], ("TRUNKLINE_ZZZ".to_owned(), None));
 }
+
+#[test]
+fn the_guide_has_every_setting_with_its_default() {
+    let guide = include_str!("../../../../docs/guide/configuration.md");
+    let config = Home::with("").load(&[], &Flags::default()).unwrap();
+    for Shown { key, value, .. } in &config.shown[1..] {
+        let begins =
+            format!("| `{key}` | `{}` | `--{}", variable(key), key.trim_end_matches('s').replace('_', "-"));
+        let default = if value.is_empty() { " | none | ".to_owned() } else { format!(" | `{value}` | ") };
+        assert!(guide.lines().any(|row| row.starts_with(&begins) && row.contains(&default)), "{key}");
+    }
+    assert_eq!(config.shown.len(), KEYS.len());
+}

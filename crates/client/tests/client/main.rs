@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod calls;
+mod routes;
 mod server;
 mod streams;

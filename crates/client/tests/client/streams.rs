@@ -145,7 +145,7 @@ async fn the_feed_goes_on_for_each_session_where_it_was() {
         Say::Hold(stream(&format!("{}{removed}event: caught-up\ndata: {{}}\n\n", batch(12, &[2, 3]))));
     let mut server = Server::play(vec![first, second]).await;
     let client = Client::new(&server.base_url(), "t").unwrap();
-    let mut feed = client.feed(Some(Cursor::new("10")), [(id(), Seq(0))].into());
+    let mut feed = client.feed(Some(Cursor::new("10")), [(id(), Seq(0))].into(), Some("test"));
     let mut words = Vec::new();
     loop {
         words.push(match feed.next().await.unwrap().unwrap() {
@@ -162,6 +162,24 @@ async fn the_feed_goes_on_for_each_session_where_it_was() {
     }
     assert_eq!(words, ["open", "gap before 1", "[1, 2]", "lost", "open", "[3]", "removed"]);
     let (first, second) = (server.request().await, server.request().await);
-    assert!(first.starts_with(&format!("GET /v1/feed?after=10&sessions={ID}:0 HTTP/1.1")), "{first}");
-    assert!(second.starts_with(&format!("GET /v1/feed?after=11&sessions={ID}:2 HTTP/1.1")), "{second}");
+    assert!(
+        first.starts_with(&format!("GET /v1/feed?after=10&sessions={ID}:0&client=test HTTP/1.1")),
+        "{first}"
+    );
+    assert!(
+        second.starts_with(&format!("GET /v1/feed?after=11&sessions={ID}:2&client=test HTTP/1.1")),
+        "{second}"
+    );
+}
+
+#[tokio::test]
+async fn a_feed_that_cannot_know_what_it_missed_says_so() {
+    let script = vec![Say::Bytes(stream("")), Say::Hold(stream("event: caught-up\ndata: {}\n\n"))];
+    let server = Server::play(script).await;
+    let client = Client::new(&server.base_url(), "t").unwrap();
+    let mut feed = client.feed(None, [].into(), None);
+    assert!(matches!(feed.next().await, Some(Ok(FeedItem::Open))));
+    assert!(matches!(feed.next().await, Some(Ok(FeedItem::Lost(_)))));
+    assert!(matches!(feed.next().await, Some(Ok(FeedItem::Gap))));
+    assert!(matches!(feed.next().await, Some(Ok(FeedItem::CaughtUp))));
 }

@@ -95,9 +95,15 @@ async fn a_reader_that_pauses_holds_nothing_open() {
     read(&store, &log("a"), Seq::ZERO).await;
     fill(&store, &log("a"), &[1]).await;
     let other = Connection::open(path(&dir)).unwrap();
-    let (busy, left): (bool, i64) =
-        other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    assert_eq!((busy, left), (false, 0));
+    let empty = || -> (bool, i64) {
+        other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    // The writer may be at the same work in this moment; a view held open would be in the way for ever.
+    let emptied = (0..100_000).any(|_| {
+        std::thread::yield_now();
+        empty() == (false, 0)
+    });
+    assert!(emptied);
     assert_eq!(pausing.take(600).count().await, 600);
 }
 

@@ -75,3 +75,17 @@ tries('fs/read_text_file', path=path)",
     std::fs::remove_file(stage.record()).unwrap();
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn what_is_being_written_while_its_agent_dies_is_told() {
+    let mut stage = Stage::new().await;
+    let mut events = stage
+        .turn("begin('fs/write_text_file', path=os.getcwd() + '/big', content='x' * (8 << 20)); os._exit(1)")
+        .await;
+    events.extend(stage.turn("say('back')").await);
+    let told = events
+        .iter()
+        .any(|event| matches!(&event.fact, Fact::FileWritten(written) if written.bytes == 8 << 20));
+    assert!(told && stage.workspace().join("big").exists(), "{:?}", tags(&events));
+    stage.finish().await;
+}

@@ -51,8 +51,8 @@ def answer_first(params):
     global after
     restore(params)
     def then():
-        for n in range(5):
-            time.sleep(0.1)
+        for pause in (0.1, 0.1, 0.5):
+            time.sleep(pause)
             replay()
         commands('help')
     after = then

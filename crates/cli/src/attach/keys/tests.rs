@@ -55,12 +55,10 @@ impl Desk {
     }
 
     fn letter(&mut self, c: char) -> Action {
-        self.now += 20;
         self.press(Key::Char(c), Held::NOTHING)
     }
 
     fn control(&mut self, c: char) -> Action {
-        self.now += 20;
         self.press(Key::Char(c), Held::CONTROL)
     }
 

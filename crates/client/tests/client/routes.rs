@@ -1,0 +1,92 @@
+//! The client has a method for every route, and no route that is none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use trunkline_client::Client;
+use trunkline_client::types::{
+    NewRequest, NewSession, NewToken, NewTurn, RequestQuery, SessionChange, SessionQuery,
+};
+use trunkline_core::id::Seq;
+use trunkline_core::principal::Scope;
+use trunkline_core::raw::Raw;
+use trunkline_core::request::Answer;
+
+use crate::server::{Server, json};
+
+const ID: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
+
+/// Calls everything; what comes back is of no interest.
+async fn call_everything(client: &Client, base_url: &str) {
+    let id = || ID.parse().unwrap();
+    let (request, message) = (ID.parse().unwrap(), ID.parse().unwrap());
+    let raw = Raw::parse("{}").unwrap();
+    client.health().await.ok();
+    client.me().await.ok();
+    client.openapi().await.ok();
+    Client::exchange(base_url, "code").await.ok();
+    client.create_session(&NewSession::default()).await.ok();
+    client.import("").await.ok();
+    client.sessions(&SessionQuery::default()).await.ok();
+    client.session(id()).await.ok();
+    client.update_session(id(), &SessionChange::default()).await.ok();
+    client.close_session(id()).await.ok();
+    client.delete_session(id()).await.ok();
+    client.events_page(id(), Seq(0), Some(5)).await.ok();
+    client.blob(id(), "5e").await.ok();
+    client.feed(None, [].into(), None).next().await;
+    client.prompt(id(), &NewTurn::text("x")).await.ok();
+    client.turn(id(), "7".parse().unwrap()).await.ok();
+    client.cancel(id(), None).await.ok();
+    client.queue(id()).await.ok();
+    client.unqueue(id(), "7".parse().unwrap()).await.ok();
+    client.requests(&RequestQuery::default()).await.ok();
+    client.request(request).await.ok();
+    client.ask(id(), &NewRequest::question("x")).await.ok();
+    client.answer(request, &Answer::default()).await.ok();
+    client.dismiss(request).await.ok();
+    client.withdraw(request).await.ok();
+    client.inbox(id(), Duration::ZERO).await.ok();
+    client.send(id(), "x", &raw).await.ok();
+    client.ack(id(), message).await.ok();
+    client.grants(id()).await.ok();
+    client.add_grant(id(), "x", None).await.ok();
+    client.revoke_grant(id(), ID.parse().unwrap()).await.ok();
+    client.presence(id()).await.ok();
+    client.catalog().await.ok();
+    client.agents().await.ok();
+    client.tokens().await.ok();
+    client.create_token(&NewToken { name: "x".into(), scope: Scope::Viewer, ttl_s: None }).await.ok();
+    client.revoke_token(ID.parse().unwrap()).await.ok();
+    client.link().await.ok();
+    client.shutdown().await.ok();
+}
+
+/// A route as both sides name it: every path parameter is `*`.
+fn route(method: &str, path: &str) -> String {
+    let part = |part: &str| {
+        let named = part.starts_with('{') || part == ID || ["7", "5e"].contains(&part);
+        if named { "*".to_owned() } else { part.to_owned() }
+    };
+    let path = path.split('?').next().unwrap_or("");
+    format!("{} {}", method.to_uppercase(), path.split('/').map(part).collect::<Vec<_>>().join("/"))
+}
+
+#[tokio::test]
+async fn every_route_has_a_method() {
+    let document: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
+    let mut routes = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        routes.extend(methods.as_object().unwrap().keys().map(|method| route(method, path)));
+    }
+    let mut server = Server::play(vec![json("200 OK", "{}"); 60]).await;
+    let client = Client::new(&server.base_url(), "t").unwrap();
+    call_everything(&client, &server.base_url()).await;
+    let mut called = BTreeSet::new();
+    while let Ok(request) = server.requests.try_recv() {
+        let mut words = request.split(' ');
+        called.insert(route(words.next().unwrap(), words.next().unwrap()));
+    }
+    assert_eq!(called, routes);
+}
