@@ -21,6 +21,7 @@ use super::agent::Agent;
 use super::conversation::Scope;
 use super::permission;
 use super::terminal::Made;
+use super::trouble::shown;
 use crate::turn::Turn;
 
 /// How long after a request was cancelled the turn's stop may take to be heard of here.
@@ -57,7 +58,8 @@ impl Agent {
         match self.owed.insert(id.clone(), owed) {
             Ok(()) => {}
             Err(NotAdmitted::Duplicate) => {
-                let message = format!("`{method}` came with the id of a request that has no answer yet");
+                let message =
+                    format!("`{}` came with the id of a request that has no answer yet", shown(&method));
                 return scope.note("duplicate_request", message, params).await;
             }
             Err(full @ NotAdmitted::Full { .. }) => {
@@ -77,11 +79,7 @@ impl Agent {
             Err(error) => {
                 if error.code == code::METHOD_NOT_FOUND {
                     scope
-                        .note(
-                            "unknown_request",
-                            format!("it asked for `{method}`, which is not known here"),
-                            params,
-                        )
+                        .note("unknown_request", format!("it asked in vain: {}", error.message), params)
                         .await;
                 }
                 self.answer(&id, Err(&error));
@@ -226,7 +224,7 @@ impl Agent {
                 let terminal = self.terminals.release(&terminal)?;
                 terminal.kill().map(|killed| Work::Answer(killed.map(|()| raw(&Empty {})))).boxed()
             }
-            unknown => return Err(ErrorObject::method_not_found(unknown)),
+            unknown => return Err(ErrorObject::method_not_found(&shown(unknown))),
         })
     }
 

@@ -165,9 +165,12 @@ impl Agent {
     /// What happens next. Cancelling loses nothing.
     async fn happening<'t>(&mut self, scope: &mut Scope<'t>, wait: Wait) -> Happened {
         let turn = scope.turn;
-        let late = match wait {
-            Wait::Start(patience) | Wait::Silence(patience) => Some(self.heard + patience),
-            Wait::Prompt => None,
+        // Garbage without end must not put off the end of patience, but what was said in time breaks a silence, however
+        // late we come to hear it.
+        let (late, silent) = match wait {
+            Wait::Start(patience) => (Some(self.heard + patience), None),
+            Wait::Silence(patience) => (None, Some(self.heard + patience)),
+            Wait::Prompt => (None, None),
         };
         tokio::select! {
             // An agent that never stops talking comes last. Its questions are asked in the order of its words.
@@ -177,6 +180,7 @@ impl Agent {
             Some(answered) = scope.asks.next() => Happened::Answered(answered),
             Some((id, work)) = self.jobs.next() => Happened::Worked(id, work),
             said = self.link.next() => Happened::Heard(said),
+            () = until(silent) => Happened::Late,
         }
     }
 
@@ -218,7 +222,7 @@ impl Agent {
                 self.update(scope, params).await;
             }
             Message::Notification(Notification { method, params }) => {
-                scope.note("unknown_notification", format!("it told `{method}`"), params).await;
+                scope.note("unknown_notification", format!("it told `{}`", shown(&method)), params).await;
             }
             Message::Request(request) => self.serve(scope, request).await,
         }
@@ -259,12 +263,12 @@ impl Agent {
         let kind = UpdateView::of(update).kind();
         let (gauge, bytes) = (Gauge::of(&kind), update.get().len());
         if gauge.is_some() && bytes > MAX_GAUGE {
-            let message = format!("a `{kind}` of {bytes} bytes is too large to be kept");
+            let message = format!("a `{}` of {bytes} bytes is too large to be kept", shown(&kind));
             return scope.note("gauge_too_large", message, None).await;
         }
         match &mut scope.phase {
             Phase::Opening { bytes: held, .. } if *held + bytes > MAX_EARLY => {
-                let message = format!("a `{kind}` came before the session was open, after too many others");
+                let message = "updates came before the session was open, too many to be held";
                 return scope.note("update_too_early", message, None).await;
             }
             Phase::Opening { early, bytes: held } => {
