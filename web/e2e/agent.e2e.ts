@@ -65,7 +65,8 @@ test('a reload and a restart of the daemon in mid-stream lose nothing and double
   await page.getByRole('button', { name: 'Stop' }).waitFor();
   await page.reload();
   await page.getByRole('button', { name: 'Stop' }).waitFor();
-  await page.getByText('look around').waitFor();
+  // The first sentence is whole: a word or two of it would stand elsewhere on the page as well.
+  await page.getByText('what I find').waitFor();
   await daemon.stop('SIGKILL');
   await daemon.run();
   await page.locator('[data-edge=live]').waitFor();
