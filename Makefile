@@ -31,7 +31,7 @@ test-long:          ## A thousand agent lifecycles.
 
 browser-test:       ## The page in a real browser, against the built binary.
 	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo "Chromium is needed: apt-get install chromium, or name one in CHROMIUM"; exit 1; }
-	$(CARGO) build -p trunkline-cli
+	$(CARGO) test --workspace --no-run
 	cd web && $(NPM) run e2e
 
 agents:             ## The real agents that the tests run, from their registry.

@@ -175,9 +175,9 @@ impl<M: Machine> Cell<M> {
 
     /// Loads the log, then serves until nobody needs the cell.
     pub(crate) async fn run(mut self) {
-        if let Err(error) = self.reload().await {
+        if let Err(error) = Box::pin(self.reload()).await {
             tracing::error!(log = %self.id, %error, "a log cannot be read");
-            return self.fail(&error).await;
+            return Box::pin(self.fail(&error)).await;
         }
         self.reconcile();
         loop {
@@ -192,10 +192,11 @@ impl<M: Machine> Cell<M> {
             tokio::select! {
                 biased;
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.serve(message).await,
+                    // A cell waits most of the time: what it needs to work is there only while it works.
+                    Some(message) => Box::pin(self.serve(message)).await,
                     None => return,
                 },
-                () = timer => self.tick().await,
+                () = timer => Box::pin(self.tick()).await,
                 () = tokio::time::sleep(IDLE) => {
                     if self.idle() && self.shared.retire(&self.id) {
                         return;

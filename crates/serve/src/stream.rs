@@ -23,7 +23,7 @@ pub(crate) fn encode(frame: &Frame) -> Bytes {
 
 /// The events of a frame after a cursor.
 pub(crate) fn encode_after(frame: &Frame, after: Seq) -> Bytes {
-    let mut out = BytesMut::with_capacity(frame.lines.len() + 32);
+    let mut out = BytesMut::with_capacity(frame.lines.len() + 32 * usize::try_from(frame.count).unwrap_or(0));
     for (seq, line) in frame.lines_after(after) {
         let id = seq.to_string();
         let shown = show(line);

@@ -7,7 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Inner;
@@ -58,7 +58,8 @@ fn kill_and_reap(inner: &Inner) -> bool {
 
 fn find(inner: &Inner) -> Vec<Pid> {
     let me = getpid();
-    let ours = getsid(None).ok();
+    // Read as the others' are: where the leader of our session is outside of our pid namespace, it is no number.
+    let Some(ours) = tree::process(me).map(|p| p.session) else { return Vec::new() };
     // The register is held, so that no keep is just being started.
     let register = inner.register();
     let strange = |pid: &Pid| {
