@@ -16,12 +16,14 @@ use crate::env::Env;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::start;
+use crate::start::{self, Found};
 
 /// What every command has.
 pub(crate) struct App {
     pub(crate) env: Env,
     pub(crate) config: Config,
+    /// What is wrong with the configuration. Only `doctor` runs then, with [`Config::bare`].
+    pub(crate) config_error: Option<CliError>,
     pub(crate) screen: Screen,
     no_start: bool,
 }
@@ -56,8 +58,15 @@ fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
         Command::Config(crate::args::Config { action: ConfigAction::Show(flags) }) => flags,
         _ => &none,
     };
-    let config = Config::load(&env, cli.home.as_deref(), flags)?;
-    let app = App { env, config, screen, no_start: cli.no_start };
+    let (config, config_error) = match Config::load(&env, cli.home.as_deref(), flags) {
+        Ok(config) => (config, None),
+        // A doctor does not send the sick away.
+        Err(error) if matches!(cli.command, Command::Doctor) => {
+            (Config::bare(&env, cli.home.as_deref())?, Some(error))
+        }
+        Err(error) => return Err(error),
+    };
+    let app = App { env, config, config_error, screen, no_start: cli.no_start };
     let mut runtime = match &cli.command {
         Command::Serve(Serve { detach: false, .. }) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -104,7 +113,7 @@ impl App {
 
     /// A client of the daemon, which is started if need be.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        if let Some(client) = start::find(&self.config.home).await? {
+        if let Found::Daemon(client) = start::find(&self.config.home).await? {
             return Ok(client);
         }
         if self.no_start {

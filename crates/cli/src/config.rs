@@ -113,7 +113,31 @@ impl Config {
         let path = home.join(FILE);
         let file = read(&path)?;
         let found = file.is_some().then_some(path);
-        let file = file.unwrap_or_default();
+        Self::of(env, (home, source), file.unwrap_or_default(), found, flags)
+    }
+
+    /// What is there when neither the file nor variables say anything: enough to look what is wrong with them.
+    ///
+    /// # Errors
+    /// There is no home.
+    pub(crate) fn bare(env: &Env, home: Option<&Path>) -> Result<Self> {
+        let home = find_home(env, home)?;
+        Self::of(
+            &Env { ours: BTreeMap::new(), ..env.clone() },
+            home,
+            File::default(),
+            None,
+            &Flags::default(),
+        )
+    }
+
+    fn of(
+        env: &Env,
+        (home, source): (PathBuf, Source),
+        file: File,
+        found: Option<PathBuf>,
+        flags: &Flags,
+    ) -> Result<Self> {
         let shown = vec![Shown { key: "home", value: home.display().to_string(), source }];
         let mut layers = Layers { env, shown };
         let listen = layers.text("listen", flags.listen.as_deref(), file.listen, "127.0.0.1:7433");

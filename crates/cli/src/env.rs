@@ -26,6 +26,8 @@ pub(crate) struct Env {
     pub(crate) temp: PathBuf,
     /// The browser the user prefers.
     pub(crate) browser: Option<String>,
+    /// Whether there is a screen that windows can open on.
+    pub(crate) has_screen: bool,
     /// What is said of colours.
     pub(crate) colours: Wishes,
     /// Everything, for the daemon to choose from what agents get.
@@ -58,6 +60,9 @@ impl Env {
             user_home: get("HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
             path: get("PATH").unwrap_or_default(),
             browser: set("BROWSER"),
+            has_screen: cfg!(target_os = "macos")
+                || set("DISPLAY").is_some()
+                || set("WAYLAND_DISPLAY").is_some(),
             colours: Wishes {
                 no_color: set("NO_COLOR").is_some(),
                 clicolor_off: text("CLICOLOR").as_deref() == Some("0"),

@@ -25,6 +25,8 @@ use trunkline_run::driver::Driver;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 
+use crate::start::LOCK;
+
 /// A file may not grow further.
 const SIGXFSZ: i32 = 25;
 /// How long agents have to end when the daemon stops, before they are killed.
@@ -156,8 +158,11 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 async fn told_to_stop(server: &Server) {
     let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
     let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
+    // The terminal of a daemon in the foreground was closed.
+    let mut hangup = signal(SignalKind::hangup()).expect("the runtime handles signals");
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = hangup.recv() => tracing::info!("SIGHUP: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         () = server.stop_asked() => tracing::info!("asked to stop"),
     }
@@ -195,8 +200,8 @@ impl Home {
             fs::set_permissions(&dir, Permissions::from_mode(0o700))
                 .with_context(|| format!("{} cannot be closed to other users", dir.display()))?;
         }
-        let lock = private().write(true).create(true).truncate(false).open(path.join("run/lock"))?;
-        match lock.try_lock() {
+        let lock = private().write(true).create(true).truncate(false).open(path.join(LOCK))?;
+        match claim_soon(&lock) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 let pid = runtime_pid(path).map_or(String::new(), |pid| format!(" (process {pid})"));
@@ -270,6 +275,17 @@ impl Home {
             }
         }
     }
+}
+
+/// Takes the lock. A command that looks whether it is held holds it for a moment.
+fn claim_soon(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            outcome => return outcome,
+        }
+    }
+    lock.try_lock()
 }
 
 fn private() -> OpenOptions {

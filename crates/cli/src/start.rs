@@ -1,6 +1,6 @@
 //! Starting the daemon in the background.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -20,25 +20,78 @@ use crate::logging;
 
 /// How long a daemon may take to answer. Loading ten thousand sessions takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one may take to stop that was told to.
+pub(crate) const STOPPING: Duration = Duration::from_secs(10);
+/// The lock that a daemon holds for as long as it lives, below its home.
+pub(crate) const LOCK: &str = "run/lock";
 /// How often it is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A client of the daemon in the home directory, if one answers.
-pub(crate) async fn find(home: &Path) -> Result<Option<Client>> {
-    // A daemon that was killed leaves its address behind. Whoever listens there now must not get the token.
-    if Runtime::read(home)?.is_none_or(|runtime| !is_alive(runtime.pid)) {
-        return Ok(None);
+/// What there is of a daemon in a home directory.
+pub(crate) enum Found {
+    /// None.
+    Nothing,
+    /// One that answers.
+    Daemon(Client),
+    /// A process that holds the home and does not answer: one that stops, or that hangs.
+    Deaf(u32),
+}
+
+impl Found {
+    pub(crate) fn daemon(self) -> Option<Client> {
+        match self {
+            Self::Daemon(client) => Some(client),
+            Self::Nothing | Self::Deaf(_) => None,
+        }
     }
-    let client = match Client::discover(home) {
-        Ok(client) => client,
-        Err(error) if error.is_unreachable() => return Ok(None),
-        Err(error) => return Err(error.into()),
+}
+
+/// Looks for the daemon of a home directory.
+pub(crate) async fn find(home: &Path) -> Result<Found> {
+    // A daemon that was killed leaves its address behind. Whoever listens there now must not get the token.
+    let Some(runtime) = Runtime::read(home)?.filter(|runtime| is_alive(runtime.pid)) else {
+        return Ok(Found::Nothing);
     };
-    match client.health().await {
-        Ok(_) => Ok(Some(client)),
-        Err(error) if error.is_unreachable() => Ok(None),
+    let answer = match Client::discover(home) {
+        Ok(client) => client.health().await.map(|_| client),
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(client) => Ok(Found::Daemon(client)),
+        // Another process may have been given the number of one that was killed; the home is not its own.
+        Err(error) if error.is_unreachable() && is_held(home) => Ok(Found::Deaf(runtime.pid)),
+        Err(error) if error.is_unreachable() => Ok(Found::Nothing),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a daemon holds the lock of its home. For a moment we may hold it, which a daemon that starts sits out.
+fn is_held(home: &Path) -> bool {
+    let lock = File::open(home.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Waits for a process to end; whether it has.
+pub(crate) async fn wait_for_end(pid: u32, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    let mut look = interval(LOOK);
+    loop {
+        look.tick().await;
+        if !is_alive(pid) {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+    }
+}
+
+/// The error of a daemon that neither answers nor ends.
+pub(crate) fn is_stuck(pid: u32, home: &Path) -> CliError {
+    let what = format!("process {pid} is the daemon of {} and does not answer", home.display());
+    CliError::new(Exit::Unreachable, what)
+        .hint("`trunkline logs` says what it does")
+        .hint(format!("`kill -9 {pid}` ends it at once; its sessions are kept"))
 }
 
 /// Whether there is a process of this number that has not ended. One that has may stay listed for as long as nobody asks
@@ -62,8 +115,11 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 /// When it ends before that, with its last words, or takes too long.
 pub(crate) async fn start(env: &Env, config: &Config, args: &[String]) -> Result<Client> {
     let _alone = one_at_a_time(&config.home).await?;
-    if let Some(client) = find(&config.home).await? {
-        return Ok(client);
+    match find(&config.home).await? {
+        Found::Daemon(client) => return Ok(client),
+        // It most likely stops, which takes it two seconds at most.
+        Found::Deaf(pid) if !wait_for_end(pid, STOPPING).await => return Err(is_stuck(pid, &config.home)),
+        Found::Deaf(_) | Found::Nothing => {}
     }
     let mut child = spawn(env, config, args)?;
     let mut look = interval(LOOK);
@@ -72,7 +128,7 @@ pub(crate) async fn start(env: &Env, config: &Config, args: &[String]) -> Result
     loop {
         look.tick().await;
         let ended = child.try_wait()?;
-        if let Some(client) = find(&config.home).await? {
+        if let Found::Daemon(client) = find(&config.home).await? {
             return Ok(client);
         }
         if let Some(status) = ended {

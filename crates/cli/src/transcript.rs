@@ -113,7 +113,16 @@ impl Transcript {
                 let by = self.by(&event.by);
                 self.push(Body::Prompt { text: clean::text(&prompt_text(&started.prompt)), by });
             }
-            Fact::TurnUpdate(update) => self.update(SessionUpdate::from_raw(update.update.as_raw())),
+            Fact::TurnUpdate(update) => {
+                self.update(SessionUpdate::from_raw(update.update.as_raw()));
+                if let Some(blob) = &update.blob {
+                    let size = blob.bytes.div_ceil(1 << 10);
+                    self.note(
+                        Tone::Dim,
+                        &format!("cut short: all {size} KiB are on the page and in `trunkline export`"),
+                    );
+                }
+            }
             Fact::TurnNote(note) => self.note(Tone::Dim, &note.message),
             Fact::TurnStopping(stopping) => {
                 self.stopping = true;

@@ -47,8 +47,9 @@ impl Client {
         Ok(Self { http: Arc::new(Http::new(base_url, token)?) })
     }
 
-    /// A client of the daemon of a home directory, with the owner's token. When that daemon moves to another port, the
-    /// client and its streams follow.
+    /// A client of the daemon of a home directory, with the owner's token. It goes by the Unix socket in there, which no
+    /// other user can take the place of; by TCP only if there is none. When that daemon moves, the client and its
+    /// streams follow.
     ///
     /// # Errors
     /// [`Error::NotRunning`] when there is no `runtime.json`; [`Error::File`] when it or the token cannot be read. Whether

@@ -1,4 +1,4 @@
-//! How a client of the same user finds its daemon: two files in the home directory.
+//! How a client of the same user finds its daemon: two files and a socket in the home directory.
 
 use std::io;
 use std::path::Path;
@@ -9,6 +9,8 @@ use crate::error::Error;
 
 /// The file with the owner's token, readable by the owner alone.
 pub const TOKEN_FILE: &str = "token";
+/// The socket that only the owner can reach.
+pub const SOCKET_FILE: &str = "run/trunkline.sock";
 
 /// Where a daemon listens: `runtime.json`, written once it does and removed when it stops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,35 +1,29 @@
 //! Carrying requests to the daemon and answers back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
 
 use crate::call::Call;
+use crate::connect::Way;
 use crate::error::{Error, Problem};
-use crate::home::{Runtime, read_token};
+use crate::home::{Runtime, SOCKET_FILE, read_token};
 
 /// By this header the daemon says which commit an answer stands for, and is told which one a list must include.
 const AT: HeaderName = HeaderName::from_static("trunkline-at");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
 /// How many bytes an answer may have; events alone may have 64 MiB each.
 const MAX_ANSWER: usize = 256 << 20;
 
-/// A pool of connections to one daemon.
+/// Connections to one daemon.
 pub(crate) struct Http {
-    pool: Pool<HttpConnector, Full<Bytes>>,
     origin: Mutex<Origin>,
     /// Where to look again when the daemon has moved to another port.
     home: Option<PathBuf>,
@@ -38,10 +32,12 @@ pub(crate) struct Http {
 }
 
 /// Where the daemon is and what opens it.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Origin {
     base_url: String,
     bearer: HeaderValue,
+    socket: Option<PathBuf>,
+    way: Way,
 }
 
 impl Http {
@@ -55,11 +51,7 @@ impl Http {
     }
 
     fn with(origin: Origin, home: Option<PathBuf>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_nodelay(true);
-        let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Self { pool, origin: Mutex::new(origin), home, at: Mutex::new(0) }
+        Self { origin: Mutex::new(origin), home, at: Mutex::new(0) }
     }
 
     /// Sends a call and reads its answer.
@@ -112,7 +104,7 @@ impl Http {
     async fn send(&self, call: &Call) -> Result<Response<Incoming>, Error> {
         let origin = self.origin();
         let request = self.request(&origin, call)?;
-        self.pool.request(request).await.map_err(|error| {
+        origin.way.request(request).await.map_err(|error| {
             let base_url = origin.base_url;
             if error.is_connect() {
                 Error::Unreachable { base_url, source: error.into() }
@@ -154,8 +146,10 @@ impl Http {
             return false;
         };
         let mut origin = self.origin.lock().unwrap_or_else(PoisonError::into_inner);
-        let moved = *origin != found;
-        *origin = found;
+        let moved = !origin.is(&found);
+        if moved {
+            *origin = found;
+        }
         moved
     }
 
@@ -194,12 +188,21 @@ impl Origin {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| Error::BadAddress("the token has characters that no token has".to_owned()))?;
         bearer.set_sensitive(true);
-        Ok(Self { base_url: base_url.to_owned(), bearer })
+        Ok(Self { base_url: base_url.to_owned(), bearer, socket: None, way: Way::tcp() })
     }
 
-    fn discover(home: &std::path::Path) -> Result<Self, Error> {
+    fn discover(home: &Path) -> Result<Self, Error> {
         let runtime = Runtime::read(home)?.ok_or_else(|| Error::NotRunning { home: home.to_owned() })?;
-        Self::new(&runtime.base_url, &read_token(home)?)
+        let origin = Self::new(&runtime.base_url, &read_token(home)?)?;
+        let socket = home.join(SOCKET_FILE);
+        if !socket.exists() {
+            return Ok(origin);
+        }
+        Ok(Self { way: Way::unix(socket.clone()), socket: Some(socket), ..origin })
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (&self.base_url, &self.bearer, &self.socket) == (&other.base_url, &other.bearer, &other.socket)
     }
 }
 

@@ -29,6 +29,7 @@
 mod backoff;
 mod call;
 mod client;
+mod connect;
 mod error;
 mod events;
 mod feed;
@@ -41,4 +42,4 @@ pub use client::Client;
 pub use error::{Error, Problem};
 pub use events::{EventItem, EventStream};
 pub use feed::{FeedItem, FeedStream};
-pub use home::{Runtime, TOKEN_FILE, read_token};
+pub use home::{Runtime, SOCKET_FILE, TOKEN_FILE, read_token};

@@ -81,6 +81,11 @@ export class Api {
     return this.#json('GET', `/v1/sessions/${seg(id)}/events?${query({ after, limit })}`, signal ? { signal } : {});
   }
 
+  /** What was too large for a session's log. */
+  blob(id: string, sha256: string): Promise<unknown> {
+    return this.#json('GET', `/v1/sessions/${seg(id)}/blobs/${seg(sha256)}`);
+  }
+
   /** Runs the prompt, or queues it when a turn runs already. */
   prompt(id: string, prompt: string, key: string): Promise<{ turn: number; state: string }> {
     return this.#json('POST', `/v1/sessions/${seg(id)}/turns`, { body: { prompt, when_busy: 'queue' }, key });

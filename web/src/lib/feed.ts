@@ -8,7 +8,7 @@
 
 import { type Api, Problem } from './api';
 import { Transcript } from './fold';
-import type { TranscriptView } from './items';
+import type { Large, TranscriptView } from './items';
 import { type Clock, type Frame, type Link, Reader, systemClock } from './sse';
 import { isActive, Lists, Store } from './store';
 import { firstLine } from './text';
@@ -275,6 +275,16 @@ export class Feed {
 
   #say(text: string): void {
     this.#notice = { n: this.#notice.n + 1, text };
+  }
+
+  /** Loads what an item of the open session stands for. */
+  async whole(item: Large): Promise<void> {
+    const opened = this.#opened;
+    if (!opened) return;
+    const update = await this.#api.blob(opened.id, item.sha256);
+    opened.transcript.fill(item.key, update);
+    opened.view = undefined;
+    this.#show();
   }
 
   #show(): void {

@@ -51,6 +51,8 @@ function script(items: Item[]): string[] {
         return `${item.tone}: ${item.text}`;
       case 'footer':
         return `-- ${item.reason}${item.error ? ` ${item.error}` : ''}`;
+      case 'large':
+        return `${item.what} ${item.bytes}: ${item.start}`;
       case 'gap':
         return `... ${item.missing}`;
     }
@@ -317,5 +319,41 @@ describe('whatever comes', () => {
     expect(view.items.length).toBeLessThanOrEqual(MAX_ITEMS);
     expect(view.dropped + view.items.length).toBe(total);
     expect(view.items.at(-1)).toMatchObject({ id: `t${total}`, status: 'completed' });
+  });
+});
+
+describe('what is too large for the log', () => {
+  const blob = { sha256: 'ab', bytes: 300_000 };
+  const large = (update: unknown) =>
+    log().start().add('turn.update', { v: 'acp/1', update, blob }, { turn: 1, by: 'agent/x' });
+  const folded = (events: Event[]) => {
+    const transcript = new Transcript();
+    for (const event of events) transcript.apply(event);
+    return transcript;
+  };
+
+  test('a message shows its start, and then all of it in the same place', () => {
+    const content = { type: 'text', text: 'Once…' };
+    const transcript = folded(large({ sessionUpdate: 'agent_message_chunk', content }).text('The end.').events);
+    expect(script(transcript.view().items).slice(1)).toEqual(['prose 300000: Once…', 'agent: The end.']);
+    const whole = { type: 'text', text: 'Once upon a time.' };
+    transcript.fill('large2', { sessionUpdate: 'agent_message_chunk', content: whole });
+    expect(script(transcript.view().items).slice(1)).toEqual(['agent: Once upon a time.', 'agent: The end.']);
+  });
+
+  test('a tool call gets what was left out', () => {
+    const transcript = folded(large({ sessionUpdate: 'tool_call', toolCallId: 't', title: 'Edit', kind: 'edit' }).events);
+    expect(script(transcript.view().items).slice(1)).toEqual(['edit Edit [pending]', 'tool 300000: ']);
+    const content = [{ type: 'diff', path: '/x', newText: 'new' }];
+    transcript.fill('large2', { sessionUpdate: 'tool_call', toolCallId: 't', title: 'Edit', kind: 'edit', content });
+    const items = transcript.view().items;
+    expect(script(items).slice(1)).toEqual(['edit Edit [pending]']);
+    expect((items[1] as Tool).content).toEqual(content);
+  });
+
+  test('what is not understood is passed over, and a key that is gone too', () => {
+    const transcript = folded(large({ sessionUpdate: 'later' }).events);
+    transcript.fill('large2', {});
+    expect(transcript.view().items.map((item) => item.kind)).toEqual(['prompt']);
   });
 });

@@ -5,7 +5,7 @@
  */
 
 import { isOver, requestsOf } from './items';
-import type { Item, Note, Placed, Queued, RunningTurn, Tool, TranscriptView } from './items';
+import type { Item, Large, Note, Placed, Queued, RunningTurn, Tool, TranscriptView } from './items';
 import { newTerminal, wrote } from './terminal';
 import type { Terminal } from './terminal';
 import { blocksText, blockText } from './text';
@@ -105,7 +105,9 @@ export class Transcript {
         this.#start(turn, blocksText(data.prompt), event);
         break;
       case 'turn.update':
-        if (data.v === undefined || data.v === 'acp/1') this.#update(asObject(data.update), event);
+        if (data.v !== undefined && data.v !== 'acp/1') break;
+        if (asObject(data.blob).sha256) this.#large(asObject(data.update), asObject(data.blob), event);
+        else this.#update(asObject(data.update), event);
         break;
       case 'turn.note': {
         const detail = data.data === undefined || data.data === null ? undefined : JSON.stringify(data.data, null, 2);
@@ -132,6 +134,32 @@ export class Transcript {
         return;
       case 'plan':
         if (Array.isArray(update.entries)) this.#setPlan(update.entries.map(asObject) as unknown as PlanEntry[], event);
+    }
+  }
+
+  /** What can be shown of an update that is kept beside the log, and the way to the rest. */
+  #large(update: Data, blob: Data, event: Event): void {
+    const what = WHAT[String(update.sessionUpdate)];
+    const sha256 = asText(blob.sha256);
+    if (!what || !sha256) return;
+    // A text's start stands in the item itself; a tool's card shows what there is.
+    if (what === 'tool') this.#update(update, event);
+    const start = what === 'prose' || what === 'thought' ? blockText(asObject(update.content) as unknown as Block) : '';
+    this.#push({ kind: 'large', ...placed('large', event), sha256, bytes: asNumber(blob.bytes) ?? 0, what, start, event });
+  }
+
+  /** Puts a whole update in the place of the item that stood for it. */
+  fill(key: string, update: unknown): void {
+    const index = this.#items.findIndex((item) => item?.key === key);
+    const item = this.#items[index];
+    if (item?.kind !== 'large') return;
+    const whole = asObject(update);
+    this.#items[index] = undefined;
+    if (item.what === 'prose' || item.what === 'thought') {
+      const text = blockText(asObject(whole.content) as unknown as Block);
+      this.#items[index] = { kind: item.what, ...placed(item.what, item.event), text, message: undefined, until: item.at };
+    } else {
+      this.#update(whole, item.event);
     }
   }
 
@@ -369,6 +397,15 @@ export class Transcript {
 }
 
 type Data = Record<string, unknown>;
+
+/** What an update is, by its tag. */
+const WHAT: Record<string, Large['what']> = {
+  agent_message_chunk: 'prose',
+  agent_thought_chunk: 'thought',
+  tool_call: 'tool',
+  tool_call_update: 'tool',
+  plan: 'plan',
+};
 
 function placed(kind: string, event: Event): Placed {
   return { key: `${kind}${event.seq}`, at: event.at, turn: event.turn };

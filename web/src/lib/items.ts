@@ -1,7 +1,7 @@
 /** What a transcript is made of. Items are replaced, never changed: the same object looks the same. */
 
 import type { Terminal } from './terminal';
-import type { Ask, PlanEntry, StopReason, ToolContent, Usage } from './types';
+import type { Ask, Event, PlanEntry, StopReason, ToolContent, Usage } from './types';
 
 export interface Placed {
   /** Unique in the transcript. */
@@ -73,12 +73,25 @@ export interface Footer extends Placed {
   error: string | undefined;
 }
 
+/** An update that was too large for the log and is kept beside it. */
+export interface Large extends Placed {
+  kind: 'large';
+  sha256: string;
+  bytes: number;
+  /** What it is, in a word: the kind of update. */
+  what: 'prose' | 'thought' | 'tool' | 'plan';
+  /** The start of its text, if it is one. */
+  start: string;
+  /** The event it came with. */
+  event: Event;
+}
+
 export interface Gap extends Placed {
   kind: 'gap';
   missing: number;
 }
 
-export type Item = Prompt | Prose | Tool | TerminalItem | Plan | RequestItem | Note | Footer | Gap;
+export type Item = Prompt | Prose | Tool | TerminalItem | Plan | RequestItem | Note | Footer | Large | Gap;
 
 export interface Queued {
   turn: number;

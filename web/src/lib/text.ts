@@ -40,6 +40,13 @@ export function baseName(path: string): string {
   return path.replace(/\/+$/, '').split('/').at(-1) || path;
 }
 
+/** A number of bytes, for people: `3.2 MiB`. */
+export function size(bytes: number): string {
+  const [unit, per] = bytes < 1 << 20 ? ['KiB', 1 << 10] : ['MiB', 1 << 20];
+  const n = bytes / (per as number);
+  return `${n < 10 ? n.toFixed(1) : Math.round(n)} ${unit}`;
+}
+
 /** A path as seen from a directory, if it lies in it. */
 export function relative(path: string, directory: string | undefined): string {
   if (!directory) return path;

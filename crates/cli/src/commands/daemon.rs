@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 use trunkline_client::Runtime;
 
 use crate::app::App;
@@ -14,11 +13,8 @@ use crate::exit::Exit;
 use crate::logging;
 use crate::moment::show_duration;
 use crate::serve::Daemon;
-use crate::start;
+use crate::start::{self, Found};
 use crate::style::Tone;
-
-/// How long a daemon may take to stop. It gives itself two seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
     if args.detach {
@@ -52,8 +48,8 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
 
 async fn detach(app: &App, args: &[String]) -> Result<Exit> {
     let (client, new) = match start::find(&app.config.home).await? {
-        Some(client) => (client, false),
-        None => (start::start(&app.env, &app.config, args).await?, true),
+        Found::Daemon(client) => (client, false),
+        Found::Deaf(_) | Found::Nothing => (start::start(&app.env, &app.config, args).await?, true),
     };
     if app.screen.json {
         app.screen.json(&Runtime::read(&app.config.home)?)?;
@@ -66,9 +62,11 @@ async fn detach(app: &App, args: &[String]) -> Result<Exit> {
 
 pub(crate) async fn status(app: &App) -> Result<Exit> {
     let home = &app.config.home;
-    let client = start::find(home).await?;
-    let runtime = Runtime::read(home)?;
-    let (Some(client), Some(runtime)) = (client, runtime) else {
+    let found = start::find(home).await?;
+    if let Found::Deaf(pid) = found {
+        return Err(start::is_stuck(pid, home));
+    }
+    let (Some(client), Some(runtime)) = (found.daemon(), Runtime::read(home)?) else {
         if app.screen.json {
             app.screen.json(&json!({ "running": false, "home": home }))?;
         } else {
@@ -103,21 +101,27 @@ pub(crate) async fn status(app: &App) -> Result<Exit> {
 
 pub(crate) async fn stop(app: &App) -> Result<Exit> {
     let home = &app.config.home;
-    let (Some(client), Some(runtime)) = (start::find(home).await?, Runtime::read(home)?) else {
-        app.screen.note("no daemon runs");
-        return Ok(Exit::Ok);
-    };
-    client.shutdown().await?;
-    let deadline = Instant::now() + PATIENCE;
-    while start::is_alive(runtime.pid) {
-        if Instant::now() > deadline {
-            let late = format!("process {} has not ended within {} s", runtime.pid, PATIENCE.as_secs());
-            return Err(CliError::failure(late).hint(format!("kill {} ends it at once", runtime.pid)));
+    let pid = match start::find(home).await? {
+        Found::Nothing => {
+            if app.screen.json {
+                app.screen.json(&json!({ "stopped": null }))?;
+            } else {
+                app.screen.note("no daemon runs");
+            }
+            return Ok(Exit::Ok);
         }
-        sleep(Duration::from_millis(20)).await;
+        Found::Deaf(pid) => pid,
+        Found::Daemon(client) => {
+            let runtime = Runtime::read(home)?.ok_or_else(|| app.not_running())?;
+            client.shutdown().await?;
+            runtime.pid
+        }
+    };
+    if !start::wait_for_end(pid, start::STOPPING).await {
+        return Err(start::is_stuck(pid, home));
     }
     if app.screen.json {
-        app.screen.json(&json!({ "stopped": runtime.pid }))?;
+        app.screen.json(&json!({ "stopped": pid }))?;
     } else {
         app.screen.print("stopped")?;
     }

@@ -16,7 +16,7 @@ use crate::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::holder;
-use crate::start;
+use crate::start::{self, Found};
 use crate::style::{Paint, Tone};
 
 /// How a thing stands.
@@ -149,7 +149,7 @@ async fn daemon(app: &App) -> (bool, Check) {
         );
     }
     match start::find(home).await {
-        Ok(Some(client)) => match client.me().await {
+        Ok(Found::Daemon(client)) => match client.me().await {
             Ok(me) => (
                 true,
                 Check::ok("daemon", format!("process {pid} answers at {base_url}; you are {}", me.principal)),
@@ -158,7 +158,7 @@ async fn daemon(app: &App) -> (bool, Check) {
                 (true, Check::fail("daemon", error.to_string(), "`trunkline stop` and start it again"))
             }
         },
-        Ok(None) => {
+        Ok(Found::Deaf(_) | Found::Nothing) => {
             let found = format!("process {pid} lives but does not answer at {base_url}");
             (true, Check::fail("daemon", found, format!("see `trunkline logs`; kill {pid} if it is stuck")))
         }
@@ -204,6 +204,9 @@ async fn database(home: &Path) -> Check {
 }
 
 fn configuration(app: &App) -> Check {
+    if let Some(error) = &app.config_error {
+        return Check::fail("config", plainly(error), "correct it: no other command runs until then");
+    }
     let unknown = config::unknown_variables(&app.env);
     match (unknown.first(), &app.config.file) {
         (Some((name, meant)), _) => {

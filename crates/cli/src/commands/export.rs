@@ -1,13 +1,16 @@
 //! `export` and `import`: a session's log as a file. The format is described in `docs/guide/export.md`.
 
-use std::fs::OpenOptions;
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::json;
+use tempfile::NamedTempFile;
 use trunkline_client::Client;
-use trunkline_core::id::Seq;
+use trunkline_core::event::{Event, Fact};
+use trunkline_core::id::{Seq, SessionId};
+use trunkline_core::raw::Raw;
 use trunkline_core::time::Time;
 use trunkline_core::view::SessionView;
 
@@ -40,18 +43,16 @@ pub(crate) async fn export(app: &App, args: Export) -> Result<Exit> {
     let client = app.connect().await?;
     let session = pick::session(app, &client, args.session.as_deref()).await?;
     match &args.output {
-        None => write(app, &client, &session, io::stdout().lock()).await?,
+        None => drop(write(app, &client, &session, io::stdout().lock()).await?),
         Some(path) => {
-            let cannot = |error: io::Error| CliError::failure(format!("{}: {error}", path.display()));
-            // A transcript may quote what nobody else should read.
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create_new(true).mode(0o600).open(path).map_err(cannot)?;
-            let head = write(app, &client, &session, &file).await?;
-            file.sync_all().map_err(cannot)?;
-            app.screen.note(format!("{head} events written to {}", path.display()));
-            return Ok(Exit::Ok);
+            let head = to_file(app, &client, &session, path).await?;
+            if app.screen.json {
+                app.screen.json(&json!({ "session": session.id, "file": path, "head": head }))?;
+            } else {
+                app.screen.note(format!("{head} events written to {}", path.display()));
+            }
         }
-    };
+    }
     Ok(Exit::Ok)
 }
 
@@ -77,6 +78,22 @@ pub(crate) async fn import(app: &App, args: Import) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// Writes a file that was not there. It has its name once it is whole, so that a failure leaves nothing in the way.
+async fn to_file(app: &App, client: &Client, session: &SessionView, path: &Path) -> Result<Seq> {
+    let cannot = |error: io::Error| CliError::failure(format!("{}: {error}", path.display()));
+    if path.symlink_metadata().is_ok() {
+        return Err(cannot(io::ErrorKind::AlreadyExists.into()));
+    }
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    // A transcript may quote what nobody else should read: such a file is its owner's alone.
+    let mut file = NamedTempFile::new_in(directory).map_err(cannot)?;
+    let head = write(app, client, session, &mut file).await?;
+    file.as_file().sync_all().map_err(cannot)?;
+    file.persist_noclobber(path).map_err(|error| cannot(error.error))?;
+    Ok(head)
+}
+
 /// Writes the header and every event up to the head there is at the start: the log may grow meanwhile.
 async fn write(app: &App, client: &Client, session: &SessionView, out: impl Write) -> Result<Seq> {
     let mut out = BufWriter::new(out);
@@ -92,7 +109,7 @@ async fn write(app: &App, client: &Client, session: &SessionView, out: impl Writ
                 break;
             }
             out.write_all(b"\n")?;
-            out.write_all(event.get().as_bytes())?;
+            out.write_all(whole(client, session.id, event).await?.get().as_bytes())?;
         }
         if last >= head || page.items.is_empty() {
             break;
@@ -102,6 +119,20 @@ async fn write(app: &App, client: &Client, session: &SessionView, out: impl Writ
     out.write_all(b"\n")?;
     out.flush()?;
     Ok(head)
+}
+
+/// An event with all of an update that is kept beside the log.
+async fn whole<'a>(client: &Client, session: SessionId, event: &'a Raw) -> Result<Cow<'a, Raw>> {
+    // Every event is looked at, and few are such: reading them all would take longer than sending them.
+    if !event.get().contains("\"blob\"") {
+        return Ok(Cow::Borrowed(event));
+    }
+    let Ok(mut read) = Event::from_line(event.get()) else { return Ok(Cow::Borrowed(event)) };
+    let Fact::TurnUpdate(update) = &mut read.fact else { return Ok(Cow::Borrowed(event)) };
+    let Some(blob) = update.blob.take() else { return Ok(Cow::Borrowed(event)) };
+    update.update = client.blob(session, &blob.sha256).await?;
+    let line = Raw::parse(&read.to_line()).map_err(|error| CliError::failure(error.to_string()))?;
+    Ok(Cow::Owned(line))
 }
 
 fn seq_of(event: &str) -> Result<Seq> {

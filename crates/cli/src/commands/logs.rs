@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::app::App;
 use crate::args::Logs;
 use crate::clean;
@@ -30,13 +32,20 @@ pub(crate) async fn logs(app: &App, args: Logs) -> Result<Exit> {
     loop {
         let text = tail.read()?;
         if !text.is_empty() {
-            app.screen.part(&clean::text(&text))?;
+            show(app, &text)?;
         } else if args.follow {
             tokio::time::sleep(LOOK).await;
         } else {
             return Ok(Exit::Ok);
         }
     }
+}
+
+fn show(app: &App, text: &str) -> Result<()> {
+    if !app.screen.json {
+        return app.screen.part(&clean::text(text));
+    }
+    text.lines().try_for_each(|line| app.screen.json(&json!({ "line": line })))
 }
 
 /// The end of a file that grows, and that may be put aside for a new one.

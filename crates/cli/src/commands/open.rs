@@ -35,18 +35,19 @@ pub(crate) async fn open(app: &App, args: Open) -> Result<Exit> {
         app.screen.print(&link.url)?;
         return Ok(Exit::Ok);
     }
-    let page = redirect(&app.config.home, &link.url)?;
-    match browser(&app.env) {
-        Some(browser) if launch(&browser, &page).is_ok() => {
-            app.screen.note(format!("opening {} in your browser", client.base_url()));
-            app.screen.note("another browser? `trunkline open --url` prints a link that works once");
-        }
-        _ => {
-            fs::remove_file(&page)?;
-            app.screen.note("there is no browser to open here; this link works once, for five minutes:");
-            app.screen.print(&link.url)?;
-        }
+    let opened = match browser(&app.env) {
+        Some(browser) => launch(&browser, &redirect(&app.config.home, &link.url)?).is_ok(),
+        None => false,
+    };
+    if !opened {
+        app.screen.note("there is no browser to open here; this link works once, for five minutes:");
+        app.screen.print(&link.url)?;
+        return Ok(Exit::Ok);
     }
+    app.screen.note(format!("opening {} in your browser", client.base_url()));
+    // Whether a browser came up cannot be known, and the link it was given works only once.
+    app.screen.note("if none comes up, or for another one: this link works once, for five minutes:");
+    app.screen.print(client.link().await?.url)?;
     Ok(Exit::Ok)
 }
 
@@ -115,12 +116,13 @@ fn page(url: &str) -> String {
     )
 }
 
-/// The program that opens pages, if there is one.
+/// The program that opens pages, if there is one, and a screen to open them on. A browser that the user names may be one
+/// for the terminal.
 fn browser(env: &Env) -> Option<String> {
     // $BROWSER may be a list; `%s` templates are a rarity we leave to xdg-open.
     let preferred = env.browser.iter().flat_map(|list| list.split(':')).filter(|name| !name.contains('%'));
-    let usual = ["xdg-open", "wslview", "open"];
-    preferred.chain(usual).find(|name| which(name, &env.path).is_some()).map(str::to_owned)
+    let usual: &[_] = if env.has_screen { &["xdg-open", "wslview", "open"] } else { &["wslview"] };
+    preferred.chain(usual.iter().copied()).find(|name| which(name, &env.path).is_some()).map(str::to_owned)
 }
 
 fn launch(browser: &str, page: &Path) -> io::Result<()> {
@@ -157,6 +159,7 @@ mod tests {
         let env = |preferred: Option<&str>| Env {
             path: bin.path().into(),
             browser: preferred.map(str::to_owned),
+            has_screen: true,
             ..Env::default()
         };
         assert_eq!(browser(&env(Some("lynx"))), None);
@@ -164,5 +167,7 @@ mod tests {
         assert_eq!(browser(&env(Some("lynx:firefox"))).as_deref(), Some("xdg-open"));
         add("firefox");
         assert_eq!(browser(&env(Some("lynx:firefox"))).as_deref(), Some("firefox"));
+        let bare = |preferred| browser(&Env { has_screen: false, ..env(preferred) });
+        assert_eq!((bare(None), bare(Some("firefox"))), (None, Some("firefox".to_owned())));
     }
 }

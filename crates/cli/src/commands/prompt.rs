@@ -1,5 +1,6 @@
 //! `prompt`, `queue`, `cancel`.
 
+use serde_json::json;
 use trunkline_client::types::{NewTurn, Prompt, Waiting};
 use trunkline_core::id::TurnId;
 use trunkline_core::raw::Raw;
@@ -73,7 +74,11 @@ pub(crate) async fn queue(app: &App, args: args::Queue) -> Result<Exit> {
             let turn = turn_of(&turn)?;
             let session = pick::session(app, &client, session.as_deref()).await?;
             client.unqueue(session.id, turn).await?;
-            app.screen.note(format!("turn {turn} waits no more"));
+            if app.screen.json {
+                app.screen.json(&json!({ "session": session.id, "unqueued": turn }))?;
+            } else {
+                app.screen.note(format!("turn {turn} waits no more"));
+            }
         }
     }
     Ok(Exit::Ok)

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use trunkline_client::types::{NewSession, NewTurn, Prompt};
 use trunkline_client::{Client, EventItem};
 use trunkline_core::event::{Event, Fact};
@@ -20,6 +22,9 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::pick::{self, short};
 use crate::style::Tone;
+
+/// How long whoever waits for a turn waits for a daemon that is away.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(app: &App, args: args::Run) -> Result<Exit> {
     let (new, prompt) = session_of(app, &args)?;
@@ -71,6 +76,7 @@ pub(crate) async fn watch(app: &App, client: &Client, session: SessionId, turn: 
     let after = Seq(turn.0.0.saturating_sub(1));
     let mut events = client.events(session, after, Some("terminal"));
     let mut watch = Watch { app, session, turn, open_line: false, told: HashSet::new() };
+    let mut lost = None;
     loop {
         tokio::select! {
             biased;
@@ -80,12 +86,23 @@ pub(crate) async fn watch(app: &App, client: &Client, session: SessionId, turn: 
                 return Ok(Exit::Interrupt);
             }
             item = events.next() => match item {
-                Some(Ok(EventItem::Event(event))) => if let Some(exit) = watch.event(&event)? { return Ok(exit) },
-                Some(Ok(EventItem::Lost(error))) => app.screen.note(format!("connection lost, trying again ({})", clean::line(&error.to_string()))),
+                Some(Ok(EventItem::Event(event))) => {
+                    lost = None;
+                    if let Some(exit) = watch.event(&event)? {
+                        return Ok(exit);
+                    }
+                }
+                Some(Ok(EventItem::Lost(error))) => {
+                    let since = *lost.get_or_insert_with(Instant::now);
+                    if since.elapsed() > PATIENCE {
+                        return Err(CliError::from(error).hint("how the turn ended is not known: `trunkline attach` tells, once the daemon is back"));
+                    }
+                    app.screen.note(format!("connection lost, trying again ({})", clean::line(&error.to_string())));
+                }
                 Some(Ok(EventItem::Deleted)) | None => {
                     return Err(CliError::new(Exit::NotFound, "the session was deleted"));
                 }
-                Some(Ok(_)) => {}
+                Some(Ok(_)) => lost = None,
                 Some(Err(error)) => return Err(error.into()),
             }
         }

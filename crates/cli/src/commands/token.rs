@@ -1,5 +1,6 @@
 //! `token`.
 
+use serde_json::json;
 use trunkline_client::Client;
 use trunkline_client::types::{NewToken, Token};
 use trunkline_core::id::TokenId;
@@ -39,7 +40,11 @@ pub(crate) async fn token(app: &App, args: args::Token) -> Result<Exit> {
         TokenAction::Revoke { token } => {
             let found = find(&client, &token).await?;
             client.revoke_token(found.id).await?;
-            app.screen.note(format!("{} opens nothing any more", found.name));
+            if app.screen.json {
+                app.screen.json(&json!({ "revoked": found.id, "name": found.name }))?;
+            } else {
+                app.screen.note(format!("{} opens nothing any more", found.name));
+            }
         }
     }
     Ok(Exit::Ok)

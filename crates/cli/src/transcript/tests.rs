@@ -292,3 +292,16 @@ proptest! {
         prop_assert_eq!(told(&cuts), told(&[false; 12]));
     }
 }
+
+#[test]
+fn what_is_cut_short_says_so() {
+    let update =
+        json!({ "sessionUpdate": "tool_call", "toolCallId": "t", "title": "Edit", "status": "completed" });
+    let mut story = Story::new();
+    story.start("go").tell(
+        "turn.update",
+        json!({ "v": "acp/1", "update": update, "blob": { "sha256": "ab", "bytes": 300_000 } }),
+    );
+    let told = story.end("end_turn").settled();
+    assert!(told.contains("cut short: all 293 KiB are on the page and in `trunkline export`"), "{told}");
+}

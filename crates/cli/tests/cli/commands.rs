@@ -41,9 +41,34 @@ fn a_daemon_that_cannot_start_says_why() {
         failed.err
     );
     fs::write(home.path().join("config.toml"), "lisen = 1").unwrap();
+    let examined = home.run(&["doctor"]);
+    assert_eq!(examined.code, 1);
+    assert!(
+        examined.out.contains("FAIL  config") && examined.out.contains("unknown field `lisen`"),
+        "{}",
+        examined.out
+    );
     let failed = home.run(&["ls"]);
     assert_eq!(failed.code, 2);
     assert!(failed.err.ends_with("hint: did you mean `listen`?\n"), "{}", failed.err);
+}
+
+#[test]
+fn commands_wait_for_a_daemon_that_stops() {
+    let home = Home::new();
+    let terminate = || {
+        // An agent at work gives the daemon something to end.
+        home.prints(&["run", "demo", "look around", "--detach"]);
+        home.asked();
+        let pid = home.json(&["status"])["pid"].as_i64().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    };
+    terminate();
+    assert!(home.prints(&["ls"]).contains("demo"), "another has taken its place");
+    terminate();
+    home.prints(&["stop"]);
+    assert!(!home.path().join("runtime.json").exists(), "it was waited for");
 }
 
 #[test]
@@ -221,6 +246,8 @@ fn tokens_and_links_are_made() {
     assert!(list.contains("\nphone  viewer  ") && list.contains("  in 23h  "), "{list}");
     assert_eq!(home.run(&["token", "revoke", "phone"]).err, "phone opens nothing any more\n");
     assert_eq!(home.run(&["token", "revoke", "phone"]).code, 3);
+    home.prints(&["token", "create", "desk"]);
+    assert_eq!(home.json(&["token", "revoke", "desk"])["name"], "desk");
     let link = home.prints(&["open", "--url"]);
     assert!(link.starts_with("http://127.0.0.1:") && link.contains("/#code="), "{link}");
     let shown = home.run(&["open"]);

@@ -1,8 +1,8 @@
 use trunkline_client::types::{NewSession, NewToken, NewTurn, SessionQuery};
-use trunkline_client::{Client, Error, Runtime};
+use trunkline_client::{Client, Error, Runtime, SOCKET_FILE};
 use trunkline_core::principal::Scope;
 
-use crate::server::{Say, Server, header, json};
+use crate::server::{Say, Server, header, json, on_socket};
 
 const SESSION: &str = r#"{"id":"0190163d-8694-739b-aea5-966c26f8ad91","state":"idle","agent":"x","driver":"acp",
     "created_at":1,"created_by":"owner","updated_at":1,"queued":0,"pending":0,"turns":0,"later":true}"#;
@@ -87,6 +87,25 @@ async fn a_discovered_client_follows_its_daemon_to_another_port() {
     let second = Server::play(vec![json("200 OK", me)]).await;
     write_runtime(&home, &second);
     assert_eq!(client.me().await.unwrap().principal.as_str(), "owner");
+}
+
+#[tokio::test]
+async fn whoever_has_taken_the_port_does_not_get_the_token() {
+    let home = tempfile::tempdir().unwrap();
+    let stranger = Server::play(vec![json("200 OK", "{}")]).await;
+    write_runtime(&home, &stranger);
+    std::fs::write(home.path().join("token"), "s3cret").unwrap();
+    std::fs::create_dir(home.path().join("run")).unwrap();
+    let socket = tokio::net::UnixListener::bind(home.path().join(SOCKET_FILE)).unwrap();
+    let client = Client::discover(home.path()).unwrap();
+    let me = json("200 OK", r#"{"principal":"owner","scope":"admin"}"#);
+    let (asked, answer) = tokio::join!(on_socket(socket, me), client.me());
+    assert_eq!(header(&asked, "authorization"), Some("Bearer s3cret"));
+    assert_eq!(header(&asked, "host"), Some(stranger.address.to_string().as_str()));
+    assert_eq!(answer.unwrap().principal.as_str(), "owner");
+    // The daemon is gone; its files are not.
+    assert!(client.me().await.unwrap_err().is_unreachable());
+    assert!(stranger.requests.is_empty());
 }
 
 fn write_runtime(home: &tempfile::TempDir, server: &Server) {

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
 /// What a connection gets once its request is read.
@@ -57,7 +57,16 @@ impl Server {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+/// Answers one connection on a Unix socket, and tells what was asked.
+pub(crate) async fn on_socket(listener: UnixListener, say: Say) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let request = read_request(&mut stream).await.unwrap();
+    let (Say::Bytes(bytes) | Say::Hold(bytes)) = &say;
+    stream.write_all(bytes).await.unwrap();
+    request
+}
+
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
