@@ -29,10 +29,9 @@ web-test: web       ## Types, logic.
 test-long:          ## A thousand agent lifecycles.
 	TRUNKLINE_LIFECYCLES=1000 $(CARGO) test -p trunkline-cli --test daemon lifecycles
 
-browser-test:       ## The page in a real browser, against the built binary.
-	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { echo "Chromium is needed: apt-get install chromium, or name one in CHROMIUM"; exit 1; }
+browser-test:       ## The page in a real browser, against the built binary. Chromium is fetched if there is none.
 	$(CARGO) test --workspace --no-run
-	cd web && $(NPM) run e2e
+	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" $(NPM) run e2e
 
 agents:             ## The real agents that the tests run, from their registry.
 	$(NPM) ci --prefix tests/agents --no-audit --no-fund
