@@ -90,6 +90,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Register {
     closed: bool,
+    /// Whether there ever was a tree.
+    held: bool,
     entries: HashMap<String, (Uuid, Handle)>,
 }
 
@@ -134,6 +136,11 @@ impl Custody {
         let mut running: Vec<Running> = register.entries.iter().map(Running::new).collect();
         running.sort_by(|a, b| a.resource.cmp(&b.resource));
         running
+    }
+
+    /// Whether any tree ran in this life: what one of them left in a connection may still arrive.
+    pub fn has_held(&self) -> bool {
+        self.inner.register().held
     }
 
     /// Ends every tree, all at once, and starts nothing from now on. Returns what could not be killed, within 5
@@ -190,6 +197,7 @@ impl Inner {
         let (life, seen) = tokio::sync::watch::channel(Life::Starting);
         let (stop, wanted) = tokio::sync::watch::channel(None);
         let handle = Handle { keep: pid, life: seen, stop };
+        register.held = true;
         register.entries.insert(spawn.resource.clone(), (spawn.incarnation, handle.clone()));
         drop(register);
 

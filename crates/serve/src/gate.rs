@@ -18,6 +18,9 @@ use trunkline_core::principal::Caller;
 use crate::app::App;
 use crate::problem::Problem;
 
+/// Where the code of a link is exchanged for a token.
+const EXCHANGE: &str = "/v1/exchange";
+
 /// Which hosts and origins are ours.
 #[derive(Debug, Clone)]
 pub struct Allowed {
@@ -40,10 +43,15 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
     if let (Some(origin), &Method::OPTIONS) = (&origin, request.method()) {
         return preflight(origin);
     }
+    let agent = request.extensions().get::<FromAgent>().copied();
+    if agent.is_some() && request.uri().path() == EXCHANGE {
+        let detail = "an agent gets no browser's token, whatever link it has found";
+        return Problem::forbidden("forbidden", detail).into_response();
+    }
     if needs_token(request.uri().path()) {
-        let found = match request.extensions().get::<FromAgent>() {
+        let found = match agent {
             // Whatever it shows: it could have read its owner's token.
-            Some(FromAgent(session)) => Ok(Caller::agent(*session)),
+            Some(FromAgent(session)) => Ok(Caller::agent(session)),
             None => caller(&app, request.headers()).await,
         };
         match found {
@@ -54,9 +62,16 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
     with_cors(next.run(request).await, origin.as_ref())
 }
 
+/// Answers everything on a connection that may be an agent's and cannot be told.
+pub(crate) async fn stranger() -> Problem {
+    let detail = "it cannot be told whether this connection comes from an agent that runs here, so it is refused: keep \
+                  the connection open until it is answered, and connect from a process that the daemon can see in /proc";
+    Problem::forbidden("unknown_peer", detail)
+}
+
 /// The UI and what it is opened with need no token; everything that tells or does something does.
 fn needs_token(path: &str) -> bool {
-    path.starts_with("/v1/") && path != "/v1/exchange" && path != "/v1/openapi.json"
+    path.starts_with("/v1/") && path != EXCHANGE && path != "/v1/openapi.json"
 }
 
 async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {

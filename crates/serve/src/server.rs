@@ -11,15 +11,14 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trunkline_core::id::SessionId;
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
 use trunkline_run::custody::Custody;
-use trunkline_run::peer::{self, Peer};
+use trunkline_run::peer::{Origin, Peer, Peers};
 
 use crate::app::App;
 use crate::auth::Auth;
-use crate::gate::{Allowed, FromAgent};
+use crate::gate::{Allowed, FromAgent, stranger};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,7 +52,7 @@ pub struct Server {
     tasks: TaskTracker,
     closing: CancellationToken,
     places: Arc<tokio::sync::Semaphore>,
-    custody: Custody,
+    peers: Arc<Peers>,
 }
 
 impl Server {
@@ -77,7 +76,7 @@ impl Server {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             places: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
-            custody: options.custody,
+            peers: Arc::new(Peers::new(options.custody)),
         }
     }
 
@@ -101,10 +100,14 @@ impl Server {
             match accepted {
                 Ok(stream) => {
                     let (router, closing) = (self.router.clone(), self.closing.clone());
-                    let custody = self.custody.clone();
+                    let peers = Arc::clone(&self.peers);
                     self.tasks.spawn(async move {
-                        let agent = agent_at(&stream, custody).await;
-                        connection(stream, agent, router, closing).await;
+                        let router = match origin(&stream, peers).await {
+                            Origin::Outside => router,
+                            Origin::Agent(session) => router.layer(axum::Extension(FromAgent(session))),
+                            Origin::Unknown => Router::new().fallback(stranger),
+                        };
+                        connection(stream, router, closing).await;
                         drop(place);
                     });
                 }
@@ -161,23 +164,19 @@ fn is_passing(error: &io::Error) -> bool {
     kind || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// The session whose agent is at the other end of a connection.
-async fn agent_at(stream: &Stream, custody: Custody) -> Option<SessionId> {
-    let peer = match stream {
-        Either::Left(tcp) => Peer::Tcp(tcp.peer_addr().ok()?, tcp.local_addr().ok()?),
-        Either::Right(unix) => Peer::Process(u32::try_from(unix.peer_cred().ok()?.pid()?).ok()?),
-    };
-    if custody.scan().is_empty() {
-        return None;
+/// Where a connection comes from. Whoever is not known to be outside is not taken for somebody outside.
+async fn origin(stream: &Stream, peers: Arc<Peers>) -> Origin {
+    if !peers.must_look() {
+        return Origin::Outside;
     }
-    tokio::task::spawn_blocking(move || peer::agent(&custody, peer)).await.ok()?
+    let peer = match stream {
+        Either::Left(tcp) => Peer::tcp(tcp.peer_addr(), tcp.local_addr()),
+        Either::Right(unix) => Peer::unix(unix),
+    };
+    tokio::task::spawn_blocking(move || peers.origin(&peer)).await.unwrap_or(Origin::Unknown)
 }
 
-async fn connection(stream: Stream, agent: Option<SessionId>, router: Router, closing: CancellationToken) {
-    let router = match agent {
-        Some(session) => router.layer(axum::Extension(FromAgent(session))),
-        None => router,
-    };
+async fn connection(stream: Stream, router: Router, closing: CancellationToken) {
     let service = TowerToHyperService::new(router);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -7,4 +7,5 @@ mod agents;
 mod harness;
 mod kill;
 mod start;
+mod strangers;
 mod turns;

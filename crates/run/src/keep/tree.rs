@@ -117,7 +117,7 @@ impl Source {
 }
 
 /// The entries of a directory of `/proc` that are numbers.
-fn numbers(directory: &Path) -> impl Iterator<Item = Pid> + use<> {
+pub(crate) fn numbers(directory: &Path) -> impl Iterator<Item = Pid> + use<> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| pid_from(entry.file_name().to_str()?))
 }

@@ -1,0 +1,105 @@
+//! The kernel's table of TCP connections.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+
+/// How often the table is read for one connection. The kernel writes it in pieces, so that a connection can be missed
+/// while others come and go.
+const READS: u32 = 4;
+/// The state `ESTABLISHED`, as the table writes it.
+const ESTABLISHED: &str = "01";
+
+/// A socket that somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Socket {
+    pub(super) inode: u64,
+    /// The user who made it.
+    pub(super) uid: u32,
+}
+
+/// The peer's socket of an established connection. One that nobody holds any more is none.
+pub(super) fn socket(theirs: SocketAddr, ours: SocketAddr) -> Option<Socket> {
+    (0..READS).find_map(|_| {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+        tables.iter().find_map(|table| find(&fs::read_to_string(table).ok()?, theirs, ours))
+    })
+}
+
+fn find(table: &str, theirs: SocketAddr, ours: SocketAddr) -> Option<Socket> {
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_ascii_whitespace().take(10).collect();
+        let [_, local, remote, state, _, _, _, uid, _, inode] = fields[..] else { return None };
+        let socket = Socket { inode: inode.parse().ok()?, uid: uid.parse().ok()? };
+        let is_it = address(local)? == plain(theirs) && address(remote)? == plain(ours);
+        (is_it && state == ESTABLISHED && socket.inode != 0).then_some(socket)
+    })
+}
+
+/// An address as the table writes it: each word of 32 bits in hexadecimal, in the machine's order, then the port.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.rsplit_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let words: Vec<u32> = (0..ip.len() / 8)
+        .map(|i| u32::from_str_radix(ip.get(i * 8..i * 8 + 8)?, 16).ok())
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let ip = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+        _ => return None,
+    };
+    Some(plain(SocketAddr::new(ip, port)))
+}
+
+/// IPv4 addresses in IPv6 dress are the same addresses.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        assert_eq!(address("0100007F:1F90").unwrap().to_string(), "127.0.0.1:8080");
+        assert_eq!(address("00000000000000000000000001000000:0050").unwrap().to_string(), "[::1]:80");
+        assert_eq!(address("0000000000000000FFFF00000100007F:0050").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(address("xyz:1"), None);
+    }
+
+    #[test]
+    fn only_a_connection_that_stands_and_that_somebody_holds_counts() {
+        let line = |state: &str, inode: u64| {
+            format!(
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+                 1: 0100007F:1F90 0100007F:1D09 {state} 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1 0\n"
+            )
+        };
+        let (theirs, ours) = ("127.0.0.1:8080".parse().unwrap(), "127.0.0.1:7433".parse().unwrap());
+        assert_eq!(find(&line("01", 77), theirs, ours), Some(Socket { inode: 77, uid: 1000 }));
+        assert_eq!(find(&line("01", 77), ours, theirs), None, "the other end is another socket");
+        assert_eq!(find(&line("01", 0), theirs, ours), None, "sent and closed");
+        assert_eq!(find(&line("05", 77), theirs, ours), None);
+    }
+
+    #[test]
+    fn a_connection_is_found_by_its_two_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (theirs, ours) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let found = socket(theirs, ours).unwrap();
+        assert_eq!(found.uid, rustix::process::geteuid().as_raw());
+        let link = format!("socket:[{}]", found.inode);
+        let own = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let mut own = own.filter_map(|fd| fs::read_link(fd.path()).ok());
+        assert!(own.any(|target| target.as_os_str() == link.as_str()));
+        let (accepted, _) = listener.accept().unwrap();
+        let other = socket(accepted.local_addr().unwrap(), accepted.peer_addr().unwrap()).unwrap();
+        assert_ne!(other, found, "each end has a socket of its own");
+        drop(client);
+        assert_eq!(socket(theirs, ours), None);
+    }
+}
