@@ -5,6 +5,7 @@
 //! from another port of this host, is refused, reading too. There are no cookies: a token is sent as `Authorization`,
 //! which no foreign page can do without being asked first.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -30,20 +31,26 @@ pub struct Allowed {
     pub origins: Vec<String>,
 }
 
-/// Marks the requests of a connection that comes from the processes of a session's agent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FromAgent(pub(crate) SessionId);
+/// What is known of the connection a request came on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Came {
+    /// The session whose agent, or what it has started, is at the other end.
+    pub(crate) agent: Option<SessionId>,
+    /// The address of ours that was connected to.
+    pub(crate) local: Option<IpAddr>,
+}
 
 /// The middleware.
 pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let origin = match app.allowed.check(request.method(), request.headers(), request.uri().path()) {
+    let Came { agent, local } = request.extensions().get().copied().unwrap_or_default();
+    let path = request.uri().path();
+    let origin = match app.allowed.check(request.method(), request.headers(), path, local) {
         Ok(origin) => origin,
         Err(problem) => return problem.into_response(),
     };
     if let (Some(origin), &Method::OPTIONS) = (&origin, request.method()) {
         return preflight(origin);
     }
-    let agent = request.extensions().get::<FromAgent>().copied();
     if agent.is_some() && request.uri().path() == EXCHANGE {
         let detail = "an agent gets no browser's token, whatever link it has found";
         return Problem::forbidden("forbidden", detail).into_response();
@@ -51,7 +58,7 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
     if needs_token(request.uri().path()) {
         let found = match agent {
             // Whatever it shows: it could have read its owner's token.
-            Some(FromAgent(session)) => Ok(Caller::agent(session)),
+            Some(session) => Ok(Caller::agent(session)),
             None => caller(&app, request.headers()).await,
         };
         match found {
@@ -98,8 +105,9 @@ impl Allowed {
         method: &Method,
         headers: &HeaderMap,
         path: &str,
+        local: Option<IpAddr>,
     ) -> Result<Option<HeaderValue>, Problem> {
-        let host = self.host(headers)?;
+        let host = self.host(headers, local)?;
         let origin = headers.get(header::ORIGIN);
         let foreign = match origin {
             None => false,
@@ -126,12 +134,14 @@ impl Allowed {
         }
     }
 
-    /// The Host, if it is one of ours.
-    fn host(&self, headers: &HeaderMap) -> Result<String, Problem> {
+    /// The Host, if it is one of ours. The address that was connected to is: whoever rebinds a name sends the name.
+    fn host(&self, headers: &HeaderMap, local: Option<IpAddr>) -> Result<String, Problem> {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
         let name = host_name(host);
-        let loopback = name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        let ours = loopback || name.eq_ignore_ascii_case("localhost");
+        let ip = name.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+        let address =
+            ip.is_some_and(|ip| ip.is_loopback() || local.map(|local| local.to_canonical()) == Some(ip));
+        let ours = address || name.eq_ignore_ascii_case("localhost");
         if ours || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
             return Ok(host.to_ascii_lowercase());
         }
@@ -190,15 +200,22 @@ mod tests {
         for (name, value) in headers {
             map.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        allowed.check(method, &map, path).map(|cors| cors.is_some()).map_err(|problem| problem.code)
+        allowed
+            .check(method, &map, path, Some([192, 0, 2, 2].into()))
+            .map(|cors| cors.is_some())
+            .map_err(|problem| problem.code)
     }
 
     #[test]
     fn hosts_that_are_not_ours_are_refused() {
-        for host in ["localhost:7433", "127.0.0.1:7433", "[::1]:7433", "127.8.8.8", "trunk.example"] {
+        for host in
+            ["localhost:7433", "127.0.0.1:7433", "[::1]:7433", "127.8.8.8", "trunk.example", "192.0.2.2:7433"]
+        {
             assert_eq!(check(&Method::GET, "/v1/sessions", &[("host", host)]), Ok(false), "{host}");
         }
-        for host in ["evil.example", "", "localhost.evil.example:7433", "10.0.0.1:7433"] {
+        for host in
+            ["evil.example", "", "localhost.evil.example:7433", "10.0.0.1:7433", "192.0.2.2.evil.example"]
+        {
             assert_eq!(check(&Method::GET, "/health", &[("host", host)]), Err("foreign_host"), "{host}");
         }
     }

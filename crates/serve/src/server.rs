@@ -1,10 +1,13 @@
 //! Listeners: connections in, the router behind, and a stop that does not wait for ever.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -18,7 +21,7 @@ use trunkline_run::peer::{Origin, Peer, Peers};
 
 use crate::app::App;
 use crate::auth::Auth;
-use crate::gate::{Allowed, FromAgent, stranger};
+use crate::gate::{Allowed, Came, stranger};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,12 +105,13 @@ impl Server {
                     let (router, closing) = (self.router.clone(), self.closing.clone());
                     let peers = Arc::clone(&self.peers);
                     self.tasks.spawn(async move {
-                        let router = match origin(&stream, peers).await {
-                            Origin::Outside => router,
-                            Origin::Agent(session) => router.layer(axum::Extension(FromAgent(session))),
-                            Origin::Unknown => Router::new().fallback(stranger),
+                        let (router, agent) = match origin(&stream, peers).await {
+                            Origin::Outside => (router, None),
+                            Origin::Agent(session) => (router, Some(session)),
+                            Origin::Unknown => (Router::new().fallback(stranger), None),
                         };
-                        connection(stream, router, closing).await;
+                        let came = Came { agent, local: local(&stream) };
+                        connection(stream, router, came, closing).await;
                         drop(place);
                     });
                 }
@@ -176,8 +180,20 @@ async fn origin(stream: &Stream, peers: Arc<Peers>) -> Origin {
     tokio::task::spawn_blocking(move || peers.origin(&peer)).await.unwrap_or(Origin::Unknown)
 }
 
-async fn connection(stream: Stream, router: Router, closing: CancellationToken) {
+/// The address of ours that was connected to.
+fn local(stream: &Stream) -> Option<IpAddr> {
+    match stream {
+        Either::Left(tcp) => tcp.local_addr().ok().map(|address| address.ip()),
+        Either::Right(_) => None,
+    }
+}
+
+async fn connection(stream: Stream, router: Router, came: Came, closing: CancellationToken) {
     let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(came);
+        service.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -55,6 +55,18 @@ async fn pages_of_others_and_rebound_names_are_refused() {
 }
 
 #[tokio::test]
+async fn a_server_answers_to_the_address_it_listens_on() {
+    // The address by which this machine would go out; nothing is sent. A machine that has none has loopback.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let outward = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
+    let ip = outward.map_or_else(|_| [127, 0, 0, 1].into(), |address| address.ip());
+    let world = World::at(ip).await;
+    assert_eq!(world.get("/v1/sessions").await.0, 200, "{}", world.address);
+    let other = world.ask(Method::GET, "/v1/sessions").header("host", "192.0.2.1");
+    assert_eq!(read(other).await.1["code"], "foreign_host");
+}
+
+#[tokio::test]
 async fn the_page_is_served_with_a_strict_policy_and_the_api_never_falls_back_to_it() {
     let world = World::new().await;
     for path in ["/", "/s/anything"] {

@@ -1,7 +1,7 @@
 //! A server on a free port, and a client that says what it means.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -30,6 +30,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::at([127, 0, 0, 1].into()).await
+    }
+
+    /// One that listens on this address.
+    pub(crate) async fn at(ip: IpAddr) -> Self {
         let clock = Clock::system();
         let memory = |at| Arc::new(Memory::new(Time(at)));
         let hub = Hub::start(trunkline_run::hub::Options {
@@ -41,7 +46,7 @@ impl World {
         })
         .await
         .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Arc::new(Server::new(Options {
             hub: hub.clone(),
