@@ -70,6 +70,14 @@ pub struct Token {
     sha256: String,
 }
 
+impl Token {
+    /// Whether it opens anything.
+    #[must_use]
+    pub fn is_in_force(&self, now: Time) -> bool {
+        self.expires.is_none_or(|end| end > now)
+    }
+}
+
 /// All tokens in force.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
@@ -83,15 +91,18 @@ impl Access {
     /// The comparison is of hashes of random values, so its timing tells nothing about a token.
     #[must_use]
     pub fn holder(&self, sha256: &str, now: Time) -> Option<Caller> {
-        let token = self.tokens.values().find(|token| token.sha256 == sha256)?;
-        if token.expires.is_some_and(|end| end <= now) {
-            return None;
-        }
+        let token = self.token(sha256, now)?;
         let principal = match token.scope {
             Scope::Agent(session) => Principal::agent(session),
             Scope::Viewer | Scope::Operator | Scope::Admin => Principal::token(&token.name),
         };
         Some(Caller { principal, scope: token.scope })
+    }
+
+    /// A token in force, by its hash.
+    #[must_use]
+    pub fn token(&self, sha256: &str, now: Time) -> Option<&Token> {
+        self.tokens.values().find(|token| token.sha256 == sha256).filter(|token| token.is_in_force(now))
     }
 
     fn create(&self, created: &Created, now: Time) -> Result<Vec<Draft>, Refused> {

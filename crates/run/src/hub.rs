@@ -32,6 +32,8 @@ use crate::tail::Follow;
 const HORIZON_MS: u64 = 60_000;
 /// How often those of the next minute are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How long to rest when it cannot be read whether a token still counts.
+const UNREADABLE_REST: Duration = Duration::from_secs(1);
 /// How long an agent has to end its turn when the daemon stops.
 const SHUTDOWN_GRACE_MS: u64 = 1_000;
 /// How long a shutdown waits for agents and appends in all.
@@ -261,6 +263,40 @@ impl Hub {
     pub async fn holder(&self, sha256: String) -> Result<Option<Caller>, CommandError> {
         let now = self.now();
         self.0.access.view(&LogId::access(), move |access, _| access.holder(&sha256, now)).await
+    }
+
+    /// Resolves when a token, by its hash, opens nothing any more: it was revoked, or its time is over.
+    pub async fn token_over(&self, sha256: String) {
+        loop {
+            match self.token_over_or_unreadable(sha256.clone()).await {
+                Ok(()) => return,
+                Err(error) => tracing::error!(%error, "whether a token still counts cannot be read"),
+            }
+            tokio::time::sleep(UNREADABLE_REST).await;
+        }
+    }
+
+    async fn token_over_or_unreadable(&self, sha256: String) -> Result<(), CommandError> {
+        let log = LogId::access();
+        let mut changes = self.0.access.follow(&log, Seq(u64::MAX)).await?;
+        loop {
+            let (hash, now) = (sha256.clone(), self.now());
+            let expires = self
+                .0
+                .access
+                .view(&log, move |access, _| access.token(&hash, now).map(|token| token.expires));
+            let Some(expires) = expires.await? else { return Ok(()) };
+            let expired = async {
+                match expires {
+                    Some(at) => tokio::time::sleep_until(self.0.clock.instant(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = changes.next() => drop(changed?),
+                () = expired => {}
+            }
+        }
     }
 
     /// The tokens in force.

@@ -11,6 +11,7 @@ use trunkline_core::time::Time;
 use trunkline_run::{CommandError, Hub};
 
 use crate::extract::hex;
+use crate::gate::Pass;
 
 /// How long a one-time link opens the page.
 pub const LINK_TTL_MS: u64 = 5 * 60_000;
@@ -51,13 +52,19 @@ impl Auth {
         Self { owner: sha256(owner_token), links: Mutex::default() }
     }
 
-    /// The holder of a token.
-    pub(crate) async fn caller(&self, hub: &Hub, token: &str) -> Result<Option<Caller>, CommandError> {
+    /// The holder of a token, and what may end before a stream does.
+    pub(crate) async fn caller(
+        &self,
+        hub: &Hub,
+        token: &str,
+    ) -> Result<Option<(Caller, Pass)>, CommandError> {
         let hash = sha256(token);
         if hash == self.owner {
-            return Ok(Some(Caller { principal: Principal::owner(), scope: Scope::Admin }));
+            let owner = Caller { principal: Principal::owner(), scope: Scope::Admin };
+            return Ok(Some((owner, Pass(None))));
         }
-        hub.holder(hash).await
+        let holder = hub.holder(hash.clone()).await?;
+        Ok(holder.map(|holder| (holder, Pass(Some(hash)))))
     }
 
     /// Makes a code that can be exchanged for a token once. Its scope is the maker's.

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 use trunkline_core::event::Event;
 use trunkline_core::id::{Seq, SessionId};
 use trunkline_core::presence::Joined;
@@ -20,8 +19,9 @@ use trunkline_run::tail::{Follow, Next};
 
 use crate::app::{App, Shared};
 use crate::extract::{AT, Id, Query, Who};
+use crate::gate::Pass;
 use crate::problem::{Answer, Problem};
-use crate::stream::{self, KEEP_ALIVE};
+use crate::stream::{self, Ending, KEEP_ALIVE};
 
 /// How many bytes of events a page has at most; at least one event is given if there is one.
 const PAGE_BYTES: usize = 4 << 20;
@@ -54,6 +54,7 @@ pub(crate) struct Which {
 pub(crate) async fn events(
     app: Shared,
     Who(caller): Who,
+    pass: Pass,
     headers: HeaderMap,
     Id(id): Id<SessionId>,
     Query(which): Query<Which>,
@@ -63,7 +64,8 @@ pub(crate) async fn events(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     if accept.contains("text/event-stream") {
         let name = which.client.unwrap_or_else(|| "stream".to_owned());
-        return follow(&app, &caller, id, after, name).await;
+        let ending = Ending::new(&app.hub, pass);
+        return follow(&app, &caller, ending, (id, after), name).await;
     }
     page(&app, id, after, which.limit).await
 }
@@ -110,12 +112,17 @@ async fn page(app: &App, id: SessionId, after: Seq, limit: Option<usize>) -> Ans
     Ok(response)
 }
 
-async fn follow(app: &App, caller: &Caller, id: SessionId, after: Seq, name: String) -> Answer<Response> {
+async fn follow(
+    app: &App,
+    caller: &Caller,
+    ending: Ending,
+    (id, after): (SessionId, Seq),
+    name: String,
+) -> Answer<Response> {
     let follow = app.hub.follow(id, after).await?;
     let joined = Joined { client: app.clients.fetch_add(1, Ordering::Relaxed), name, since: None };
     let attached = app.hub.join(caller, id, joined).await?;
-    let reader =
-        Reader { follow, ready: VecDeque::new(), stop: app.hub.stopping(), over: false, _attached: attached };
+    let reader = Reader { follow, ready: VecDeque::new(), ending, over: false, _attached: attached };
     let body = futures_util::stream::unfold(reader, Reader::next);
     Ok(stream::answer(Body::from_stream(body)))
 }
@@ -124,7 +131,7 @@ async fn follow(app: &App, caller: &Caller, id: SessionId, after: Seq, name: Str
 struct Reader {
     follow: Follow,
     ready: VecDeque<Bytes>,
-    stop: CancellationToken,
+    ending: Ending,
     over: bool,
     _attached: Attached,
 }
@@ -141,9 +148,9 @@ impl Reader {
             let before = self.follow.cursor();
             let next = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => {
+                why = self.ending.comes() => {
                     self.over = true;
-                    return Some((Ok(stream::bye()), self));
+                    return Some((Ok(stream::bye(why)), self));
                 }
                 next = self.follow.next() => next,
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some((Ok(stream::keep_alive()), self)),

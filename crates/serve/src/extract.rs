@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use trunkline_core::id::Pos;
 use trunkline_core::principal::Caller;
 
+use crate::gate::Pass;
 use crate::problem::Problem;
 
 /// Name of the header by which a caller reads its own writes.
@@ -190,6 +191,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
         caller.map(Self).ok_or_else(|| Problem::unauthenticated("this needs a token"))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Pass {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let pass = parts.extensions.get::<Self>().cloned();
+        pass.ok_or_else(|| Problem::unauthenticated("this needs a token"))
     }
 }
 

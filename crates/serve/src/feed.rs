@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, SelectAll, select_all, unfold};
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 use trunkline_core::id::{Pos, Seq, SessionId};
 use trunkline_core::presence::Joined;
 use trunkline_core::refused::Refused;
@@ -24,8 +23,9 @@ use trunkline_run::{CommandError, Hub};
 
 use crate::app::Shared;
 use crate::extract::{Query, Who};
+use crate::gate::Pass;
 use crate::problem::{Answer, Problem};
-use crate::stream::{self, KEEP_ALIVE};
+use crate::stream::{self, Ending, KEEP_ALIVE};
 
 /// How many logs one feed may follow.
 const MAX_SESSIONS: usize = 100;
@@ -41,6 +41,7 @@ pub(crate) struct Which {
 pub(crate) async fn feed(
     app: Shared,
     Who(caller): Who,
+    pass: Pass,
     headers: HeaderMap,
     Query(which): Query<Which>,
 ) -> Answer<Response> {
@@ -65,8 +66,8 @@ pub(crate) async fn feed(
             Err(error) => return Err(error.into()),
         }
     }
-    let reader =
-        Reader { sources: select_all(sources), stop: app.hub.stopping(), over: false, _attached: attached };
+    let ending = Ending::new(&app.hub, pass);
+    let reader = Reader { sources: select_all(sources), ending, over: false, _attached: attached };
     Ok(stream::answer(Body::from_stream(unfold(reader, Reader::next))))
 }
 
@@ -186,10 +187,10 @@ fn frames_of(id: SessionId, before: Seq, frames: &[std::sync::Arc<Shown>]) -> By
     stream::named("events", None, &data)
 }
 
-/// All sources of a feed as one stream that ends with the daemon.
+/// All sources of a feed as one stream that ends with the daemon, or with its reader's token.
 struct Reader {
     sources: SelectAll<BoxStream<'static, Bytes>>,
-    stop: CancellationToken,
+    ending: Ending,
     over: bool,
     _attached: Vec<Attached>,
 }
@@ -201,9 +202,9 @@ impl Reader {
         }
         let bytes = tokio::select! {
             biased;
-            () = self.stop.cancelled() => {
+            why = self.ending.comes() => {
                 self.over = true;
-                stream::bye()
+                stream::bye(why)
             }
             bytes = self.sources.next() => bytes?,
             () = tokio::time::sleep(KEEP_ALIVE) => stream::keep_alive(),

@@ -40,6 +40,10 @@ pub(crate) struct Came {
     pub(crate) local: Option<IpAddr>,
 }
 
+/// What opened the gate: the hash of a token that can be revoked or expire, or nothing of that kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass(pub(crate) Option<String>);
+
 /// The middleware.
 pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let Came { agent, local } = request.extensions().get().copied().unwrap_or_default();
@@ -58,13 +62,16 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
     if needs_token(request.uri().path()) {
         let found = match agent {
             // Whatever it shows: it could have read its owner's token.
-            Some(session) => Ok(Caller::agent(session)),
+            Some(session) => Ok((Caller::agent(session), Pass(None))),
             None => caller(&app, request.headers()).await,
         };
         match found {
-            Ok(caller) => request.extensions_mut().insert(caller),
+            Ok((caller, pass)) => {
+                request.extensions_mut().insert(pass);
+                request.extensions_mut().insert(caller);
+            }
             Err(problem) => return with_cors(problem.into_response(), origin.as_ref()),
-        };
+        }
     }
     with_cors(next.run(request).await, origin.as_ref())
 }
@@ -81,7 +88,7 @@ fn needs_token(path: &str) -> bool {
     path.starts_with("/v1/") && path != EXCHANGE && path != "/v1/openapi.json"
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Problem> {
+async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pass), Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Err(Problem::unauthenticated(
             "this needs a token: send `Authorization: Bearer …`. In a browser, open a link from `trunkline open`",

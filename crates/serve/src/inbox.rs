@@ -15,9 +15,11 @@ use uuid::Uuid;
 
 use crate::app::{Shared, at, nothing};
 use crate::extract::{Id, Ids, Json, Query, Who};
+use crate::gate::Pass;
 use crate::problem::{Answer, Problem};
 use crate::routes::List;
 use crate::sessions::Empty;
+use crate::stream::{Bye, Ending};
 
 /// How long a poll may wait.
 const MAX_WAIT_MS: u64 = 120_000;
@@ -42,6 +44,7 @@ pub(crate) struct Wait {
 pub(crate) async fn list(
     app: Shared,
     Who(caller): Who,
+    pass: Pass,
     Id(id): Id<SessionId>,
     Query(query): Query<Wait>,
 ) -> Answer<Response> {
@@ -51,7 +54,7 @@ pub(crate) async fn list(
     }
     caller.may_act_for(id)?;
     let mut tail = app.hub.follow(id, Seq(u64::MAX)).await?;
-    let stop = app.hub.stopping();
+    let mut ending = Ending::new(&app.hub, pass);
     let deadline = tokio::time::sleep(Duration::from_millis(wait));
     tokio::pin!(deadline);
     loop {
@@ -66,7 +69,10 @@ pub(crate) async fn list(
                 return Err(trunkline_core::refused::Refused::Deleted { id }.into());
             },
             () = &mut deadline => return Ok(at(StatusCode::OK, done.pos, &List::<Message> { items: vec![] })),
-            () = stop.cancelled() => return Ok(at(StatusCode::OK, done.pos, &List::<Message> { items: vec![] })),
+            why = ending.comes() => return match why {
+                Bye::Shutdown => Ok(at(StatusCode::OK, done.pos, &List::<Message> { items: vec![] })),
+                Bye::Token => Err(Problem::unauthenticated("this token was revoked or has expired meanwhile")),
+            },
         }
     }
 }

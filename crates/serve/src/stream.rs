@@ -1,4 +1,5 @@
-//! Event streams: how frames of a log become server-sent events, and how every stream ends when the daemon stops.
+//! Event streams: how frames of a log become server-sent events, and how every stream ends when the daemon stops or its
+//! reader's token no longer counts.
 
 use std::time::Duration;
 
@@ -6,10 +7,16 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use trunkline_core::event::Event;
 use trunkline_core::id::Seq;
 use trunkline_log::frame::{Frame, is_hidden};
+use trunkline_run::Hub;
 use trunkline_wire::sse;
+
+use crate::gate::Pass;
 
 /// How often a stream without events sends a comment, so that a dead connection is noticed.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -55,11 +62,54 @@ pub(crate) fn keep_alive() -> Bytes {
     Bytes::from_static(b": keep-alive\n\n")
 }
 
-/// The end of a stream when the daemon stops: when to come back, and why.
-pub(crate) fn bye() -> Bytes {
+/// Why a stream ends though there may be more to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bye {
+    /// The daemon stops.
+    Shutdown,
+    /// The token of who reads was revoked or has expired.
+    Token,
+}
+
+/// What may end a stream from the daemon's side.
+pub(crate) struct Ending {
+    stop: CancellationToken,
+    /// Of callers that came with a token that may end before the stream.
+    token: BoxFuture<'static, ()>,
+}
+
+impl Ending {
+    /// For a caller who came with this pass.
+    pub(crate) fn new(hub: &Hub, pass: Pass) -> Self {
+        let token = match pass.0 {
+            Some(sha256) => {
+                let hub = hub.clone();
+                async move { hub.token_over(sha256).await }.boxed()
+            }
+            None => std::future::pending().boxed(),
+        };
+        Self { stop: hub.stopping(), token }
+    }
+
+    /// Resolves when the stream is to end. Not to be asked again after that.
+    pub(crate) async fn comes(&mut self) -> Bye {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Bye::Shutdown,
+            () = &mut self.token => Bye::Token,
+        }
+    }
+}
+
+/// The end of a stream from the daemon's side: when to come back, and why it ends.
+pub(crate) fn bye(why: Bye) -> Bytes {
     let mut out = BytesMut::new();
     sse::write_retry(&mut out, RETRY_MS);
-    write(&mut out, &sse::Frame { id: None, event: Some("bye"), data: r#"{"reason":"shutdown"}"# });
+    let data = match why {
+        Bye::Shutdown => r#"{"reason":"shutdown"}"#,
+        Bye::Token => r#"{"reason":"token"}"#,
+    };
+    write(&mut out, &sse::Frame { id: None, event: Some("bye"), data });
     out.freeze()
 }
 

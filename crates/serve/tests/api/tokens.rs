@@ -84,3 +84,40 @@ async fn a_revoked_or_expired_token_opens_nothing_and_no_answer_shows_a_secret()
     let (status, _) = world.post("/v1/tokens", &json!({"name": "gone", "scope": "viewer", "ttl_s": 0})).await;
     assert_eq!(status, 422);
 }
+
+#[tokio::test]
+async fn a_token_that_no_longer_counts_ends_what_it_opened() {
+    let world = World::new().await;
+    let session = world.session().await;
+    let events = format!("/v1/sessions/{session}/events");
+    let (lasting, _) = token(&world, "lasting", &json!("viewer")).await;
+    let (secret, id) = token(&world, "phone", &json!("viewer")).await;
+    let (agent, agents) = token(&world, "agent", &json!({ "agent": session })).await;
+    let mut ended = [world.stream_as(&secret, &events).await, world.stream_as(&secret, "/v1/feed").await];
+    let mut others = [world.stream_as(&lasting, &events).await, world.stream("/v1/feed").await];
+    for stream in ended.iter_mut().chain(&mut others) {
+        stream.until("caught-up").await;
+    }
+    let inbox = world.url(&format!("/v1/sessions/{session}/inbox?wait_ms=120000"));
+    let polled = read(world.http.get(inbox).bearer_auth(&agent));
+    let revoke = async {
+        for id in [id, agents] {
+            assert_eq!(world.delete(&format!("/v1/tokens/{id}")).await, 204);
+        }
+    };
+    let ((status, _), ()) = tokio::join!(polled, revoke);
+    assert_eq!(status, 401);
+    for stream in &mut ended {
+        let bye = stream.until("bye").await.pop().unwrap();
+        assert_eq!(bye.data, r#"{"reason":"token"}"#);
+        assert!(stream.next().await.is_none());
+    }
+    let brief = json!({"name": "brief", "scope": "viewer", "ttl_s": 1});
+    let (_, made) = world.post("/v1/tokens", &brief).await;
+    let mut expiring = world.stream_as(made["token"].as_str().unwrap(), "/v1/feed").await;
+    assert_eq!(expiring.until("bye").await.pop().unwrap().data, r#"{"reason":"token"}"#);
+    world.question(&session).await;
+    for stream in &mut others {
+        assert!(stream.next().await.is_some(), "others go on");
+    }
+}

@@ -107,7 +107,11 @@ impl World {
     }
 
     pub(crate) async fn stream(&self, path: &str) -> Stream {
-        let request = self.ask(Method::GET, path).header("accept", "text/event-stream");
+        self.stream_as(OWNER, path).await
+    }
+
+    pub(crate) async fn stream_as(&self, token: &str, path: &str) -> Stream {
+        let request = self.http.get(self.url(path)).bearer_auth(token).header("accept", "text/event-stream");
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
