@@ -47,7 +47,7 @@ pub(crate) async fn feed(
 ) -> Answer<Response> {
     caller.may_list()?;
     let after = place(&headers, which.after.as_deref())?;
-    let mut sources: Vec<BoxStream<'static, Bytes>> = vec![lists(&app.hub, after)];
+    let mut sources = vec![lists(&app.hub, after)];
     let mut attached = Vec::new();
     for (id, after) in sessions(which.sessions.as_deref().unwrap_or(""))? {
         match app.hub.follow(id, after).await {
@@ -57,11 +57,11 @@ pub(crate) async fn feed(
                     let joined = Joined { client, name: name.clone(), since: None };
                     attached.push(app.hub.join(&caller, id, joined).await?);
                 }
-                sources.push(unfold((id, follow), log).boxed());
+                sources.push(unfold(Some((id, follow)), log).boxed());
             }
             // A page may still show a session that was deleted meanwhile; its other logs go on.
             Err(CommandError::Refused(Refused::NotFound { .. } | Refused::Deleted { .. })) => {
-                sources.push(futures_util::stream::iter([removed(id, None)]).boxed());
+                sources.push(futures_util::stream::iter([Ok(removed(id, None))]).boxed());
             }
             Err(error) => return Err(error.into()),
         }
@@ -97,15 +97,16 @@ fn sessions(text: &str) -> Answer<Vec<(SessionId, Seq)>> {
 }
 
 /// What changes in the lists after a place, or from now on.
-fn lists(hub: &Hub, after: Option<Pos>) -> BoxStream<'static, Bytes> {
+fn lists(hub: &Hub, after: Option<Pos>) -> Source {
     let target = hub.pos();
     let after = after.map_or(target, |after| after.min(target));
-    let state = (hub.changes(after), (after < target).then_some(target));
+    let state = Some((hub.changes(after), (after < target).then_some(target)));
     let caught_up = || stream::named("caught-up", None, "{}");
-    let first = futures_util::stream::iter((after >= target).then(caught_up));
-    let rest = unfold(state, move |(mut changes, mut target)| async move {
+    let first = futures_util::stream::iter((after >= target).then(|| Ok(caught_up())));
+    let rest = unfold(state, move |state| async move {
+        let (mut changes, mut target) = state?;
         let mut out = Vec::new();
-        match changes.next().await? {
+        match changes.next().await.unwrap_or_else(|| Err(LogError::Down("its tail has ended".to_owned()))) {
             Ok(change) => {
                 out.extend(told(&change));
                 if target.is_some_and(|target| change.pos >= target) {
@@ -116,14 +117,12 @@ fn lists(hub: &Hub, after: Option<Pos>) -> BoxStream<'static, Bytes> {
             Err(LogError::Gap { first }) => {
                 out.push(stream::named("gap", None, &format!("{{\"first\":{first}}}")));
             }
-            Err(error) => {
-                tracing::error!(%error, "a feed ends: the store cannot be read");
-                return None;
-            }
+            Err(error) => return Some((Err(error), None)),
         }
-        Some((Bytes::from(out.concat()), (changes, target)))
+        Some((Ok(Bytes::from(out.concat())), Some((changes, target))))
     });
-    first.chain(rest.filter(|bytes| std::future::ready(!bytes.is_empty()))).boxed()
+    let told = |bytes: &Result<Bytes, LogError>| bytes.as_ref().map_or(true, |bytes| !bytes.is_empty());
+    first.chain(rest.filter(move |bytes| std::future::ready(told(bytes)))).boxed()
 }
 
 /// The rows of one commit that lists show.
@@ -154,8 +153,11 @@ fn removed(session: SessionId, at: Option<&str>) -> Bytes {
     stream::named("session-removed", at, &format!("{{\"id\":\"{session}\"}}"))
 }
 
-/// The log of one session.
-async fn log((id, mut follow): (SessionId, Follow)) -> Option<(Bytes, (SessionId, Follow))> {
+/// The log of one session, until it is removed.
+async fn log(
+    state: Option<(SessionId, Follow)>,
+) -> Option<(Result<Bytes, LogError>, Option<(SessionId, Follow)>)> {
+    let (id, mut follow) = state?;
     let before = follow.cursor();
     let bytes = match follow.next().await {
         Ok(Next::Frames(frames)) => frames_of(id, before, &frames),
@@ -165,13 +167,11 @@ async fn log((id, mut follow): (SessionId, Follow)) -> Option<(Bytes, (SessionId
         Ok(Next::Gap(first)) => {
             stream::named("events", None, &format!("{{\"session\":\"{id}\",\"events\":[],\"gap\":{first}}}"))
         }
-        Ok(Next::Removed) => return None,
-        Err(error) => {
-            tracing::error!(%error, "a feed loses a log: it cannot be read");
-            return None;
-        }
+        // The lists tell it as well, unless they have passed that place already.
+        Ok(Next::Removed) => return Some((Ok(removed(id, None)), None)),
+        Err(error) => return Some((Err(error), None)),
     };
-    Some((bytes, (id, follow)))
+    Some((Ok(bytes), Some((id, follow))))
 }
 
 fn frames_of(id: SessionId, before: Seq, frames: &[std::sync::Arc<Shown>]) -> Bytes {
@@ -187,9 +187,13 @@ fn frames_of(id: SessionId, before: Seq, frames: &[std::sync::Arc<Shown>]) -> By
     stream::named("events", None, &data)
 }
 
-/// All sources of a feed as one stream that ends with the daemon, or with its reader's token.
+/// Part of a feed. After an error nothing follows.
+type Source = BoxStream<'static, Result<Bytes, LogError>>;
+
+/// All sources of a feed as one stream that ends with the daemon, with its reader's token, or when one of them cannot be
+/// read: a feed without one of its parts would look as if nothing happened there.
 struct Reader {
-    sources: SelectAll<BoxStream<'static, Bytes>>,
+    sources: SelectAll<Source>,
     ending: Ending,
     over: bool,
     _attached: Vec<Attached>,
@@ -200,24 +204,35 @@ impl Reader {
         if self.over {
             return None;
         }
-        let bytes = tokio::select! {
+        let mut all = Vec::new();
+        tokio::select! {
             biased;
             why = self.ending.comes() => {
                 self.over = true;
-                stream::bye(why)
+                all.push(stream::bye(why));
             }
-            bytes = self.sources.next() => bytes?,
-            () = tokio::time::sleep(KEEP_ALIVE) => stream::keep_alive(),
-        };
+            bytes = self.sources.next() => self.take(bytes?, &mut all),
+            () = tokio::time::sleep(KEEP_ALIVE) => all.push(stream::keep_alive()),
+        }
         // What else is ready goes out in the same write, within reason.
-        let mut all = vec![bytes];
         while all.len() < 64 && !self.over {
             match self.sources.next().now_or_never() {
-                Some(Some(more)) => all.push(more),
+                Some(Some(more)) => self.take(more, &mut all),
                 Some(None) | None => break,
             }
         }
         Some((Ok(Bytes::from(all.concat())), self))
+    }
+
+    fn take(&mut self, told: Result<Bytes, LogError>, all: &mut Vec<Bytes>) {
+        match told {
+            Ok(bytes) => all.push(bytes),
+            // The client comes back with its cursors; by then the store may be well again.
+            Err(error) => {
+                tracing::error!(%error, "a feed ends: the store cannot be read");
+                self.over = true;
+            }
+        }
     }
 }
 

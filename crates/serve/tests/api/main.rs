@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod external;
+mod flaky;
 mod gate;
 mod streams;
 mod tokens;

@@ -69,6 +69,7 @@ async fn the_feed_carries_lists_and_logs() {
     assert_eq!(serde_json::from_str::<Value>(&last.data).unwrap()["status"], "answered");
     world.delete(&format!("/v1/sessions/{session}")).await;
     again.until("session-removed").await;
+    feed.until("session-removed").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use trunkline_core::id::Node;
 use trunkline_core::time::Time;
-use trunkline_log::Memory;
+use trunkline_log::{Log, Memory};
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
 use trunkline_run::clock::Clock;
@@ -35,11 +35,15 @@ impl World {
 
     /// One that listens on this address.
     pub(crate) async fn at(ip: IpAddr) -> Self {
+        Self::over(Arc::new(Memory::new(Time(1_000))), ip).await
+    }
+
+    /// One over this store.
+    pub(crate) async fn over(disk: Arc<dyn Log>, ip: IpAddr) -> Self {
         let clock = Clock::system();
-        let memory = |at| Arc::new(Memory::new(Time(at)));
         let hub = Hub::start(trunkline_run::hub::Options {
-            disk: memory(1_000),
-            live: memory(2_000),
+            disk,
+            live: Arc::new(Memory::new(Time(2_000))),
             clock,
             node: Node { name: "here".into(), incarnation: 1 },
             drivers: HashMap::new(),
