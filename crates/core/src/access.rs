@@ -78,7 +78,7 @@ impl Token {
     }
 }
 
-/// All tokens in force.
+/// All tokens that were made and not revoked. Those that have expired open nothing, and go when the next is made.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// By id.
@@ -110,13 +110,18 @@ impl Access {
         if created.expires.is_some_and(|end| end <= now) {
             return Err(Refused::invalid("expires", "must be in the future"));
         }
-        if self.tokens.values().any(|token| token.name == created.name) {
+        let (in_force, expired): (Vec<_>, Vec<_>) =
+            self.tokens.values().partition(|token| token.is_in_force(now));
+        if in_force.iter().any(|token| token.name == created.name) {
             return Err(Refused::Exists { what: "token", id: created.name.clone() });
         }
-        if self.tokens.len() >= MAX_TOKENS {
+        if in_force.len() >= MAX_TOKENS {
             return Err(Refused::TooMany { what: "tokens", limit: MAX_TOKENS });
         }
-        Ok(vec![created.clone().into()])
+        // Nothing else lets the expired ones go, and they must not count as long as the store lives.
+        let mut facts: Vec<Draft> = expired.iter().map(|token| Revoked { id: token.id }.into()).collect();
+        facts.push(created.clone().into());
+        Ok(facts)
     }
 }
 
@@ -156,5 +161,44 @@ impl Machine for Access {
 
     fn wanted(&self) -> Wanted<Self::Effect> {
         Wanted::nothing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Node, Seq};
+
+    fn id(n: usize) -> TokenId {
+        TokenId::new(uuid::Uuid::from_u128(n as u128))
+    }
+
+    /// Decides and folds; gives how many facts came of it.
+    fn make(access: &mut Access, n: usize, now: Time, expires: Option<Time>) -> Result<usize, Refused> {
+        let (name, sha256) = (format!("token-{n}"), format!("hash-{n}"));
+        let created = Created { id: id(n), name, scope: Scope::Viewer, sha256, expires };
+        let (caller, node) = (Caller::trunkline(), Node { name: "here".into(), incarnation: 1 });
+        let ctx = Context { now, caller: &caller, node: &node, next: Seq(1) };
+        let drafts = access.decide(&Command::Create(created), &ctx)?;
+        let count = drafts.len();
+        for Draft { fact, turn, .. } in drafts {
+            let by = Principal::owner();
+            access.apply(&Event { seq: Seq(1), at: now, by, turn, key: None, fact });
+        }
+        Ok(count)
+    }
+
+    #[test]
+    fn expired_tokens_are_let_go_and_count_for_nothing() {
+        let mut access = Access::default();
+        for n in 0..MAX_TOKENS {
+            assert_eq!(make(&mut access, n, Time(0), Some(Time(10))).unwrap(), 1);
+        }
+        let full = make(&mut access, MAX_TOKENS, Time(9), None);
+        assert_eq!(full, Err(Refused::TooMany { what: "tokens", limit: MAX_TOKENS }));
+        assert!(matches!(make(&mut access, 1, Time(9), None), Err(Refused::Exists { .. })));
+        assert_eq!(access.holder("hash-1", Time(10)), None);
+        assert_eq!(make(&mut access, 1, Time(10), None).unwrap(), MAX_TOKENS + 1, "its name is free again");
+        assert_eq!(access.tokens.keys().copied().collect::<Vec<_>>(), [id(1)]);
     }
 }

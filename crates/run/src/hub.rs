@@ -277,17 +277,11 @@ impl Hub {
     }
 
     async fn token_over_or_unreadable(&self, sha256: String) -> Result<(), CommandError> {
-        let log = LogId::access();
-        let mut changes = self.0.access.follow(&log, Seq(u64::MAX)).await?;
+        let mut changes = self.0.access.follow(&LogId::access(), Seq(u64::MAX)).await?;
         loop {
-            let (hash, now) = (sha256.clone(), self.now());
-            let expires = self
-                .0
-                .access
-                .view(&log, move |access, _| access.token(&hash, now).map(|token| token.expires));
-            let Some(expires) = expires.await? else { return Ok(()) };
+            let Some(token) = self.token(sha256.clone()).await? else { return Ok(()) };
             let expired = async {
-                match expires {
+                match token.expires {
                     Some(at) => tokio::time::sleep_until(self.0.clock.instant(at)).await,
                     None => std::future::pending().await,
                 }
@@ -304,7 +298,20 @@ impl Hub {
     /// # Errors
     /// When they cannot be read.
     pub async fn tokens(&self) -> Result<Vec<Token>, CommandError> {
-        self.0.access.view(&LogId::access(), |access, _| access.tokens.values().cloned().collect()).await
+        let now = self.now();
+        let in_force = move |access: &Access, _| {
+            access.tokens.values().filter(|token| token.is_in_force(now)).cloned().collect()
+        };
+        self.0.access.view(&LogId::access(), in_force).await
+    }
+
+    /// A token in force, by its hash.
+    ///
+    /// # Errors
+    /// When the tokens cannot be read.
+    pub async fn token(&self, sha256: String) -> Result<Option<Token>, CommandError> {
+        let now = self.now();
+        self.0.access.view(&LogId::access(), move |access, _| access.token(&sha256, now).cloned()).await
     }
 
     /// Makes or revokes a token.

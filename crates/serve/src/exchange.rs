@@ -1,15 +1,17 @@
 //! One-time links: how a browser gets its token.
 
 use axum::Json as Body;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trunkline_core::access::Command;
 use trunkline_core::principal::{Caller, Scope};
 use trunkline_core::time::Time;
 use uuid::Uuid;
 
-use crate::app::{Shared, at};
+use crate::app::{App, Shared, at};
+use crate::auth::{bearer, sha256};
 use crate::extract::{Json, Who};
 use crate::problem::{Answer, Problem};
 use crate::sessions::Empty;
@@ -52,7 +54,11 @@ pub(crate) async fn link(app: Shared, Who(caller): Who, _: Json<Empty>) -> Answe
     Ok(at(StatusCode::CREATED, app.hub.pos(), &Link { url, code, expires }))
 }
 
-pub(crate) async fn exchange(app: Shared, json: Json<Exchange>) -> Answer<Body<Exchanged>> {
+pub(crate) async fn exchange(
+    app: Shared,
+    headers: HeaderMap,
+    json: Json<Exchange>,
+) -> Answer<Body<Exchanged>> {
     let now = app.hub.now();
     let scope = app.auth.redeem(&json.body.code, now).ok_or_else(|| {
         Problem::unauthenticated(
@@ -63,5 +69,17 @@ pub(crate) async fn exchange(app: Shared, json: Json<Exchange>) -> Answer<Body<E
     let caller = Caller { scope: Scope::Admin, ..Caller::trunkline() };
     let expires = Some(now.plus_ms(BROWSER_TTL_MS));
     let (made, _) = make(&app, &caller, name.clone(), scope, expires).await?;
+    if let Some(old) = bearer(&headers) {
+        replace(&app, &caller, old).await;
+    }
     Ok(Body(Exchanged { token: made.into_secret(), name }))
+}
+
+/// Revokes the token that the browser had from an earlier link. Tokens that people have made are theirs to revoke.
+async fn replace(app: &App, caller: &Caller, old: &str) {
+    let old = app.hub.token(sha256(old)).await;
+    let Some(old) = old.ok().flatten().filter(|token| token.created_by == caller.principal) else { return };
+    if let Err(error) = app.hub.access(caller, Command::Revoke(old.id)).await {
+        tracing::warn!(%error, name = old.name, "a browser's old token counts until it expires");
+    }
 }

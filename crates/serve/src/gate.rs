@@ -17,6 +17,7 @@ use trunkline_core::id::SessionId;
 use trunkline_core::principal::Caller;
 
 use crate::app::App;
+use crate::auth::bearer;
 use crate::problem::Problem;
 
 /// Where the code of a link is exchanged for a token.
@@ -89,16 +90,12 @@ fn needs_token(path: &str) -> bool {
 }
 
 async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pass), Problem> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
+    if !headers.contains_key(header::AUTHORIZATION) {
         return Err(Problem::unauthenticated(
             "this needs a token: send `Authorization: Bearer …`. In a browser, open a link from `trunkline open`",
         ));
-    };
-    let token = value.to_str().ok().and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let Some(token) = token else {
+    }
+    let Some(token) = bearer(headers) else {
         return Err(Problem::unauthenticated("the Authorization header is not `Bearer …`"));
     };
     let holder = app.auth.caller(&app.hub, token).await?;

@@ -30,6 +30,26 @@ async fn a_link_lets_a_browser_in_once() {
 }
 
 #[tokio::test]
+async fn another_link_replaces_the_token_that_a_browser_had() {
+    let world = World::new().await;
+    let (own, _) = token(&world, "own", &json!("operator")).await;
+    let sign_in = async |old: &str| {
+        let (_, link) = world.post("/v1/links", &json!({})).await;
+        let sent = world.http.post(world.url("/v1/exchange")).bearer_auth(old);
+        let (status, signed_in) = read(sent.json(&json!({"code": link["code"]}))).await;
+        assert_eq!(status, 200);
+        signed_in["token"].as_str().unwrap().to_owned()
+    };
+    let first = sign_in(&own).await;
+    let second = sign_in(&first).await;
+    let third = sign_in("unknown").await;
+    let me =
+        async |token: &str| read(world.http.get(world.url("/v1/me")).bearer_auth(token)).await.0.as_u16();
+    assert_eq!((me(&own).await, me(&first).await), (200, 401), "tokens that people have made stay");
+    assert_eq!((me(&second).await, me(&third).await), (200, 200), "other browsers' tokens stay");
+}
+
+#[tokio::test]
 async fn a_scope_is_what_its_holder_may_do() {
     let world = World::new().await;
     let session = world.session().await;
@@ -116,6 +136,7 @@ async fn a_token_that_no_longer_counts_ends_what_it_opened() {
     let (_, made) = world.post("/v1/tokens", &brief).await;
     let mut expiring = world.stream_as(made["token"].as_str().unwrap(), "/v1/feed").await;
     assert_eq!(expiring.until("bye").await.pop().unwrap().data, r#"{"reason":"token"}"#);
+    assert_eq!(world.get("/v1/tokens").await.1["items"].as_array().unwrap().len(), 1, "those in force");
     world.question(&session).await;
     for stream in &mut others {
         assert!(stream.next().await.is_some(), "others go on");
