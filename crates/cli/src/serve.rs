@@ -20,7 +20,7 @@ use trunkline_log::{Log, Memory, Sqlite};
 use trunkline_run::acp::AcpDriver;
 use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper};
+use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, raise_open_files};
 use trunkline_run::driver::Driver;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server};
@@ -67,6 +67,9 @@ impl Daemon {
         // Writing to a file that may not grow is an error to be told, not a reason to die.
         let _file_size_signals =
             signal(SignalKind::from_raw(SIGXFSZ)).context("signals cannot be handled")?;
+        if let Err(error) = raise_open_files() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
         let custody = custody()?;
         let clock = Clock::system();
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);

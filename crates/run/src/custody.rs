@@ -16,6 +16,7 @@
 //! Nothing here reaps a child that it did not start or inherit, so others in the process may use `waitpid` on theirs.
 
 mod child;
+mod files;
 mod orphans;
 mod spawn;
 mod stdio;
@@ -40,6 +41,7 @@ use uuid::Uuid;
 
 pub use crate::keep::control::{Exit, Failure, FailureKind, Limits, ProcessId};
 pub use child::{Child, Stuck};
+pub use files::raise_open_files;
 pub use orphans::{Subreaper, become_subreaper};
 pub use spawn::{Spawn, SpawnError, Stderr, Stdin};
 pub use stdio::{Lines, Said, SendError, Stdio, Writer};

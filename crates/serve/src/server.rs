@@ -27,6 +27,8 @@ use crate::gate::{Allowed, Came, stranger};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections are served at a time; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
+/// How long accepting rests after it failed.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// Connections have this long to end their answers when the daemon stops.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -115,11 +117,11 @@ impl Server {
                         drop(place);
                     });
                 }
-                Err(error) if is_passing(&error) => {
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(ACCEPT_REST).await;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -149,8 +151,8 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // A frame must not wait for the acknowledgement of the one before it.
-                stream.set_nodelay(true)?;
+                // A frame must not wait for the acknowledgement of the one before it. It fails for who has left already.
+                let _client_left = stream.set_nodelay(true);
                 Ok(Either::Left(stream))
             }
             Self::Unix(listener) => Ok(Either::Right(listener.accept().await?.0)),
@@ -158,14 +160,10 @@ impl Listener {
     }
 }
 
-/// Whether accepting may work again: a client that left early, or too many open files.
-fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, InvalidInput};
-    let kind = matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | InvalidInput
-    );
-    kind || matches!(error.raw_os_error(), Some(23 | 24))
+/// Whether nothing will ever be accepted again, because what we have is no listening socket: `EBADF`, `EINVAL`, `ENOTSOCK`.
+/// Everything else is about one client (it left early, a firewall forbids it) or passes (no memory, too many files).
+fn is_final(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(9 | 22 | 88))
 }
 
 /// Where a connection comes from. Whoever is not known to be outside is not taken for somebody outside.
@@ -214,5 +212,22 @@ async fn connection(stream: Stream, router: Router, came: Came, closing: Cancell
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_listener_that_is_none_ends_the_server() {
+        // EPERM, EAGAIN, ENOMEM, ENFILE, EMFILE, EPROTO, ENETDOWN, ECONNABORTED, ENOBUFS, ETIMEDOUT, EHOSTUNREACH
+        for passing in [1, 11, 12, 23, 24, 71, 100, 103, 105, 110, 113] {
+            assert!(!is_final(&io::Error::from_raw_os_error(passing)), "{passing}");
+        }
+        for last in [9, 22, 88] {
+            assert!(is_final(&io::Error::from_raw_os_error(last)), "{last}");
+        }
+        assert!(!is_final(&io::ErrorKind::InvalidInput.into()));
     }
 }

@@ -39,7 +39,12 @@ impl Home {
 
     /// A command in this home, with nothing else in its environment but what programs need.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
+        self.by(BINARY, args)
+    }
+
+    /// The same with any program.
+    pub(crate) fn by(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).env_clear().current_dir(self.work());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.dir.path()).env("TRUNKLINE_HOME", self.path());
@@ -102,7 +107,11 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(home: &Home) -> Self {
-        let mut command = home.command(&["serve"]);
+        Self::start_by(home, home.command(&["serve"]))
+    }
+
+    /// By a command that becomes the daemon.
+    pub(crate) fn start_by(home: &Home, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // In a group of its own, so that a signal to it reaches nobody else.
         command.process_group(0);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::harness::{Daemon, Home, text};
+use crate::harness::{BINARY, Daemon, Home, text};
 
 #[tokio::test]
 async fn a_second_daemon_on_the_same_home_is_refused() {
@@ -132,4 +132,24 @@ async fn a_full_disk_refuses_with_507_loses_nothing_and_recovers() {
     for (event, seq) in log.iter().zip(1..) {
         assert_eq!(event["seq"], seq);
     }
+}
+
+#[tokio::test]
+async fn the_daemon_may_open_more_files_and_agents_as_many_as_before() {
+    let home = Home::new();
+    let limited = home.by("prlimit", &["--nofile=300:5000", BINARY, "serve"]);
+    let daemon = Daemon::start_by(&home, limited);
+    let session = daemon.demo(&home.work()).await;
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+    daemon.prompt(&session, "write something").await;
+    stream.until("request.opened").await;
+    let limits = |pid: u32| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        line.split_ascii_whitespace().skip(3).take(2).map(str::to_owned).collect::<Vec<_>>().join(":")
+    };
+    assert_eq!(limits(daemon.child.id()), "5000:5000");
+    let started = daemon.log(&session).await.into_iter().find(|event| event["type"] == "agent.started");
+    let agent = started.unwrap()["data"]["pid"].as_u64().unwrap();
+    assert_eq!(limits(u32::try_from(agent).unwrap()), "300:5000");
 }

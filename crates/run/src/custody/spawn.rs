@@ -134,6 +134,7 @@ impl Spawn {
             env: self.env.iter().map(|(name, value)| (Os::from(name), Os::from(value))).collect(),
             cwd: Os::from(&self.cwd),
             limits: self.limits,
+            open_files: super::files::before(),
             grace_ms: millis(grace),
         };
         if start.size() > MAX_ARGUMENTS { Err(start.too_long().into()) } else { Ok(start) }

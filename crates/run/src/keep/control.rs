@@ -46,6 +46,9 @@ pub(crate) struct Start {
     pub(crate) env: Vec<(Os, Os)>,
     pub(crate) cwd: Os,
     pub(crate) limits: Limits,
+    /// The soft limit of open files where `limits` names none and the daemon has raised its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open_files: Option<u64>,
     /// Between SIGTERM and SIGKILL when nobody says how long: the daemon is gone, or the command left
     /// descendants behind.
     pub(crate) grace_ms: u64,
@@ -273,6 +276,7 @@ mod tests {
             env: vec![(Os::from("PATH"), Os::from("/bin"))],
             cwd: Os::from("/w"),
             limits: Limits { open_files: Some(64), ..Limits::default() },
+            open_files: None,
             grace_ms: 5,
         };
         let said = [

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit};
 
-use super::control::{Failure, FailureKind, Limits, Start};
+use super::control::{Failure, FailureKind, Start};
 use super::sys;
 
 /// Where the C library looks when the environment has no `PATH`.
@@ -26,14 +26,14 @@ pub(super) fn launch(start: &Start, keep: Pid) -> Result<Pid, Failure> {
     command.args(arguments.iter().map(|argument| &argument.0));
     command.env_clear().envs(start.env.iter().map(|(name, value)| (&name.0, &value.0)));
     command.current_dir(&start.cwd.0).process_group(0);
-    sys::prepare_child(&mut command, keep, rlimits(&start.limits));
+    sys::prepare_child(&mut command, keep, rlimits(start));
     #[expect(clippy::disallowed_methods, reason = "this is where custody starts every child")]
     let child = command.spawn().map_err(|error| explain(start, &error))?;
     Ok(Pid::from_child(&child))
 }
 
 /// The limits as the kernel takes them. Nobody may raise a hard limit, so more is cut down to it.
-fn rlimits(limits: &Limits) -> Vec<(Resource, Rlimit)> {
+fn rlimits(Start { limits, open_files, .. }: &Start) -> Vec<(Resource, Rlimit)> {
     let wanted = [
         (Resource::Nofile, limits.open_files),
         (Resource::Nproc, limits.processes),
@@ -42,11 +42,17 @@ fn rlimits(limits: &Limits) -> Vec<(Resource, Rlimit)> {
         (Resource::Fsize, limits.file_size),
         (Resource::Core, limits.core_size),
     ];
+    let soft = open_files.filter(|_| limits.open_files.is_none()).map(|soft| {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = Some(maximum.map_or(soft, |hard| soft.min(hard)));
+        (Resource::Nofile, Rlimit { current, maximum })
+    });
     let set = wanted.into_iter().filter_map(|(resource, limit)| Some((resource, limit?)));
     set.map(|(resource, limit)| {
         let limit = getrlimit(resource).maximum.map_or(limit, |hard| limit.min(hard));
         (resource, Rlimit { current: Some(limit), maximum: Some(limit) })
     })
+    .chain(soft)
     .collect()
 }
 
