@@ -32,6 +32,9 @@ const SIGXFSZ: i32 = 25;
 /// How long agents have to end when the daemon stops, before they are killed.
 const AGENT_GRACE: Duration = Duration::from_millis(200);
 
+/// How long stopping may take in all. Another tenth of a second is left for the exit itself.
+const STOP: Duration = Duration::from_millis(1_900);
+
 /// What the daemon needs to know. Nothing here is read from the environment.
 pub(crate) struct Daemon {
     /// The home directory.
@@ -106,14 +109,26 @@ impl Daemon {
             () = told_to_stop(&server) => Ok(()),
         };
         exit_at_the_second_signal();
+        stop(&hub, &custody, &server).await;
+        home.retract();
+        tracing::info!("stopped");
+        outcome
+    }
+}
+
+/// Ends agents, appends and connections, all of it before the deadline.
+async fn stop(hub: &Hub, custody: &Custody, server: &Server) {
+    let agents = async {
         hub.shutdown().await;
         for (tree, stuck) in custody.stop_all(AGENT_GRACE).await {
             tracing::error!(resource = tree.resource, ?stuck, "a process could not be ended");
         }
-        server.close().await;
-        home.retract();
-        tracing::info!("stopped");
-        outcome
+    };
+    let all = async { tokio::join!(agents, server.close()) };
+    if tokio::time::timeout(STOP, all).await.is_err() {
+        // Each keeper ends its tree when it finds us gone.
+        let left: Vec<_> = custody.scan().into_iter().map(|tree| tree.resource).collect();
+        tracing::warn!(?left, "not everything has ended yet; the rest ends without the daemon");
     }
 }
 

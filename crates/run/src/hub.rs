@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,7 +38,7 @@ const UNREADABLE_REST: Duration = Duration::from_secs(1);
 /// How long an agent has to end its turn when the daemon stops.
 const SHUTDOWN_GRACE_MS: u64 = 1_000;
 /// How long a shutdown waits for agents and appends in all.
-const SHUTDOWN: Duration = Duration::from_millis(1_800);
+const SHUTDOWN: Duration = Duration::from_millis(1_400);
 
 /// What a hub is made of.
 pub struct Options {
@@ -369,18 +370,20 @@ impl Hub {
         &*self.0.disk
     }
 
-    /// Stops: every running turn gets its end, every agent is ended, within two seconds.
+    /// Stops: every running turn gets its end, every agent is ended, within a second and a half.
     pub async fn shutdown(&self) {
         self.0.runner.drain();
         self.0.stop.cancel();
         let deadline = tokio::time::sleep(SHUTDOWN);
         let drained = async {
-            for (id, _) in self.0.runner.hosted().into_iter().filter(|(_, turn)| turn.is_some()) {
+            let running = self.0.runner.hosted().into_iter().filter(|(_, turn)| turn.is_some());
+            join_all(running.map(async |(id, _)| {
                 let stop = Command::Stop { turn: None, why: Why::Shutdown, grace_ms: SHUTDOWN_GRACE_MS };
                 if let Err(error) = self.command(&Caller::trunkline(), id, stop, None).await {
                     tracing::debug!(session = %id, %error, "nothing to stop");
                 }
-            }
+            }))
+            .await;
             self.0.runner.end_all();
             while !self.0.runner.hosted().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{BINARY, Daemon, Home, text};
+use crate::harness::{BINARY, Daemon, Home, patiently, text};
 
 #[tokio::test]
 async fn a_second_daemon_on_the_same_home_is_refused() {
@@ -78,11 +78,7 @@ async fn it_stops_within_two_seconds_with_clients_attached_and_turns_get_their_e
     let mut stream = daemon.follow(&session, 0).await.unwrap();
     daemon.prompt(&session, "write something").await;
     stream.until("request.opened").await;
-    let start = Instant::now();
-    daemon.signal("-TERM");
-    let status = daemon.child.wait().unwrap();
-    assert!(status.success(), "{status}");
-    assert!(start.elapsed().as_secs_f64() < 3.0, "{:?}", start.elapsed());
+    stops_in_time(&mut daemon);
     let mut last = Vec::new();
     while let Some(event) = stream.next().await {
         last.push(event);
@@ -96,6 +92,44 @@ async fn it_stops_within_two_seconds_with_clients_attached_and_turns_get_their_e
     assert_eq!(ended["data"]["stop_reason"], "interrupted");
     assert!(log.iter().any(|event| event["type"] == "agent.exited"));
     assert_eq!(daemon.get("/v1/requests?status=open").await.1["items"], json!([]));
+}
+
+/// Tells the daemon to stop and waits until it is gone.
+fn stops_in_time(daemon: &mut Daemon) {
+    let start = Instant::now();
+    daemon.signal("-TERM");
+    let status = daemon.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn it_stops_in_time_with_agents_that_do_not_listen_and_clients_that_say_nothing() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&home);
+    let script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('deaf', 'w'); time.sleep(600)";
+    let body = json!({"agent": "deaf", "argv": ["python3", "-c", script], "workspace": home.work()});
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let (status, session) = daemon.post("/v1/sessions", body.clone()).await;
+        assert_eq!(status, 201, "{session}");
+        let session = session["id"].as_str().unwrap();
+        streams.push(daemon.follow(session, 0).await.unwrap());
+        daemon.prompt(session, "listen").await;
+    }
+    let deaf = home.work().join("deaf");
+    assert!(
+        tokio::task::spawn_blocking(move || patiently(|| deaf.exists().then_some(())))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let address = daemon.base_url.strip_prefix("http://").unwrap().to_owned();
+    let mut silent = std::net::TcpStream::connect(address).unwrap();
+    silent.write_all(b"POST /v1/sessions HTTP/1.1\r\ncontent-length: 100\r\n").unwrap();
+    stops_in_time(&mut daemon);
+    drop((streams, silent));
+    home.is_quiet();
 }
 
 #[tokio::test]
