@@ -12,9 +12,8 @@ use uuid::Uuid;
 
 use crate::app::{App, Shared, at};
 use crate::auth::{bearer, sha256};
-use crate::extract::{Json, Who};
+use crate::extract::{Json, NoBody, Who};
 use crate::problem::{Answer, Problem};
-use crate::sessions::Empty;
 use crate::tokens::{make, no_randomness};
 
 /// How long a browser stays signed in.
@@ -47,7 +46,7 @@ pub(crate) struct Exchanged {
     name: String,
 }
 
-pub(crate) async fn link(app: Shared, Who(caller): Who, _: Json<Empty>) -> Answer<Response> {
+pub(crate) async fn link(app: Shared, Who(caller): Who, _: NoBody) -> Answer<Response> {
     caller.may_operate()?;
     let (code, expires) = app.auth.link(app.hub.now(), caller.scope).map_err(no_randomness)?;
     let url = format!("{}/#code={code}", app.base_url);

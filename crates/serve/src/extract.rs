@@ -31,20 +31,57 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let key = key(request.headers())?;
-        let target = format!("{} {}", request.method(), request.uri().path());
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let detail = format!("the body is larger than {MAX_BODY} bytes");
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-            } else {
-                Problem::new(StatusCode::BAD_REQUEST, "bad_body", rejection.body_text())
-            }
-        })?;
+        let (target, key, bytes) = whole(request, state).await?;
         let body = parse(&bytes)?;
         let key = key.map(|key| (key, digest(&target, &bytes)));
         Ok(Self { body, key })
     }
+}
+
+/// No body, and the idempotency key that came with it. An empty JSON object is as good as none: some clients send one
+/// with whatever they post.
+pub(crate) struct NoBody {
+    /// The key, and a digest of the request it came with.
+    pub(crate) key: Option<(String, String)>,
+}
+
+/// What has no fields.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let json = require_json(headers);
+        let told = headers.contains_key(header::CONTENT_TYPE);
+        let (target, key, bytes) = whole(request, state).await?;
+        if told || !bytes.is_empty() {
+            json?;
+            let Empty {} = parse(&bytes)?;
+        }
+        Ok(Self { key: key.map(|key| (key, digest(&target, b"{}"))) })
+    }
+}
+
+/// What is asked of what, the idempotency key, and the whole body.
+async fn whole<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<(String, Option<String>, Bytes), Problem> {
+    let key = key(request.headers())?;
+    let target = format!("{} {}", request.method(), request.uri().path());
+    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("the body is larger than {MAX_BODY} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "bad_body", rejection.body_text())
+        }
+    })?;
+    Ok((target, key, bytes))
 }
 
 /// Reads JSON; the error says which field is wrong, and how.
@@ -85,7 +122,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    let detail = "send the header `content-type: application/json`, also with an empty body";
+    let detail = "send the header `content-type: application/json`";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail))
 }
 

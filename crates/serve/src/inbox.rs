@@ -14,11 +14,10 @@ use trunkline_run::tail::Next;
 use uuid::Uuid;
 
 use crate::app::{Shared, at, nothing};
-use crate::extract::{Id, Ids, Json, Query, Who};
+use crate::extract::{Id, Ids, Json, NoBody, Query, Who};
 use crate::gate::Pass;
 use crate::problem::{Answer, Problem};
 use crate::routes::List;
-use crate::sessions::Empty;
 use crate::stream::{Bye, Ending};
 
 /// How long a poll may wait.
@@ -101,8 +100,8 @@ pub(crate) async fn ack(
     app: Shared,
     Who(caller): Who,
     Ids(id, message): Ids<SessionId, MessageId>,
-    json: Json<Empty>,
+    given: NoBody,
 ) -> Answer<Response> {
-    let done = app.hub.command(&caller, id, Command::Ack(message), json.key).await?;
+    let done = app.hub.command(&caller, id, Command::Ack(message), given.key).await?;
     Ok(nothing(done.pos))
 }

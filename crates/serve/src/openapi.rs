@@ -50,10 +50,10 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
     }
-    if let Some(takes) = route.takes {
-        let schema = takes(generator);
+    if let Some((content_type, schema)) = route.takes {
+        let schema = schema.map_or_else(|| json!({ "type": "string" }), |make| json!(make(generator)));
         operation["requestBody"] =
-            json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+            json!({ "required": true, "content": { content_type: { "schema": schema } } });
     }
     let (status, gives) = &route.gives;
     let mut content = Map::new();
@@ -90,7 +90,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     for (name, what) in route.query {
         all.push(json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } }));
     }
-    if route.method != "get" && !route.open {
+    if route.keyed {
         let what = "A retry with the same key gets the first outcome.";
         all.push(json!({
             "name": "Idempotency-Key", "in": "header", "description": what, "schema": { "type": "string" },

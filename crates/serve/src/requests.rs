@@ -14,9 +14,8 @@ use trunkline_core::view::RequestView;
 use uuid::Uuid;
 
 use crate::app::{App, Part, Shared, at};
-use crate::extract::{At, Id, Json, Query, Who};
+use crate::extract::{At, Id, Json, NoBody, Query, Who};
 use crate::problem::{Answer, Problem};
-use crate::sessions::Empty;
 
 /// What a person is asked.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -147,11 +146,11 @@ pub(crate) async fn dismiss(
     app: Shared,
     Who(caller): Who,
     Id(id): Id<RequestId>,
-    json: Json<Empty>,
+    given: NoBody,
 ) -> Answer<Response> {
     caller.may_operate()?;
     let request = find(&app, id, Pos(0)).await?;
-    let done = app.hub.command(&caller, request.session, Command::Dismiss(id), json.key).await?;
+    let done = app.hub.command(&caller, request.session, Command::Dismiss(id), given.key).await?;
     view(&app, StatusCode::OK, id, done.pos).await
 }
 
@@ -159,12 +158,12 @@ pub(crate) async fn withdraw(
     app: Shared,
     Who(caller): Who,
     Id(id): Id<RequestId>,
-    json: Json<Empty>,
+    given: NoBody,
 ) -> Answer<Response> {
     let request = find(&app, id, Pos(0)).await?;
     caller.may_act_for(request.session)?;
     let command = Command::Withdraw(id, request::Outcome::Cancelled);
-    let done = app.hub.command(&caller, request.session, command, json.key).await?;
+    let done = app.hub.command(&caller, request.session, command, given.key).await?;
     view(&app, StatusCode::OK, id, done.pos).await
 }
 

@@ -26,7 +26,10 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) query: &'static [(&'static str, &'static str)],
-    pub(crate) takes: Option<MakeSchema>,
+    /// The body: what it is, and its schema where it is JSON.
+    pub(crate) takes: Option<(&'static str, Option<MakeSchema>)>,
+    /// Whether a retry with the same idempotency key gets the first outcome.
+    pub(crate) keyed: bool,
     pub(crate) gives: (u16, Option<MakeSchema>),
     pub(crate) streams: bool,
     pub(crate) open: bool,
@@ -47,7 +50,8 @@ impl Route {
         summary: &'static str,
     ) -> Self {
         let gives = (200, None);
-        Self { method, path, summary, query: &[], takes: None, gives, streams: false, open: false, router }
+        let (query, takes) = (&[][..], None);
+        Self { method, path, summary, query, takes, keyed: false, gives, streams: false, open: false, router }
     }
 
     fn get<H: Handler<T, Arc<App>>, T: 'static>(
@@ -79,11 +83,24 @@ impl Route {
         handler: H,
         summary: &'static str,
     ) -> Self {
-        Self { gives: (204, None), ..Self::new("delete", path, delete(handler), summary) }
+        Self::new("delete", path, delete(handler), summary).gives_nothing()
     }
 
     fn takes<T: JsonSchema>(self) -> Self {
-        Self { takes: Some(schema::<T>), ..self }
+        Self { takes: Some(("application/json", Some(schema::<T>))), ..self }
+    }
+
+    /// A body that is no JSON.
+    fn takes_other(self, content_type: &'static str) -> Self {
+        Self { takes: Some((content_type, None)), ..self }
+    }
+
+    fn keyed(self) -> Self {
+        Self { keyed: true, ..self }
+    }
+
+    fn gives_nothing(self) -> Self {
+        Self { gives: (204, None), ..self }
     }
 
     fn gives<T: JsonSchema>(self, status: u16) -> Self {
@@ -112,7 +129,9 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::get("/health", health::health, "Whether the daemon is well.")
             .gives::<health::Health>(200)
             .open(),
-        Route::get("/v1/openapi.json", openapi::document, "This document.").open(),
+        Route::get("/v1/openapi.json", openapi::document, "This document.")
+            .gives::<serde_json::Map<String, serde_json::Value>>(200)
+            .open(),
         Route::post("/v1/exchange", exchange::exchange, "Exchange the code of a one-time link for a token.")
             .takes::<exchange::Exchange>()
             .gives::<exchange::Exchanged>(200)
@@ -148,7 +167,8 @@ fn session_routes() -> Vec<Route> {
     vec![
         Route::post("/v1/sessions", sessions::create, "Make a session.")
             .takes::<sessions::Create>()
-            .gives::<SessionView>(201),
+            .gives::<SessionView>(201)
+            .keyed(),
         Route::get("/v1/sessions", sessions::list, "Sessions, newest activity first.")
             .query(&[
                 ("state", "Only those: idle, running, waiting, stopping, failed, closed."),
@@ -165,14 +185,17 @@ fn session_routes() -> Vec<Route> {
             post(import::import).layer(axum::extract::DefaultBodyLimit::max(import::MAX_EXPORT)),
             "Make a session from an export: NDJSON, at most 256 MiB.",
         )
+        .takes_other(import::NDJSON)
         .gives::<SessionView>(201),
         Route::get("/v1/sessions/{session}", sessions::show, "A session.").gives::<SessionView>(200),
         Route::patch("/v1/sessions/{session}", sessions::update, "Change title or metadata.")
             .takes::<trunkline_core::session::Updated>()
-            .gives::<SessionView>(200),
+            .gives::<SessionView>(200)
+            .keyed(),
         Route::delete("/v1/sessions/{session}", sessions::remove, "Delete a session, log and all."),
         Route::post("/v1/sessions/{session}/close", sessions::close, "Close: no more work, the log stays.")
-            .gives::<SessionView>(200),
+            .gives::<SessionView>(200)
+            .keyed(),
         Route::get(
             "/v1/sessions/{session}/events",
             events::events,
@@ -193,12 +216,14 @@ fn session_routes() -> Vec<Route> {
         .gives::<trunkline_core::raw::Raw>(200),
         Route::post("/v1/sessions/{session}/turns", turns::prompt, "Prompt the agent.")
             .takes::<turns::Prompt>()
-            .gives::<turns::Prompted>(201),
+            .gives::<turns::Prompted>(201)
+            .keyed(),
         Route::get("/v1/sessions/{session}/turns/{turn}", turns::show, "Where a turn stands.")
             .gives::<turns::TurnView>(200),
         Route::post("/v1/sessions/{session}/cancel", turns::cancel, "Stop the running turn.")
             .takes::<turns::Cancel>()
-            .gives::<turns::Cancelled>(202),
+            .gives::<turns::Cancelled>(202)
+            .keyed(),
         Route::get("/v1/sessions/{session}/queue", queue::list, "The prompts that wait.")
             .gives::<queue::Queue>(200),
         Route::delete("/v1/sessions/{session}/queue/{turn}", queue::remove, "Take a waiting prompt back."),
@@ -207,17 +232,21 @@ fn session_routes() -> Vec<Route> {
             .gives::<List<Message>>(200),
         Route::post("/v1/sessions/{session}/inbox", inbox::send, "Leave a message for the agent.")
             .takes::<inbox::Send>()
-            .gives::<Message>(201),
+            .gives::<Message>(201)
+            .keyed(),
         Route::post(
             "/v1/sessions/{session}/inbox/{message}/ack",
             inbox::ack,
             "The agent is done with a message.",
-        ),
+        )
+        .gives_nothing()
+        .keyed(),
         Route::get("/v1/sessions/{session}/grants", grants::list, "The standing permissions.")
             .gives::<List<Grant>>(200),
         Route::post("/v1/sessions/{session}/grants", grants::add, "Give a standing permission.")
             .takes::<grants::Add>()
-            .gives::<Grant>(201),
+            .gives::<Grant>(201)
+            .keyed(),
         Route::delete(
             "/v1/sessions/{session}/grants/{grant}",
             grants::revoke,
@@ -232,7 +261,8 @@ fn request_routes() -> Vec<Route> {
     vec![
         Route::post("/v1/sessions/{session}/requests", requests::ask, "Ask a person, for an agent outside.")
             .takes::<requests::Ask>()
-            .gives::<RequestView>(201),
+            .gives::<RequestView>(201)
+            .keyed(),
         Route::get(
             "/v1/requests",
             requests::list,
@@ -249,19 +279,22 @@ fn request_routes() -> Vec<Route> {
         Route::get("/v1/requests/{request}", requests::show, "A request.").gives::<RequestView>(200),
         Route::post("/v1/requests/{request}/answer", requests::answer, "Answer: the first answer wins.")
             .takes::<trunkline_core::request::Answer>()
-            .gives::<RequestView>(200),
+            .gives::<RequestView>(200)
+            .keyed(),
         Route::post(
             "/v1/requests/{request}/dismiss",
             requests::dismiss,
             "Set aside; it can still be answered.",
         )
-        .gives::<RequestView>(200),
+        .gives::<RequestView>(200)
+        .keyed(),
         Route::post(
             "/v1/requests/{request}/withdraw",
             requests::withdraw,
             "Take back, for the agent that asked.",
         )
-        .gives::<RequestView>(200),
+        .gives::<RequestView>(200)
+        .keyed(),
     ]
 }
 

@@ -14,7 +14,7 @@ use trunkline_core::view::SessionView;
 use uuid::Uuid;
 
 use crate::app::{App, Part, Shared, at, nothing};
-use crate::extract::{At, Id, Json, Query, Who};
+use crate::extract::{At, Id, Json, NoBody, Query, Who};
 use crate::problem::{Answer, Problem};
 
 /// What a session is made of.
@@ -96,9 +96,9 @@ pub(crate) async fn close(
     app: Shared,
     Who(caller): Who,
     Id(id): Id<SessionId>,
-    json: Json<Empty>,
+    given: NoBody,
 ) -> Answer<Response> {
-    let done = app.hub.command(&caller, id, Command::Close, json.key).await?;
+    let done = app.hub.command(&caller, id, Command::Close, given.key).await?;
     view(&app, StatusCode::OK, id, done.pos).await
 }
 
@@ -106,10 +106,6 @@ pub(crate) async fn remove(app: Shared, Who(caller): Who, Id(id): Id<SessionId>)
     let done = app.hub.command(&caller, id, Command::Delete, None).await?;
     Ok(nothing(done.pos))
 }
-
-/// A body without fields.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) struct Empty {}
 
 /// The session as lists show it, from a view that has reached `pos`.
 async fn view(app: &App, status: StatusCode, id: SessionId, pos: Pos) -> Answer<Response> {

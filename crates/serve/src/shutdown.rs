@@ -6,9 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::Shared;
-use crate::extract::{Json, Who};
+use crate::extract::{NoBody, Who};
 use crate::problem::Answer;
-use crate::sessions::Empty;
 
 /// The daemon is stopping.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,7 +19,7 @@ pub(crate) struct Stopping {
 pub(crate) async fn shutdown(
     app: Shared,
     Who(caller): Who,
-    _: Json<Empty>,
+    _: NoBody,
 ) -> Answer<(StatusCode, Body<Stopping>)> {
     caller.may_administer()?;
     app.stop_asked.cancel();

@@ -6,6 +6,8 @@ mod bad_input;
 mod external;
 mod flaky;
 mod gate;
+mod quiet;
+mod statuses;
 mod streams;
 mod tokens;
 mod world;

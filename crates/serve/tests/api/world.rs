@@ -12,11 +12,14 @@ use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory};
 use trunkline_run::Hub;
-use trunkline_run::catalog::Catalog;
+use trunkline_run::catalog::{ACP, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions};
+use trunkline_run::driver::Driver;
 use trunkline_serve::{Allowed, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
+
+use crate::quiet::Quiet;
 
 pub(crate) const OWNER: &str = "the-owner's-token";
 
@@ -46,7 +49,7 @@ impl World {
             live: Arc::new(Memory::new(Time(2_000))),
             clock,
             node: Node { name: "here".into(), incarnation: 1 },
-            drivers: HashMap::new(),
+            drivers: HashMap::from([(ACP.to_owned(), Arc::new(Quiet) as Arc<dyn Driver>)]),
         })
         .await
         .unwrap();

@@ -1,0 +1,188 @@
+//! The document tells the truth: every operation is done once, as the document has it, and answers what is documented.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use trunkline_wire::sse::Event;
+
+use crate::world::{World, read};
+
+/// Does what the document describes, and notes what was done.
+struct Reader {
+    world: World,
+    document: Value,
+    done: BTreeSet<String>,
+}
+
+/// Values for the names in a path.
+type Names<'a> = &'a [(&'a str, &'a str)];
+
+impl Reader {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let (_, document) = world.get("/v1/openapi.json").await;
+        Self { world, document, done: BTreeSet::new() }
+    }
+
+    /// Does an operation and asserts that it succeeds with the documented status; twice, where a key makes it safe.
+    async fn does(&mut self, method: &str, path: &str, names: Names<'_>, body: Option<&str>) -> Value {
+        let operation = self.document["paths"][path][method].clone();
+        assert!(operation.is_object(), "{method} {path} is not documented");
+        assert_eq!(operation["requestBody"].is_object(), body.is_some(), "{method} {path}: a body");
+        let keyed = operation["parameters"].as_array().is_some_and(|parameters| {
+            parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
+        });
+        let filled = names
+            .iter()
+            .fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
+        let mut first = None;
+        for _ in 0..=usize::from(keyed) {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let mut request = self.world.ask(method, &filled);
+            if let (Some(body), Some(content)) = (body, operation["requestBody"]["content"].as_object()) {
+                let content_type = content.keys().next().unwrap();
+                request = request.header("content-type", content_type).body(body.to_owned());
+            }
+            if keyed {
+                request = request.header("idempotency-key", path);
+            }
+            let (status, answer) = read(request).await;
+            let documented = &operation["responses"][status.as_str()];
+            assert!(status.is_success() && documented.is_object(), "{path} gave {status}: {answer}");
+            assert_eq!(documented["content"]["application/json"].is_object(), status != 204, "{path}");
+            let id = |answer: &Value| [answer["id"].clone(), answer["turn"].clone()];
+            let before = first.get_or_insert_with(|| answer.clone());
+            assert_eq!(id(before), id(&answer), "{path}: the second try has the outcome of the first");
+        }
+        self.done.insert(format!("{method} {path}"));
+        first.unwrap()
+    }
+
+    async fn get(&mut self, path: &str, names: Names<'_>) -> Value {
+        self.does("get", path, names, None).await
+    }
+
+    async fn post(&mut self, path: &str, names: Names<'_>, body: Value) -> Value {
+        self.does("post", path, names, Some(&body.to_string())).await
+    }
+
+    async fn act(&mut self, path: &str, names: Names<'_>) -> Value {
+        self.does("post", path, names, None).await
+    }
+}
+
+fn id(answer: &Value) -> String {
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_operation_answers_as_documented() {
+    let mut reader = Reader::new().await;
+    for path in
+        ["/health", "/v1/openapi.json", "/v1/me", "/v1/catalog", "/v1/agents", "/v1/sessions", "/v1/tokens"]
+    {
+        reader.get(path, &[]).await;
+    }
+    hosted(&mut reader).await;
+    external(&mut reader).await;
+    let token = reader.post("/v1/tokens", &[], json!({"name": "t", "scope": "viewer"})).await;
+    reader.does("delete", "/v1/tokens/{token}", &[("token", &id(&token))], None).await;
+    let link = reader.act("/v1/links", &[]).await;
+    reader.post("/v1/exchange", &[], json!({ "code": link["code"] })).await;
+    reader.act("/v1/shutdown", &[]).await;
+    let paths = reader.document["paths"].as_object().unwrap().iter();
+    let all: BTreeSet<_> = paths
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+        })
+        .collect();
+    // The feed is no answer but a stream; it has tests of its own.
+    let left: Vec<_> = all.difference(&reader.done).collect();
+    assert_eq!(left, ["get /v1/feed"]);
+}
+
+async fn hosted(reader: &mut Reader) {
+    let workspace = tempfile::tempdir().unwrap();
+    let create = json!({"agent": "quiet", "argv": ["quiet"], "workspace": workspace.path()});
+    let session = id(&reader.post("/v1/sessions", &[], create).await);
+    let of = [("session", session.as_str())];
+    let turns = "/v1/sessions/{session}/turns";
+    let first = reader.post(turns, &of, json!({"prompt": "something large"})).await["turn"].to_string();
+    let mut stream = reader.world.stream(&format!("/v1/sessions/{session}/events")).await;
+    let blob = event(&mut stream, "turn.update").await["data"]["blob"]["sha256"].clone();
+    let named = [of[0], ("turn", &first)];
+    reader.get("/v1/sessions/{session}/turns/{turn}", &named).await;
+    let named = [of[0], ("sha256", blob.as_str().unwrap())];
+    reader.get("/v1/sessions/{session}/blobs/{sha256}", &named).await;
+    let (_, queued) = reader
+        .world
+        .post(&format!("/v1/sessions/{session}/turns"), &json!({"prompt": "x", "when_busy": "queue"}))
+        .await;
+    reader.get("/v1/sessions/{session}/queue", &of).await;
+    let named = [of[0], ("turn", &queued["turn"].to_string())];
+    reader.does("delete", "/v1/sessions/{session}/queue/{turn}", &named, None).await;
+    reader.post("/v1/sessions/{session}/cancel", &of, json!({})).await;
+    event(&mut stream, "turn.ended").await;
+    let grant = id(&reader.post("/v1/sessions/{session}/grants", &of, json!({"tool": "Write"})).await);
+    reader.get("/v1/sessions/{session}/grants", &of).await;
+    let named = [of[0], ("grant", &grant)];
+    reader.does("delete", "/v1/sessions/{session}/grants/{grant}", &named, None).await;
+}
+
+async fn external(reader: &mut Reader) {
+    let session = reader.world.session().await;
+    let of = [("session", session.as_str())];
+    reader.get("/v1/sessions/{session}", &of).await;
+    reader.does("patch", "/v1/sessions/{session}", &of, Some(r#"{"title":"New"}"#)).await;
+    reader.get("/v1/sessions/{session}/presence", &of).await;
+    let sent = reader.post("/v1/sessions/{session}/inbox", &of, json!({"kind": "note", "payload": 1})).await;
+    reader.get("/v1/sessions/{session}/inbox", &of).await;
+    let named = [of[0], ("message", &id(&sent))];
+    reader.act("/v1/sessions/{session}/inbox/{message}/ack", &named).await;
+    let ask = json!({"kind": "question", "title": "Go on?"});
+    let asked = id(&reader.post("/v1/sessions/{session}/requests", &of, ask).await);
+    let other = reader.world.question(&session).await;
+    reader.get("/v1/requests", &[]).await;
+    reader.get("/v1/requests/{request}", &[("request", &asked)]).await;
+    reader.act("/v1/requests/{request}/dismiss", &[("request", &asked)]).await;
+    reader.post("/v1/requests/{request}/answer", &[("request", &asked)], json!({"text": "yes"})).await;
+    reader.act("/v1/requests/{request}/withdraw", &[("request", &other)]).await;
+    reader.get("/v1/sessions/{session}/events", &of).await;
+    let mut stream = reader.world.stream(&format!("/v1/sessions/{session}/events")).await;
+    let events = stream.until("caught-up").await;
+    let lines = events.iter().filter(|event| event.event == "message").map(|event| event.data.as_str());
+    let export = [r#"{"trunkline":"export/1"}"#].into_iter().chain(lines).collect::<Vec<_>>().join("\n");
+    reader.does("post", "/v1/sessions/import", &[], Some(&export)).await;
+    reader.act("/v1/sessions/{session}/close", &of).await;
+    reader.does("delete", "/v1/sessions/{session}", &of, None).await;
+}
+
+/// The next event of a type.
+async fn event(stream: &mut crate::world::Stream, kind: &str) -> Value {
+    loop {
+        let Event { data, .. } = stream.next().await.expect("the stream goes on");
+        let value: Value = serde_json::from_str(&data).unwrap();
+        if value["type"] == kind {
+            return value;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_takes_no_body_takes_none_or_an_empty_object() {
+    let world = World::new().await;
+    let session = world.session().await;
+    let path = format!("/v1/sessions/{session}/close");
+    let close = || world.ask(Method::POST, &path).header("idempotency-key", "once");
+    assert_eq!(read(close()).await.0, 200);
+    assert_eq!(read(close().json(&json!({}))).await.0, 200, "the same request in other words");
+    assert_eq!(read(close().header("content-type", "application/json")).await.0, 200);
+    let (status, problem) = read(close().json(&json!({"why": "x"}))).await;
+    assert_eq!((status.as_u16(), problem["field"].as_str()), (422, Some("why")));
+    for body in ["", "{}"] {
+        let form = close().header("content-type", "application/x-www-form-urlencoded").body(body);
+        assert_eq!(read(form).await.1["code"], "not_json", "what a form of a page sends");
+    }
+    assert_eq!(read(close().body("{}")).await.1["code"], "not_json");
+}
