@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value::Error as QueryError};
 use sha2::{Digest, Sha256};
 use trunkline_core::id::Pos;
 use trunkline_core::principal::Caller;
@@ -162,7 +162,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         axum::extract::Query::<T>::try_from_uri(&parts.uri)
             .map(|query| Self(query.0))
-            .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, "bad_query", rejection.body_text()))
+            .map_err(|rejection| bad_query(&rejection))
+    }
+}
+
+fn bad_query(rejection: &(dyn std::error::Error + 'static)) -> Problem {
+    let mut causes = std::iter::successors(Some(rejection), |error| error.source());
+    // The cause knows which parameter it was about.
+    let cause = causes.find_map(|error| error.downcast_ref::<serde_path_to_error::Error<QueryError>>());
+    let detail = cause.map_or_else(|| rejection.to_string(), ToString::to_string);
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail);
+    match cause.map(|cause| cause.path().to_string()) {
+        Some(field) if field != "." => problem.field(field),
+        Some(_) | None => problem,
     }
 }
 

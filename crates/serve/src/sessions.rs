@@ -10,7 +10,7 @@ use trunkline_core::id::{Pos, SessionId};
 use trunkline_core::raw::Raw;
 use trunkline_core::row::{RowKind, facet};
 use trunkline_core::session::{Command, Created, EXTERNAL, Updated};
-use trunkline_core::view::SessionView;
+use trunkline_core::view::{SessionState, SessionView};
 use uuid::Uuid;
 
 use crate::app::{App, Part, Shared, at, nothing};
@@ -39,7 +39,7 @@ pub(crate) struct Create {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
-    state: Option<String>,
+    state: Option<SessionState>,
     agent: Option<String>,
     workspace: Option<String>,
     project: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) async fn list(
 ) -> Answer<Response> {
     caller.may_list()?;
     let named = [
-        ("state", filter.state),
+        ("state", filter.state.map(|state| state.word().to_owned())),
         ("agent", filter.agent),
         ("workspace", filter.workspace),
         ("project", filter.project),

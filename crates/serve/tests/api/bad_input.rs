@@ -118,18 +118,21 @@ async fn what_is_not_there_is_404_and_what_is_no_json_is_400() {
 async fn bad_cursors_and_filters_are_refused() {
     let world = World::new().await;
     let session = world.session().await;
-    for (path, code) in [
-        ("/v1/sessions?cursor=zzz".to_owned(), "bad_cursor"),
-        ("/v1/sessions?limit=0".to_owned(), "invalid"),
-        ("/v1/sessions?limit=x".to_owned(), "bad_query"),
-        ("/v1/sessions?colour=red".to_owned(), "bad_query"),
-        ("/v1/requests?status=PENDING".to_owned(), "invalid"),
-        (format!("/v1/sessions/{session}/events?after=-1"), "bad_cursor"),
-        ("/v1/feed?after=x".to_owned(), "bad_cursor"),
-        ("/v1/feed?sessions=x:1".to_owned(), "invalid"),
+    for (path, code, field) in [
+        ("/v1/sessions?cursor=zzz".to_owned(), "bad_cursor", "cursor"),
+        ("/v1/sessions?limit=0".to_owned(), "invalid", "limit"),
+        ("/v1/sessions?limit=x".to_owned(), "bad_query", "limit"),
+        ("/v1/sessions?colour=red".to_owned(), "bad_query", "colour"),
+        ("/v1/sessions?state=bogus".to_owned(), "bad_query", "state"),
+        ("/v1/requests?status=PENDING".to_owned(), "invalid", "status"),
+        (format!("/v1/sessions/{session}/events?after=-1"), "bad_cursor", "after"),
+        (format!("/v1/sessions/{session}/inbox?wait_ms=x"), "bad_query", "wait_ms"),
+        ("/v1/feed?after=x".to_owned(), "bad_cursor", "after"),
+        ("/v1/feed?sessions=x:1".to_owned(), "invalid", "sessions"),
     ] {
         let (status, problem) = world.get(&path).await;
         assert!(status.is_client_error(), "{path}: {status}");
-        assert_eq!(problem["code"], code, "{path}: {problem}");
+        assert_eq!((&problem["code"], &problem["field"]), (&json!(code), &json!(field)), "{path}: {problem}");
     }
+    assert_eq!(world.get("/v1/sessions?state=idle").await.1["items"].as_array().unwrap().len(), 1);
 }
