@@ -20,4 +20,4 @@ mod tail;
 pub use contract::{AppendError, Log, LogError, OpenError};
 pub use memory::Memory;
 pub use settle::{append_settled, settle};
-pub use sqlite::Sqlite;
+pub use sqlite::{Reindexed, Sqlite};

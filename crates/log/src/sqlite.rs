@@ -9,6 +9,7 @@
 //! - `writer`: the thread; it commits together whatever is queued. `ledger`: what an append or a trim writes. `rows`: what
 //!   a row writes. `reap`: deleting what was trimmed.
 //! - `reader`: the connections that read. `find`: the statements for rows. `hot`: the newest frames.
+//! - `reindex`: all rows made anew from the logs.
 //! - `schema`: opening, migrations, and the lock.
 
 mod find;
@@ -16,6 +17,7 @@ mod hot;
 mod ledger;
 mod reader;
 mod reap;
+mod reindex;
 mod rows;
 mod schema;
 mod writer;
@@ -34,6 +36,8 @@ use tokio::sync::{Semaphore, oneshot};
 use trunkline_core::id::{LogId, Pos, Seq};
 use trunkline_core::row::Row;
 use trunkline_core::time::Time;
+
+pub use self::reindex::Reindexed;
 
 use self::hot::Hot;
 use self::ledger::Ledger;

@@ -45,6 +45,16 @@ pub(super) fn remove_all(db: &Connection, log: i64) -> rusqlite::Result<Vec<Row>
     Ok(removals)
 }
 
+/// Removes all rows but those for which this condition holds, and makes the facets of these anew.
+pub(super) fn clear(db: &Connection, kept: &str) -> Done {
+    db.execute_batch("DELETE FROM facet")?;
+    db.execute(&format!("DELETE FROM row WHERE NOT ({kept})"), [])?;
+    db.execute_batch(
+        "INSERT OR IGNORE INTO facet (kind, facet, rank0, rank1, key)
+         SELECT r.kind, each.value, r.rank0, r.rank1, r.key FROM row AS r, json_each(r.facets) AS each",
+    )
+}
+
 /// Which rows a commit wrote or removed, as its frame keeps them.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Name<'a>(pub(super) u8, pub(super) Cow<'a, str>, pub(super) bool);

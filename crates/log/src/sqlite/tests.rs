@@ -3,6 +3,7 @@
 mod full;
 mod opening;
 mod plans;
+mod reindex;
 mod space;
 
 use std::path::{Path, PathBuf};
