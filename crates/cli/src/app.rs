@@ -8,7 +8,7 @@ use trunkline_client::{Client, Error as ClientError};
 use trunkline_core::time::Time;
 use trunkline_run::clock::Clock;
 
-use crate::args::{Cli, Command, ConfigAction, Serve};
+use crate::args::{Cli, Command, ConfigAction, Doctor, Serve};
 use crate::commands;
 use crate::config::{Config, Flags};
 use crate::demo_agent;
@@ -61,7 +61,7 @@ fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
     let (config, config_error) = match Config::load(&env, cli.home.as_deref(), flags) {
         Ok(config) => (config, None),
         // A doctor does not send the sick away.
-        Err(error) if matches!(cli.command, Command::Doctor) => {
+        Err(error) if matches!(cli.command, Command::Doctor(Doctor { reindex: false })) => {
             (Config::bare(&env, cli.home.as_deref())?, Some(error))
         }
         Err(error) => return Err(error),
@@ -101,7 +101,7 @@ impl App {
             Command::Status => commands::daemon::status(self).await,
             Command::Stop => commands::daemon::stop(self).await,
             Command::Logs(args) => commands::logs::logs(self, args).await,
-            Command::Doctor => commands::doctor::doctor(self).await,
+            Command::Doctor(args) => commands::doctor::doctor(self, args).await,
             Command::Config(_) => commands::config_show::show(self),
             Command::Catalog => commands::catalog::list(self).await,
             Command::Token(args) => commands::token::token(self, args).await,

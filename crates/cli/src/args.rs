@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Show the daemon's log
     Logs(Logs),
     /// Look for what may be wrong
-    Doctor,
+    Doctor(Doctor),
     /// Show the configuration
     Config(Config),
     /// List the agents that can be run
@@ -323,6 +323,13 @@ pub(crate) struct Logs {
     /// How many lines to begin with
     #[arg(long, short = 'n', default_value_t = 100)]
     pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Make the lists of sessions and requests anew from the logs, while no daemon runs
+    #[arg(long)]
+    pub(crate) reindex: bool,
 }
 
 #[derive(Debug, Args)]

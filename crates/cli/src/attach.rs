@@ -23,6 +23,7 @@ use trunkline_core::request::{Answer, Opened};
 
 use crate::app::App;
 use crate::clean;
+use crate::commands::requests::UNCONFINED;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::pick::short;
@@ -39,9 +40,13 @@ const BATCH: usize = 2_000;
 /// Attaches the terminal to a session until the user leaves or the session is deleted.
 pub(crate) async fn attach(app: &App, client: &Client, session: SessionId) -> Result<Exit> {
     let me = client.me().await?.principal;
+    let confined = client.health().await?.confined;
     // From here to the end of the block the terminal is ours.
     let left = {
         let mut desk = Desk::new(app, client.clone(), session, me)?;
+        if !confined {
+            desk.transcript.note(Tone::Dim, UNCONFINED);
+        }
         let left = desk.run().await;
         let bye = desk.painter.leave();
         desk.terminal.write(&bye)?;

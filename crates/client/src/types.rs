@@ -81,6 +81,9 @@ pub struct Health {
     /// Its version.
     #[serde(default)]
     pub version: String,
+    /// Whether agents there are kept from what their user can do.
+    #[serde(default)]
+    pub confined: bool,
 }
 
 /// Who this client is to the daemon.

@@ -50,6 +50,10 @@ use child::{Handle, Life, Owner, Starting};
 use tail::Tail;
 use watch::Watch;
 
+/// Whether what runs in custody is kept from what its user can do. It is not: an agent can read its owner's token, and act
+/// in its owner's name wherever the daemon does not see that it is an agent.
+pub const CONFINES: bool = false;
+
 /// How a custody works.
 #[derive(Debug)]
 pub struct CustodyOptions {

@@ -17,6 +17,9 @@ pub(crate) struct Health {
     service: &'static str,
     /// The version.
     version: &'static str,
+    /// Whether agents here are kept from what their user can do. If not, an agent that is allowed something may do more than
+    /// that: it runs as its owner, and can read the owner's token.
+    confined: bool,
 }
 
 pub(crate) async fn health(app: Shared) -> Json<Health> {
@@ -25,5 +28,6 @@ pub(crate) async fn health(app: Shared) -> Json<Health> {
         uptime: app.started.elapsed().as_secs(),
         service: "trunkline",
         version: env!("CARGO_PKG_VERSION"),
+        confined: trunkline_run::custody::CONFINES,
     })
 }

@@ -1,16 +1,18 @@
 //! `doctor`: looks for what may be wrong, and says what to do about it.
 
-use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use serde::Serialize;
+use serde_json::json;
 use trunkline_client::{Runtime, TOKEN_FILE};
-use trunkline_log::{OpenError, Sqlite};
+use trunkline_log::{OpenError, Reindexed, Sqlite};
+use trunkline_run::custody::CONFINES;
 
 use crate::app::App;
+use crate::args;
 use crate::clean;
 use crate::config;
 use crate::error::{CliError, Result};
@@ -53,8 +55,11 @@ impl Check {
     }
 }
 
-pub(crate) async fn doctor(app: &App) -> Result<Exit> {
+pub(crate) async fn doctor(app: &App, args: args::Doctor) -> Result<Exit> {
     let home = &app.config.home;
+    if args.reindex {
+        return reindex(app).await;
+    }
     let mut checks = vec![private(home, "home", true), private(&home.join(TOKEN_FILE), "token", false)];
     let (running, daemon) = daemon(app).await;
     checks.push(daemon);
@@ -63,10 +68,35 @@ pub(crate) async fn doctor(app: &App) -> Result<Exit> {
     }
     checks.push(database(home).await);
     checks.push(configuration(app));
-    checks.extend([confinement(), landlock(), subreaper()]);
+    checks.extend([confinement(), agents_reach(), subreaper()]);
     checks.push(agents(app));
     report(app, &checks)?;
     Ok(if checks.iter().any(|check| check.verdict == Verdict::Fail) { Exit::Failure } else { Exit::Ok })
+}
+
+/// Makes the lists anew from the logs.
+async fn reindex(app: &App) -> Result<Exit> {
+    let path = app.config.home.join("trunkline.db");
+    if !path.exists() {
+        return Err(CliError::failure(format!("{} is not there: there is nothing to read", path.display())));
+    }
+    let outcome = tokio::task::spawn_blocking(move || Sqlite::reindex(path)).await;
+    let done = outcome.map_err(|error| CliError::failure(error.to_string()))?;
+    let Reindexed { logs, rows } = done.map_err(|error| {
+        let hint = match error {
+            OpenError::InUse { .. } => "`trunkline stop` first; nothing was changed",
+            OpenError::Newer { .. } | OpenError::Damaged { .. } | OpenError::Io { .. } => {
+                "nothing was changed; `trunkline doctor` looks for damage"
+            }
+        };
+        CliError::failure(error.to_string()).hint(hint)
+    })?;
+    if app.screen.json {
+        app.screen.json(&json!({ "logs": logs, "rows": rows }))?;
+    } else {
+        app.screen.print(format!("{rows} rows of lists were made anew from {logs} logs"))?;
+    }
+    Ok(Exit::Ok)
 }
 
 fn report(app: &App, checks: &[Check]) -> Result<()> {
@@ -232,22 +262,16 @@ fn confinement() -> Check {
     }
 }
 
-fn landlock() -> Check {
-    match fs::read_to_string("/sys/kernel/security/lsm") {
-        Ok(modules) if modules.split(',').any(|module| module.trim() == "landlock") => {
-            Check::ok("landlock", "the kernel has it")
-        }
-        Ok(_) => Check::warn(
-            "landlock",
-            "the kernel has it not, or not switched on",
-            "agents can read what your user can",
-        ),
-        Err(error) => Check::warn(
-            "landlock",
-            format!("cannot be told ({error})"),
-            "agents may be able to read what your user can",
-        ),
+/// What an agent can do that nobody was asked for.
+fn agents_reach() -> Check {
+    if CONFINES {
+        return Check::ok("sandbox", "agents are kept from what your user can do");
     }
+    Check::warn(
+        "sandbox",
+        "there is none yet: agents here can act as you. They run as your user, and can read its files and the daemon's token",
+        "run an agent that you do not trust, and the daemon, as another user or in a container",
+    )
 }
 
 fn subreaper() -> Check {
@@ -283,6 +307,8 @@ fn agents(app: &App) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

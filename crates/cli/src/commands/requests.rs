@@ -20,6 +20,9 @@ use crate::pick::{self, short};
 use crate::style::{Paint, Tone};
 use crate::table::{Cell, Table};
 
+/// What a permission is worth where agents are not confined.
+pub(crate) const UNCONFINED: &str =
+    "agents here run as you and are not confined: they can do more than they ask for";
 /// How many requests are asked for at a time.
 const PAGE: usize = 200;
 
@@ -46,6 +49,10 @@ pub(crate) async fn inbox(app: &App, args: args::Inbox) -> Result<Exit> {
         app.screen.note("nothing waits for you");
     } else {
         app.screen.table(&table(&all.items, app.now()))?;
+        let asks = |request: &RequestView| request.kind == Kind::Permission && request.closed.is_none();
+        if all.items.iter().any(asks) && !client.health().await?.confined {
+            app.screen.note(UNCONFINED);
+        }
     }
     Ok(Exit::Ok)
 }

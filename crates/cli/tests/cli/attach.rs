@@ -51,6 +51,8 @@ fn answer(pty: &mut Pty, key: &str, outcome: &str) {
 fn what_is_pasted_or_typed_does_not_answer() {
     let home = Home::new();
     let mut pty = attached(&home);
+    // What a permission is worth is said before the first is asked for.
+    pty.sees("not confined");
     pty.send("look around");
     pty.send(ENTER);
     pty.sees("press a key to answer");

@@ -82,6 +82,7 @@ fn an_agent_runs_asks_and_is_allowed() {
         inbox.contains("  permission  demo   Write trunkline-demo.md  allow, always, reject  ~/work"),
         "{inbox}"
     );
+    assert!(home.run(&["inbox"]).err.contains("not confined"), "what a permission is worth is said");
     insta::assert_snapshot!(home.prints(&["allow", &id[id.len() - 8..]]), @"answered: Write trunkline-demo.md → Allow");
     let ran = run.wait();
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -270,6 +271,7 @@ fn the_doctor_finds_what_is_wrong() {
     home.prints(&["ls"]);
     let well = home.run(&["doctor", "--json"]);
     assert_eq!(well.code, 0, "{}", well.out);
+    assert!(well.out.contains("agents here can act as you"), "{}", well.out);
     fs::set_permissions(home.path().join("token"), fs::Permissions::from_mode(0o644)).unwrap();
     let ill = home.run(&["doctor"]);
     assert_eq!(ill.code, 1);
@@ -278,6 +280,20 @@ fn the_doctor_finds_what_is_wrong() {
         "{}",
         ill.out
     );
+}
+
+#[test]
+fn the_doctor_makes_the_lists_anew_while_no_daemon_runs() {
+    let home = Home::new();
+    home.run(&["open", "--url", "--demo"]);
+    home.prints(&["stop"]);
+    let before = home.json(&["ls"]);
+    let busy = home.run(&["doctor", "--reindex"]);
+    assert!(busy.code == 1 && busy.err.contains("trunkline stop"), "{}", busy.err);
+    home.prints(&["stop"]);
+    let done = home.json(&["doctor", "--reindex"]);
+    assert!(done["logs"].as_u64() >= Some(1) && done["rows"].as_u64() >= Some(1), "{done}");
+    assert_eq!(home.json(&["ls"])["items"], before["items"]);
 }
 
 #[test]
