@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,9 +214,7 @@ struct Home {
 impl Home {
     fn claim(path: &Path) -> Result<Self> {
         for dir in [path.to_path_buf(), path.join("run"), path.join("logs")] {
-            fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-            fs::set_permissions(&dir, Permissions::from_mode(0o700))
-                .with_context(|| format!("{} cannot be closed to other users", dir.display()))?;
+            private_dir(&dir)?;
         }
         let lock = private().write(true).create(true).truncate(false).open(path.join(LOCK))?;
         match claim_soon(&lock) {
@@ -304,6 +302,26 @@ fn claim_soon(lock: &File) -> Result<(), TryLockError> {
         }
     }
     lock.try_lock()
+}
+
+/// Makes a directory that is its user's alone. One that is there may be somebody's project, so its mode is not ours to
+/// change.
+fn private_dir(dir: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("{} cannot be made", dir.display()))?;
+    let meta = dir.metadata().with_context(|| format!("{} cannot be looked at", dir.display()))?;
+    let mode = meta.permissions().mode() & 0o7777;
+    let shown = dir.display();
+    if mode & 0o022 != 0 {
+        bail!(
+            "other users can write to {shown} (mode {mode:o}), and so replace the daemon's files. If it is for Trunkline \
+             alone, `chmod 700 {shown}`; else choose another home with --home or TRUNKLINE_HOME"
+        );
+    }
+    if mode & 0o055 != 0 {
+        tracing::warn!("other users can look into {shown} (mode {mode:o}); `chmod 700 {shown}` closes it");
+    }
+    Ok(())
 }
 
 fn private() -> OpenOptions {

@@ -45,6 +45,25 @@ async fn what_is_secret_is_private() {
 }
 
 #[tokio::test]
+async fn a_directory_that_was_there_keeps_its_mode() {
+    let home = Home::new();
+    fs::create_dir(home.path()).unwrap();
+    let mode = |mode: u32| fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
+    for open in [0o777, 0o1777, 0o720] {
+        mode(open);
+        let refused = home.run(&["serve"]);
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("chmod 700"), "{said}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "nothing was put there");
+    }
+    mode(0o755);
+    let _daemon = Daemon::start(&home);
+    let kept = fs::metadata(home.path()).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(kept, 0o755);
+    assert_eq!(fs::metadata(home.path().join("run")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[tokio::test]
 async fn a_damaged_or_newer_database_is_left_as_it_is() {
     for (offset, bytes, expected) in [
         (0, &b"this is no database at all"[..], "not a sound"),
