@@ -29,6 +29,12 @@ pub(crate) async fn spill(
         return Ok(Update::of(update));
     }
     let blob = store(log, id, update.get(), now).await?;
+    // A session that was removed meanwhile has had its blobs removed too, perhaps before this one was there.
+    let want = Want { bytes: 1, folded: true };
+    if let Err(LogError::Gone) = log.read(&LogId::session(id), Seq(u64::MAX), want).await {
+        log.trim(&LogId::blob(id, &blob.sha256).expect("a digest is a hash"), None).await?;
+        return Err(LogError::Gone.into());
+    }
     Ok(Update { v: ACP.to_owned(), update: small(&update), blob: Some(blob) })
 }
 
@@ -161,6 +167,17 @@ mod tests {
         remove_all(&log, session()).await.unwrap();
         assert!(load(&log, session(), &blob.sha256).await.is_err());
         assert_eq!(load(&log, session(), "nonsense").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_beside_a_session_that_was_removed() {
+        let log = Memory::new(Time(1));
+        log.trim(&LogId::session(session()), None).await.unwrap();
+        let long = Raw::of(&json!({"sessionUpdate": "plan", "text": "x".repeat(LIMIT + 1)})).unwrap();
+        let spilled = spill(&log, session(), long, Time(1)).await;
+        assert!(matches!(spilled, Err(CommandError::Read(LogError::Gone))), "{spilled:?}");
+        let left = log.find(&Query::all(RowKind::Blob), log.pos()).await.unwrap();
+        assert!(left.rows.is_empty(), "{left:?}");
     }
 
     #[tokio::test]

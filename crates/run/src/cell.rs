@@ -414,20 +414,42 @@ impl<M: Machine> Cell<M> {
     }
 
     async fn remove(&mut self) {
-        if let Some(session) = self.id.as_session()
-            && let Err(error) = crate::blob::remove_all(&*self.shared.log, session).await
-        {
-            return tracing::error!(log = %self.id, %error, "a deleted log could not be removed yet");
-        }
-        match self.shared.log.trim(&self.id, None).await {
-            Ok(commit) => {
-                self.pos = commit.pos;
-                self.gone = true;
-                self.tail.remove();
+        match self.removal().await {
+            Ok(pos) => {
+                self.pos = self.pos.max(pos);
+                self.bury();
             }
-            Err(LogError::Gone) => self.gone = true,
             // It stays owed: the next start finds it and tries again.
             Err(error) => tracing::error!(log = %self.id, %error, "a deleted log could not be removed yet"),
+        }
+    }
+
+    /// Removes what is kept beside the log, then the log. A blob that was just being written is looked for again after
+    /// that; one that is written later finds the log gone.
+    async fn removal(&self) -> Result<Pos, LogError> {
+        let log = &*self.shared.log;
+        if let Some(session) = self.id.as_session() {
+            crate::blob::remove_all(log, session).await?;
+        }
+        let pos = match log.trim(&self.id, None).await {
+            Ok(commit) => commit.pos,
+            Err(LogError::Gone) => self.pos,
+            Err(error) => return Err(error),
+        };
+        if let Some(session) = self.id.as_session()
+            && let Err(error) = crate::blob::remove_all(log, session).await
+        {
+            tracing::error!(log = %self.id, %error, "something large of a deleted log may be left");
+        }
+        Ok(pos)
+    }
+
+    /// The log is gone, by our hand or another's.
+    fn bury(&mut self) {
+        self.gone = true;
+        self.tail.remove();
+        if let Some(effects) = self.shared.effects.get() {
+            effects.removed(&self.id);
         }
     }
 
@@ -450,8 +472,7 @@ impl<M: Machine> Cell<M> {
         loop {
             let page = match self.shared.log.read(&self.id, self.head, want).await {
                 Err(LogError::Gone) => {
-                    self.gone = true;
-                    self.tail.remove();
+                    self.bury();
                     return Ok(());
                 }
                 page => page?,
@@ -491,10 +512,7 @@ impl<M: Machine> Cell<M> {
         loop {
             let page = match self.shared.log.read(&self.id, self.head, want).await {
                 Ok(page) => page,
-                Err(LogError::Gone) => {
-                    self.gone = true;
-                    return self.tail.remove();
-                }
+                Err(LogError::Gone) => return self.bury(),
                 Err(error) => {
                     return tracing::error!(log = %self.id, %error, "a log cannot be read");
                 }

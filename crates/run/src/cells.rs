@@ -19,6 +19,9 @@ use crate::tail::{Follow, Tail};
 pub(crate) trait Effects<M: Machine>: Send + Sync {
     /// Called after every commit and after loading, with what is owed now. Must not block.
     fn reconcile(&self, log: &LogId, state: &M, wanted: &[M::Effect]);
+
+    /// Called when the log is found to be gone: nothing of it may run. Must not block.
+    fn removed(&self, log: &LogId);
 }
 
 /// A handle to the cells of one kind of log. Cheap to clone.

@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 use trunkline_core::id::{LogId, Node, SessionId, TurnId};
 use trunkline_core::principal::Caller;
 use trunkline_core::session::{Command, Effect, Run, Session};
-use trunkline_core::turn::{Outcome, Running, StopReason, Stopping};
+use trunkline_core::time::Time;
+use trunkline_core::turn::{Outcome, Running, StopReason, Stopping, Why};
 
 use crate::cell::CommandError;
 use crate::cells::{Cells, Effects};
@@ -103,14 +104,20 @@ impl Effects<Session> for Reconcile {
         for effect in wanted {
             match effect {
                 Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),
-                Effect::Turn(_) | Effect::Remove | Effect::EndImport => {}
+                Effect::Turn(_) | Effect::EndImport => {}
                 Effect::Claim(_) => runner.claim(id, log),
-                Effect::EndAgent(_) => runner.end(id),
+                Effect::EndAgent(_) | Effect::Remove => runner.end(id),
             }
         }
-        if state.turns.running.is_none() {
+        if state.turns.running.as_ref().is_none_or(|running| running.node != runner.node) {
             runner.free(id);
         }
+    }
+
+    fn removed(&self, log: &LogId) {
+        let (Some(id), Some(runner)) = (log.as_session(), self.0.upgrade()) else { return };
+        runner.free(id);
+        runner.end(id);
     }
 }
 
@@ -120,6 +127,7 @@ impl Runner {
         let this = Some((running.turn, running.attempt));
         if hosts.get(&id).is_none_or(|host| host.turn != this) {
             let host = hosts.entry(id).or_insert_with(|| self.host(id, log, state));
+            host.abandon(self.clock.now());
             host.turn = this;
             host.stop = watch::Sender::new(None);
             let order = Order::Run(Box::new(running.clone()), host.stop.subscribe());
@@ -179,11 +187,22 @@ impl Runner {
         }
     }
 
-    /// No turn runs: the next may have the same number only in another log, but be sure.
+    /// No turn is wanted here. One that its host still runs was ended without it, by a deletion or by a deadline that the
+    /// driver did not meet.
     fn free(&self, id: SessionId) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get_mut(&id) {
-            host.turn = None;
+            host.abandon(self.clock.now());
+        }
+    }
+}
+
+impl HostHandle {
+    /// Has the turn that runs stop, with no grace: nobody waits for it. A host that is through with it does not listen.
+    fn abandon(&mut self, now: Time) {
+        if self.turn.take().is_some() {
+            let stopping = Stopping { why: Why::SessionClosed, until: now };
+            self.stop.send_modify(|stop| *stop = Some(stopping));
         }
     }
 }
@@ -285,12 +304,19 @@ async fn idle(host: Option<&mut Box<dyn Host>>) {
 
 /// Resolves when a turn that was asked to stop has used up its grace.
 async fn overdue(mut stop: watch::Receiver<Option<Stopping>>, clock: &Clock) {
-    let until = match stop.wait_for(Option::is_some).await {
-        Ok(stopping) => stopping.as_ref().map(|stopping| stopping.until),
-        Err(_) => None,
-    };
-    match until {
-        Some(until) => tokio::time::sleep_until(clock.instant(until)).await,
-        None => std::future::pending().await,
+    loop {
+        let until = stop.borrow_and_update().as_ref().map(|stopping| stopping.until);
+        let over = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(clock.instant(until)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => return,
+            // The time may be brought forward.
+            Ok(()) = stop.changed() => {}
+            else => std::future::pending().await,
+        }
     }
 }

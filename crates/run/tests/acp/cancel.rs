@@ -1,6 +1,7 @@
 //! Turns that are stopped.
 
 use trunkline_core::event::Fact;
+use trunkline_core::session::Command;
 use trunkline_core::turn::{StopReason, WhenBusy};
 use trunkline_run::catalog::Custom;
 
@@ -66,6 +67,20 @@ async fn an_agent_that_does_not_listen_is_killed_with_all_it_started() {
     assert_eq!((said(&events).as_str(), notes(&events)), ("back", vec![]));
     let called = stage.finish().await;
     assert_eq!(called[3..], ["initialize", "session/resume", "session/prompt"]);
+}
+
+#[tokio::test]
+async fn a_deleted_session_leaves_no_process() {
+    for code in ["hang()", "signal.signal(signal.SIGTERM, signal.SIG_IGN); daemon(); hang()", "ask()"] {
+        let mut stage = Stage::new().await;
+        stage.prompt(&format!("say('x'); {code}")).await;
+        stage.until("turn.update").await;
+        stage.command(Command::Delete).await;
+        stage.empty().await;
+        while !stage.hub.hosted().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -155,6 +155,24 @@ async fn a_deleted_session_is_gone_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_session_leaves_no_agent() {
+    let disk = memory();
+    for words in ["hang", "deaf", "say x", "ask"] {
+        for deletes in ["here", "elsewhere"] {
+            let (hub, other) = (hub(disk.clone(), "here", 1).await, hub(disk.clone(), "elsewhere", 1).await);
+            let id = session(&hub).await;
+            hub.command(&owner(), id, prompt(words, WhenBusy::Reject), None).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(hub.hosted().len(), 1, "{words}");
+            let by = if deletes == "here" { &hub } else { &other };
+            by.command(&owner(), id, Command::Delete, None).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(hub.hosted().is_empty(), "{words}, deleted {deletes}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_ends_open_turns_within_two_seconds() {
     let store = memory();
     let hub = hub(store.clone(), "here", 1).await;
