@@ -18,7 +18,9 @@ use crate::custody::{Child, Lines, Said};
 const MAX_OUTBOX: usize = 8 << 20;
 /// How long an agent that does not read any more is listened to. It may have said its last word already.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long stdout may stay open after the agent's whole tree has ended: somebody outside may hold it.
+/// How long nothing may come once the agent's whole tree has ended, before stdout is taken to be at its end though it is
+/// open: somebody outside may hold it. The time begins anew with each line, because what was said and is not read yet
+/// takes as long as the disk does.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// Both pipes of an agent.
@@ -35,7 +37,11 @@ pub(super) struct Link {
     waiting: usize,
     /// Since a line was lost: how long there is still to listen.
     deaf: Option<Instant>,
-    gone: Fuse<BoxFuture<'static, ()>>,
+    /// Resolves when the agent's whole tree has ended.
+    ended: Fuse<BoxFuture<'static, ()>>,
+    is_over: bool,
+    /// Since it ended, and since the last line was taken: how long there is still to listen.
+    silent: Option<Instant>,
 }
 
 /// Why there is no conversation any more.
@@ -57,19 +63,24 @@ impl Link {
     pub(super) fn of(child: &mut Child) -> Option<Self> {
         let (stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
         let ended = child.ended();
-        let gone = async {
+        let ended = async {
             ended.await;
-            tokio::time::sleep(DRAIN).await;
         };
-        Some(Self {
+        Some(Self::over(stdin, stdout, ended.boxed()))
+    }
+
+    fn over(stdin: pipe::Sender, stdout: pipe::Receiver, ended: BoxFuture<'static, ()>) -> Self {
+        Self {
             lines: Lines::new(stdout),
             stdin: Some(stdin),
             outbox: VecDeque::new(),
             written: 0,
             waiting: 0,
             deaf: None,
-            gone: gone.boxed().fuse(),
-        })
+            ended: ended.fuse(),
+            is_over: false,
+            silent: None,
+        }
     }
 
     pub(super) fn request(&mut self, id: &Id, method: &str, params: &impl Serialize) {
@@ -106,15 +117,25 @@ impl Link {
     /// The conversation is over. What an agent said before that has been given.
     pub(super) async fn next(&mut self) -> Result<Said, Broken> {
         loop {
+            if self.is_over && self.silent.is_none() {
+                self.silent = Some(Instant::now() + DRAIN);
+            }
             tokio::select! {
+                // What waits to be written is bounded, so it holds up no line; and a line that is there comes before any
+                // reason to listen no longer.
+                biased;
                 wrote = write(self.stdin.as_ref(), self.outbox.front(), self.written) => self.wrote(wrote.ok()),
-                said = self.lines.next(), if self.waiting < MAX_OUTBOX => return match said {
-                    Ok(Some(said)) => Ok(said),
-                    Ok(None) => Err(Broken::Closed),
-                    Err(error) => Err(Broken::Unreadable(error)),
-                },
+                said = self.lines.next(), if self.waiting < MAX_OUTBOX => {
+                    self.silent = None;
+                    return match said {
+                        Ok(Some(said)) => Ok(said),
+                        Ok(None) => Err(Broken::Closed),
+                        Err(error) => Err(Broken::Unreadable(error)),
+                    };
+                }
+                () = &mut self.ended, if !self.is_over => self.is_over = true,
+                () = until(self.silent) => return Err(Broken::Closed),
                 () = until(self.deaf) => return Err(Broken::Deaf),
-                () = &mut self.gone => return Err(Broken::Closed),
             }
         }
     }
@@ -160,5 +181,36 @@ pub(super) async fn until(then: Option<Instant>) {
     match then {
         Some(then) => tokio::time::sleep_until(then).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// A link to an agent that has ended, and the pipe that somebody outside still holds.
+    fn ended() -> (Link, io::PipeWriter) {
+        let (_, stdin) = io::pipe().unwrap();
+        let (stdout, held) = io::pipe().unwrap();
+        let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin)).unwrap();
+        let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(stdout)).unwrap();
+        (Link::over(stdin, stdout, std::future::ready(()).boxed()), held)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_before_the_end_is_heard_however_slow_the_disk_is() {
+        let (mut link, mut held) = ended();
+        (0..100).for_each(|n| writeln!(held, "{n}").unwrap());
+        for n in 0..100 {
+            let said = link.next().await.unwrap();
+            assert_eq!(said.line.text.as_ref().unwrap(), n.to_string().as_bytes());
+            tokio::time::sleep(DRAIN * 3).await;
+        }
+        let before = Instant::now();
+        assert!(matches!(link.next().await, Err(Broken::Closed)));
+        assert!(before.elapsed() >= DRAIN, "the time begins when it is listened to");
     }
 }
