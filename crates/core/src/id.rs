@@ -211,6 +211,15 @@ pub struct Node {
     pub incarnation: u64,
 }
 
+impl Node {
+    /// Whether this is the same daemon in another of its lives. Two do not live at a time, so that one is over, whatever the
+    /// clock said when it began.
+    #[must_use]
+    pub fn is_other_life_of(&self, now: &Self) -> bool {
+        self.name == now.name && self.incarnation != now.incarnation
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

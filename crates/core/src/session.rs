@@ -258,11 +258,19 @@ impl Session {
         facts
     }
 
+    /// Whether an earlier life of this node has left something here that [`Run::Recover`] ends.
+    #[must_use]
+    pub fn is_left_by(&self, node: &Node) -> bool {
+        let running = self.turns.running.as_ref().map(|running| &running.node);
+        let process = self.agent.process.as_ref().map(|process| &process.node);
+        running.into_iter().chain(process).any(|on| on.is_other_life_of(node))
+    }
+
     fn recover(&self, ctx: &Context<'_>) -> Vec<Draft> {
         if self.importing {
             return self.end_import(ctx);
         }
-        let died = |node: &Node| node.name == ctx.node.name && node.incarnation != ctx.node.incarnation;
+        let died = |node: &Node| node.is_other_life_of(ctx.node);
         let mut facts = Vec::new();
         if let Some(process) = self.agent.process.as_ref().filter(|process| died(&process.node)) {
             let incarnation = process.incarnation;

@@ -4,12 +4,16 @@
 //! a busy log costs few appends. When the compare-and-swap is lost to another writer, the cell reads what the other wrote
 //! and decides again. When an append fails, the fold is thrown away and read anew: it never runs ahead of the store.
 
+mod load;
+mod remove;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use trunkline_core::event::{Event, Key};
 use trunkline_core::id::{LogId, Pos, Seq};
 use trunkline_core::machine::{Context, Machine, Receipt};
@@ -76,8 +80,8 @@ pub struct KeyGiven {
     pub row: Option<Query>,
 }
 
-/// A look at the state, and at the place in the store's tail that it has reached.
-pub(crate) type View<M> = Box<dyn FnOnce(&M, Pos) + Send>;
+/// A look at the state, and at the place in the store's tail that it has reached. There is none when the log is gone.
+pub(crate) type View<M> = Box<dyn FnOnce(Result<(&M, Pos), LogError>) + Send>;
 
 pub(crate) enum Message<M: Machine> {
     Command(Box<Wish<M>>),
@@ -105,6 +109,8 @@ pub(crate) struct Cell<M: Machine> {
     pos: Pos,
     gone: bool,
     rest: Option<Time>,
+    /// When to try again to remove the log, and the pause before that.
+    removal: Option<(Instant, Duration)>,
     compacted: Seq,
 }
 
@@ -170,7 +176,8 @@ impl<M: Machine> Cell<M> {
         tail: Arc<Tail>,
     ) -> Self {
         let (state, head, at, pos) = (M::default(), Seq::ZERO, Time(0), Pos(0));
-        Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest: None, compacted: Seq::ZERO }
+        let (rest, removal, compacted) = (None, None, Seq::ZERO);
+        Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest, removal, compacted }
     }
 
     /// Loads the log, then serves until nobody needs the cell.
@@ -183,6 +190,7 @@ impl<M: Machine> Cell<M> {
         loop {
             let due = self.state.wanted().next.filter(|_| M::tick().is_some());
             let due = due.map(|due| self.rest.map_or(due, |rest| due.max(rest)));
+            let removal = self.removal.map(|(then, _)| then);
             let timer = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(self.shared.clock.instant(due)).await,
@@ -197,6 +205,9 @@ impl<M: Machine> Cell<M> {
                     None => return,
                 },
                 () = timer => Box::pin(self.tick()).await,
+                () = tokio::time::sleep_until(removal.unwrap_or_else(Instant::now)), if removal.is_some() => {
+                    Box::pin(self.remove()).await;
+                }
                 () = tokio::time::sleep(IDLE) => {
                     if self.idle() && self.shared.retire(&self.id) {
                         return;
@@ -207,6 +218,9 @@ impl<M: Machine> Cell<M> {
     }
 
     fn idle(&self) -> bool {
+        if self.gone {
+            return self.tail.readers() == 0;
+        }
         let wanted = self.state.wanted();
         let soon = self.shared.clock.now().plus_ms(SOON_MS);
         wanted.effects.is_empty() && wanted.next.is_none_or(|due| due > soon) && self.tail.readers() == 0
@@ -216,8 +230,12 @@ impl<M: Machine> Cell<M> {
         self.shared.forget(&self.id);
         self.inbox.close();
         while let Some(message) = self.inbox.recv().await {
-            if let Message::Command(wish) = message {
-                let _receiver_left = wish.reply.send(Err(CommandError::Read(error.clone())));
+            match message {
+                Message::Command(wish) => {
+                    let _receiver_left = wish.reply.send(Err(CommandError::Read(error.clone())));
+                }
+                Message::View(view) => view(Err(error.clone())),
+                Message::Moved(_) => {}
             }
         }
     }
@@ -234,7 +252,7 @@ impl<M: Machine> Cell<M> {
                 Message::View(view) => {
                     // A view comes after the commands before it.
                     self.decide(std::mem::take(&mut wishes)).await;
-                    view(&self.state, self.pos);
+                    view(if self.gone { Err(LogError::Gone) } else { Ok((&self.state, self.pos)) });
                 }
             }
             next = self.inbox.try_recv().ok();
@@ -413,137 +431,10 @@ impl<M: Machine> Cell<M> {
         }
     }
 
-    async fn remove(&mut self) {
-        match self.removal().await {
-            Ok(pos) => {
-                self.pos = self.pos.max(pos);
-                self.bury();
-            }
-            // It stays owed: the next start finds it and tries again.
-            Err(error) => tracing::error!(log = %self.id, %error, "a deleted log could not be removed yet"),
-        }
-    }
-
-    /// Removes what is kept beside the log, then the log. A blob that was just being written is looked for again after
-    /// that; one that is written later finds the log gone.
-    async fn removal(&self) -> Result<Pos, LogError> {
-        let log = &*self.shared.log;
-        if let Some(session) = self.id.as_session() {
-            crate::blob::remove_all(log, session).await?;
-        }
-        let pos = match log.trim(&self.id, None).await {
-            Ok(commit) => commit.pos,
-            Err(LogError::Gone) => self.pos,
-            Err(error) => return Err(error),
-        };
-        if let Some(session) = self.id.as_session()
-            && let Err(error) = crate::blob::remove_all(log, session).await
-        {
-            tracing::error!(log = %self.id, %error, "something large of a deleted log may be left");
-        }
-        Ok(pos)
-    }
-
-    /// The log is gone, by our hand or another's.
-    fn bury(&mut self) {
-        self.gone = true;
-        self.tail.remove();
-        if let Some(effects) = self.shared.effects.get() {
-            effects.removed(&self.id);
-        }
-    }
-
-    /// Reads the fold anew, until the store can be read.
-    async fn recover(&mut self) {
-        let mut wait = Duration::from_millis(10);
-        while let Err(error) = self.reload().await {
-            tracing::error!(log = %self.id, %error, "a log cannot be read; trying again");
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(5));
-        }
-    }
-
-    async fn reload(&mut self) -> Result<(), LogError> {
-        self.state = M::default();
-        (self.head, self.at) = (Seq::ZERO, Time(0));
-        self.pos = self.shared.log.pos();
-        let known = self.tail.head();
-        let want = Want { bytes: 1 << 20, folded: true };
-        loop {
-            let page = match self.shared.log.read(&self.id, self.head, want).await {
-                Err(LogError::Gone) => {
-                    self.bury();
-                    return Ok(());
-                }
-                page => page?,
-            };
-            for frame in &page.frames {
-                self.fold(frame)?;
-            }
-            if !page.more {
-                self.head = page.head;
-                break;
-            }
-        }
-        self.read_last().await?;
-        if known < self.head {
-            self.tail.set_head(self.head);
-        }
-        if self.state.is_removed() {
-            self.remove().await;
-        }
-        Ok(())
-    }
-
-    /// The newest event tells the time that the next must not precede; a folded read may have passed it over.
-    async fn read_last(&mut self) -> Result<(), LogError> {
-        let Some(before) = self.head.0.checked_sub(1) else { return Ok(()) };
-        let want = Want { bytes: 1, folded: false };
-        let page = self.shared.log.read(&self.id, Seq(before), want).await?;
-        let Some(frame) = page.frames.last() else { return Ok(()) };
-        let events = frame.events().map_err(|error| LogError::Down(error.to_string()))?;
-        self.at = events.last().map_or(self.at, |event| self.at.max(event.at));
-        Ok(())
-    }
-
-    /// Folds what another writer appended.
-    async fn refresh(&mut self) {
-        let want = Want { bytes: 1 << 20, folded: false };
-        loop {
-            let page = match self.shared.log.read(&self.id, self.head, want).await {
-                Ok(page) => page,
-                Err(LogError::Gone) => return self.bury(),
-                Err(error) => {
-                    return tracing::error!(log = %self.id, %error, "a log cannot be read");
-                }
-            };
-            let folded = page.frames.iter().try_for_each(|frame| self.fold(frame));
-            if let Err(error) = folded {
-                tracing::error!(log = %self.id, %error, "a log cannot be read");
-                return self.recover().await;
-            }
-            self.tail.push(&page.frames);
-            if !page.more {
-                break;
-            }
-        }
-        self.pos = self.shared.log.pos();
-        self.reconcile();
-    }
-
-    fn fold(&mut self, frame: &Frame) -> Result<(), LogError> {
-        let events = frame.events().map_err(|error| {
-            LogError::Down(format!("event {} of {} cannot be read: {error}", frame.last, self.id))
-        })?;
-        for event in events.iter().filter(|event| event.seq > self.head) {
-            self.state.apply(event);
-            self.at = self.at.max(event.at);
-        }
-        self.head = self.head.max(frame.last);
-        Ok(())
-    }
-
     fn reconcile(&self) {
+        if self.gone {
+            return;
+        }
         if let Some(effects) = self.shared.effects.get() {
             effects.reconcile(&self.id, &self.state, &self.state.wanted().effects);
         }

@@ -9,7 +9,7 @@ use trunkline_core::id::{LogId, Node, Pos, Seq};
 use trunkline_core::machine::Machine;
 use trunkline_core::principal::Caller;
 use trunkline_core::time::Time;
-use trunkline_log::Log;
+use trunkline_log::{Log, LogError};
 
 use crate::cell::{Cell, CommandError, Done, KeyGiven, MAX_WAITING, Message, Wish};
 use crate::clock::Clock;
@@ -59,12 +59,12 @@ impl<M: Machine> Handle<M> {
         look: impl FnOnce(&M, Pos) -> T + Send + 'static,
     ) -> Result<T, CommandError> {
         let (reply, seen) = oneshot::channel();
-        let view = move |state: &M, pos: Pos| {
-            let _receiver_left = reply.send(look(state, pos));
+        let view = move |state: Result<(&M, Pos), LogError>| {
+            let _receiver_left = reply.send(state.map(|(state, pos)| look(state, pos)));
         };
         let sent = self.inbox.send(Message::View(Box::new(view))).await;
         sent.map_err(|_| CommandError::Stopping)?;
-        seen.await.map_err(|_| CommandError::Stopping)
+        Ok(seen.await.map_err(|_| CommandError::Stopping)??)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio_util::task::TaskTracker;
 use trunkline_core::agent::{Memo, Status};
 use trunkline_core::event::Fact;
 use trunkline_core::id::{LogId, Node, SessionId};
@@ -13,6 +14,7 @@ use trunkline_core::turn::{Outcome, Update};
 
 use crate::cell::CommandError;
 use crate::cells::Cells;
+use crate::persist::{is_final, persist};
 use crate::turn::Turn;
 
 /// Makes hosts for the sessions of one kind of agent.
@@ -48,6 +50,7 @@ pub trait Host: Send {
 #[derive(Clone)]
 pub struct SessionPort {
     pub(crate) cells: Cells<Session>,
+    pub(crate) tasks: TaskTracker,
     pub(crate) log: LogId,
     /// The session.
     pub id: SessionId,
@@ -64,6 +67,20 @@ impl SessionPort {
     /// When the store does not take them.
     pub async fn agent(&self, facts: Vec<Fact>) -> Result<(), CommandError> {
         self.run(Run::Agent(facts)).await
+    }
+
+    /// Appends facts about the agent that must not be lost, such as its end. If the store does not take them now, it is
+    /// tried on after this has returned.
+    pub async fn insist(&self, facts: Vec<Fact>) {
+        match self.agent(facts.clone()).await {
+            Err(error) if !is_final(&error) => {
+                let port = self.clone();
+                self.tasks.spawn(async move {
+                    let _nobody_wants_it = persist("the end of an agent", || port.agent(facts.clone())).await;
+                });
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// Keeps a gauge, if its bytes changed.

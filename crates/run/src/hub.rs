@@ -16,7 +16,7 @@ use trunkline_core::principal::Caller;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::Answer;
 use trunkline_core::row::{RowKind, key_of};
-use trunkline_core::session::{self, Command, Created, Session};
+use trunkline_core::session::{Command, Created, Session};
 use trunkline_core::time::Time;
 use trunkline_core::turn::Why;
 use trunkline_core::view::RequestView;
@@ -402,10 +402,8 @@ impl Hub {
         loop {
             let found = self.find(&query, self.pos()).await?;
             for (log, _) in &found.rows {
-                let recover = Command::Run(session::Run::Recover);
-                let outcome = self.0.sessions.command(log, Caller::trunkline(), recover, None).await;
-                if let Err(error) = outcome {
-                    tracing::error!(%log, %error, "a session could not be recovered");
+                if let Some(id) = log.as_session() {
+                    self.0.runner.recover(id, log).await;
                 }
             }
             match found.next {

@@ -19,6 +19,7 @@ pub mod hub;
 mod import;
 pub mod keep;
 pub mod peer;
+mod persist;
 mod runner;
 pub mod tail;
 pub mod turn;

@@ -1,5 +1,7 @@
 //! Makes *running* equal *wanted*: hosts are started, told to stop and ended as their sessions owe it.
 
+mod duties;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,21 +12,20 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use trunkline_core::id::{LogId, Node, SessionId, TurnId};
-use trunkline_core::principal::Caller;
-use trunkline_core::session::{Command, Effect, Run, Session};
+use trunkline_core::session::{Effect, Run, Session};
 use trunkline_core::time::Time;
 use trunkline_core::turn::{Outcome, Running, StopReason, Stopping, Why};
 
-use crate::cell::CommandError;
 use crate::cells::{Cells, Effects};
 use crate::clock::Clock;
 use crate::driver::{Driver, Host, SessionPort};
+use crate::persist::persist;
 use crate::turn::Turn;
+
+use duties::Duty;
 
 /// How long an agent's process is kept without a turn.
 const IDLE_AGENT: Duration = Duration::from_secs(30 * 60);
-/// The longest pause between tries to write the end of a turn.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// The drivers by name.
 pub type Drivers = HashMap<String, Arc<dyn Driver>>;
@@ -37,7 +38,7 @@ pub(crate) struct Runner {
     tasks: TaskTracker,
     cells: OnceLock<Cells<Session>>,
     hosts: Mutex<HashMap<SessionId, HostHandle>>,
-    claiming: Mutex<HashSet<SessionId>>,
+    duties: Mutex<HashSet<(SessionId, Duty)>>,
     stopping: AtomicBool,
 }
 
@@ -61,7 +62,7 @@ impl Runner {
             tasks,
             cells: OnceLock::new(),
             hosts: Mutex::default(),
-            claiming: Mutex::default(),
+            duties: Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -105,12 +106,15 @@ impl Effects<Session> for Reconcile {
             match effect {
                 Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),
                 Effect::Turn(_) | Effect::EndImport => {}
-                Effect::Claim(_) => runner.claim(id, log),
+                Effect::Claim(_) => runner.owe(id, log, Duty::Claim),
                 Effect::EndAgent(_) | Effect::Remove => runner.end(id),
             }
         }
         if state.turns.running.as_ref().is_none_or(|running| running.node != runner.node) {
             runner.free(id);
+        }
+        if state.is_left_by(&runner.node) {
+            runner.owe(id, log, Duty::Recover);
         }
     }
 
@@ -151,6 +155,7 @@ impl Runner {
         let Some((created, ..)) = &state.created else { return handle };
         let port = SessionPort {
             cells: self.cells().clone(),
+            tasks: self.tasks.clone(),
             log: log.clone(),
             id,
             created: Arc::new(created.clone()),
@@ -159,25 +164,6 @@ impl Runner {
         let host = self.drivers.get(&created.driver).map(|driver| driver.host(port.clone()));
         self.tasks.spawn(HostTask { runner: Arc::clone(self), port, host, inbox }.run());
         handle
-    }
-
-    fn claim(self: &Arc<Self>, id: SessionId, log: &LogId) {
-        if self.stopping.load(Ordering::Acquire) {
-            return;
-        }
-        let fresh = self.claiming.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        if !fresh {
-            return;
-        }
-        let (runner, log) = (Arc::clone(self), log.clone());
-        self.tasks.spawn(async move {
-            let claim = Command::Run(Run::Claim);
-            let claimed = runner.cells().command(&log, Caller::trunkline(), claim, None).await;
-            runner.claiming.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            if let Err(error) = claimed {
-                tracing::warn!(%log, %error, "a queued prompt could not be started");
-            }
-        });
     }
 
     fn end(&self, id: SessionId) {
@@ -280,18 +266,9 @@ impl HostTask {
 
 /// Writes the end of the turn, however long the store refuses: nothing else may end it.
 async fn ended(port: &SessionPort, turn: TurnId, attempt: u32, outcome: Outcome) {
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let end = Run::End { turn, attempt, outcome: outcome.clone() };
-        match port.run(end).await {
-            Ok(()) | Err(CommandError::Refused(_) | CommandError::Stopping) => return,
-            Err(CommandError::Read(trunkline_log::LogError::Gone)) => return,
-            Err(error) => {
-                tracing::error!(session = %port.id, %error, "the end of a turn cannot be written; trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(MAX_PAUSE);
-            }
-        }
+    let end = || port.run(Run::End { turn, attempt, outcome: outcome.clone() });
+    if let Err(error) = persist("the end of a turn", end).await {
+        tracing::debug!(session = %port.id, %error, "a turn was ended without its driver");
     }
 }
 

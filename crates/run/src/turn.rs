@@ -12,12 +12,12 @@ use trunkline_core::refused::Refused;
 use trunkline_core::request::{Closed, Opened};
 use trunkline_core::session::Run;
 use trunkline_core::turn::{Note, Running, Stopping};
-use trunkline_log::{AppendError, LogError};
 use trunkline_wire::acp::UpdateView;
 use trunkline_wire::acp::merge::{Merger, Pushed};
 
 use crate::cell::CommandError;
 use crate::driver::SessionPort;
+use crate::persist::persist;
 
 /// Updates within this time share a frame while somebody is attached.
 const WINDOW: Duration = Duration::from_millis(20);
@@ -229,7 +229,7 @@ impl Pump {
     async fn settle(&mut self) {
         for raw in self.merger.flush() {
             let update = Raw::from(raw);
-            let spilled = persist(|| self.port.spill(update.clone())).await;
+            let spilled = insist(|| self.port.spill(update.clone())).await;
             self.facts.extend(spilled.map(Fact::from));
         }
     }
@@ -246,7 +246,7 @@ impl Pump {
     }
 
     async fn write(&self, facts: Vec<Fact>) {
-        persist(|| {
+        insist(|| {
             let report = Run::Report { turn: self.turn, attempt: self.attempt, facts: facts.clone() };
             self.port.run(report)
         })
@@ -256,23 +256,10 @@ impl Pump {
 
 /// Writes, however long the store refuses: the driver waits meanwhile, and nothing is lost. `None` when nobody wants it
 /// any more: the turn is over, or the session is gone.
-async fn persist<T, F: Future<Output = Result<T, CommandError>>>(write: impl Fn() -> F) -> Option<T> {
-    let mut pause = WINDOW;
-    loop {
-        match write().await {
-            Ok(written) => return Some(written),
-            Err(CommandError::Refused(_) | CommandError::Stopping | CommandError::Read(LogError::Gone)) => {
-                return None;
-            }
-            Err(CommandError::Append(error @ (AppendError::TooLarge { .. } | AppendError::Gone))) => {
-                tracing::error!(%error, "what an agent said cannot be kept");
-                return None;
-            }
-            Err(error) => {
-                tracing::error!(%error, "what an agent says cannot be written; trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-        }
+async fn insist<T, F: Future<Output = Result<T, CommandError>>>(write: impl Fn() -> F) -> Option<T> {
+    let written = persist("what an agent says", write).await;
+    if let Err(CommandError::Append(error)) = &written {
+        tracing::error!(%error, "what an agent said cannot be kept");
     }
+    written.ok()
 }

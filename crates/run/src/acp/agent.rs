@@ -128,9 +128,7 @@ impl Agent {
         let stderr = self.child.stderr_tail();
         let mut facts = std::mem::take(&mut self.between.facts);
         facts.push(self.exited(exit, &stderr).into());
-        if let Err(error) = self.port.agent(facts).await {
-            tracing::warn!(session = %self.port.id, %error, "the end of an agent was not kept");
-        }
+        self.port.insist(facts).await;
         Ok(Remains { exit: own, stderr, garbage: self.garbage.take() })
     }
 

@@ -11,6 +11,7 @@ use trunkline_core::refused::Refused;
 use trunkline_core::request::{
     Choice, Closed, Kind, MAX_TEXT_BYTES, MAX_TITLE, OnTimeout, Opened, OptionKind, Priority,
 };
+use trunkline_log::LogError;
 use trunkline_wire::acp::{
     PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest, UpdateView,
     tool_name,
@@ -57,7 +58,7 @@ pub(super) fn outcome(closed: Result<Closed, CommandError>) -> Result<RequestPer
         Err(CommandError::Refused(refused @ (Refused::Invalid { .. } | Refused::TooMany { .. }))) => {
             return Err(ErrorObject::invalid_params(refused));
         }
-        Err(CommandError::Refused(_) | CommandError::Stopping) => None,
+        Err(CommandError::Refused(_) | CommandError::Stopping | CommandError::Read(LogError::Gone)) => None,
         Err(error @ (CommandError::Append(_) | CommandError::Read(_))) => {
             return Err(ErrorObject::internal(error));
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 mod basics;
+mod failures;
 mod script;
 mod two_hubs;
 mod world;

@@ -52,7 +52,7 @@ impl Host for Actor {
     async fn end(&mut self) {
         let Some(incarnation) = self.incarnation.take() else { return };
         let exited = Exited { incarnation, code: Some(0), signal: None, stderr: String::new() };
-        let _store_may_be_dead = self.port.agent(vec![exited.into()]).await;
+        self.port.insist(vec![exited.into()]).await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the tests of the hub share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde_json::json;
 use trunkline_core::event::Event;
@@ -33,6 +34,11 @@ pub(crate) struct Mortal {
     pub(crate) full: AtomicBool,
     /// Every n-th append is reported as unknown; 0: none. Half of those have happened.
     pub(crate) unknown_every: AtomicU32,
+    /// So many of the next appends with this in them fail, and so many of the next removals.
+    pub(crate) fails: Mutex<(String, u32)>,
+    pub(crate) failing_trims: AtomicU32,
+    /// Nothing is told of what others commit.
+    pub(crate) deaf: AtomicBool,
     appends: AtomicU32,
 }
 
@@ -40,7 +46,20 @@ impl Mortal {
     pub(crate) fn over(inner: Arc<dyn Log>) -> Arc<Self> {
         let (dead, full) = (AtomicBool::new(false), AtomicBool::new(false));
         let (unknown_every, appends) = (AtomicU32::new(0), AtomicU32::new(0));
-        Arc::new(Self { inner, dead, full, unknown_every, appends })
+        let (fails, failing_trims, deaf) = (Mutex::default(), AtomicU32::new(0), AtomicBool::new(false));
+        Arc::new(Self { inner, dead, full, unknown_every, fails, failing_trims, deaf, appends })
+    }
+
+    /// The next `times` appends whose frames hold `text` fail.
+    pub(crate) fn fail(&self, text: &str, times: u32) {
+        *self.fails.lock().unwrap() = (text.to_owned(), times);
+    }
+
+    fn fails(&self, frame: &Frame) -> bool {
+        let mut fails = self.fails.lock().unwrap();
+        let hit = fails.1 > 0 && frame.lines.contains(&fails.0);
+        fails.1 -= u32::from(hit);
+        hit
     }
 
     /// From here on the dead do nothing, and learn nothing.
@@ -63,6 +82,9 @@ impl Log for Mortal {
         self.alive().await;
         if self.full.load(Ordering::SeqCst) {
             return Err(AppendError::Full);
+        }
+        if self.fails(&frame) {
+            return Err(AppendError::Down("it was told to fail".into()));
         }
         let every = self.unknown_every.load(Ordering::SeqCst);
         let n = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
@@ -87,10 +109,17 @@ impl Log for Mortal {
 
     async fn trim(&self, log: &LogId, upto: Option<Seq>) -> Result<Commit, LogError> {
         self.alive().await;
+        let fewer = |n: u32| n.checked_sub(1);
+        if self.failing_trims.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+            return Err(LogError::Down("it was told to fail".into()));
+        }
         self.inner.trim(log, upto).await
     }
 
     fn changes(&self, after: Pos) -> BoxStream<'static, Result<Change, LogError>> {
+        if self.deaf.load(Ordering::SeqCst) {
+            return futures_util::stream::pending().boxed();
+        }
         self.inner.changes(after)
     }
 
