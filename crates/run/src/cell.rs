@@ -193,7 +193,7 @@ impl<M: Machine> Cell<M> {
             let removal = self.removal.map(|(then, _)| then);
             let timer = async {
                 match due {
-                    Some(due) => tokio::time::sleep_until(self.shared.clock.instant(due)).await,
+                    Some(due) => self.shared.clock.sleep_until(due).await,
                     None => std::future::pending().await,
                 }
             };

@@ -283,7 +283,7 @@ impl Hub {
             let Some(token) = self.token(sha256.clone()).await? else { return Ok(()) };
             let expired = async {
                 match token.expires {
-                    Some(at) => tokio::time::sleep_until(self.0.clock.instant(at)).await,
+                    Some(at) => self.0.clock.sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };

@@ -285,7 +285,7 @@ async fn overdue(mut stop: watch::Receiver<Option<Stopping>>, clock: &Clock) {
         let until = stop.borrow_and_update().as_ref().map(|stopping| stopping.until);
         let over = async {
             match until {
-                Some(until) => tokio::time::sleep_until(clock.instant(until)).await,
+                Some(until) => clock.sleep_until(until).await,
                 None => std::future::pending().await,
             }
         };
