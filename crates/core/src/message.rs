@@ -15,6 +15,8 @@ use crate::time::Time;
 
 /// How many messages may wait for one agent.
 pub const MAX_WAITING: usize = 10_000;
+/// How many bytes may wait for it. They stay in memory.
+pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// How many bytes a message may have.
 pub const MAX_PAYLOAD_BYTES: usize = 4 << 20;
 
@@ -68,6 +70,7 @@ pub struct Message {
 pub struct Inbox {
     /// What waits.
     pub waiting: BTreeMap<MessageId, Message>,
+    bytes: usize,
 }
 
 impl Inbox {
@@ -80,7 +83,15 @@ impl Inbox {
         if self.waiting.len() >= MAX_WAITING {
             return Err(Refused::TooMany { what: "messages in the inbox", limit: MAX_WAITING });
         }
+        if !self.has_room(&queued.payload) {
+            return Err(Refused::TooMany { what: "MiB in the inbox", limit: MAX_WAITING_BYTES >> 20 });
+        }
         Ok(vec![queued.clone().into()])
+    }
+
+    /// Whether a message of this size may be added.
+    pub(crate) fn has_room(&self, payload: &Raw) -> bool {
+        self.waiting.len() < MAX_WAITING && self.bytes + payload.get().len() <= MAX_WAITING_BYTES
     }
 
     /// What waits, oldest first.
@@ -117,7 +128,10 @@ impl Inbox {
                     at: event.at,
                     delivered_at: None,
                 };
-                self.waiting.insert(*id, message);
+                self.bytes += payload.get().len();
+                if let Some(before) = self.waiting.insert(*id, message) {
+                    self.bytes -= before.payload.get().len();
+                }
             }
             Fact::MessageDelivered(Delivered { ids }) => {
                 for id in ids {
@@ -127,9 +141,37 @@ impl Inbox {
                 }
             }
             Fact::MessageAcked(Acked { id }) => {
-                self.waiting.remove(id);
+                if let Some(acked) = self.waiting.remove(id) {
+                    self.bytes -= acked.payload.get().len();
+                }
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::principal::Principal;
+
+    fn event(seq: u64, fact: impl Into<Fact>) -> Event {
+        Event { seq: Seq(seq), at: Time(0), by: Principal::owner(), turn: None, key: None, fact: fact.into() }
+    }
+
+    #[test]
+    fn an_inbox_has_a_budget_of_bytes_that_acknowledging_frees() {
+        let mut inbox = Inbox::default();
+        let id = |n: u64| MessageId::new(uuid::Uuid::from_u128(n.into()));
+        let payload = Raw::of(&"x".repeat(MAX_PAYLOAD_BYTES - 2)).unwrap();
+        let queued = |n| Queued { id: id(n), kind: "k".into(), payload: payload.clone() };
+        for n in 0..16 {
+            inbox.send(&queued(n)).unwrap();
+            inbox.apply(&event(n, queued(n)));
+        }
+        let refused = inbox.send(&queued(16)).unwrap_err();
+        assert_eq!(refused.to_string(), "there are already 64 MiB in the inbox, which is the limit");
+        inbox.apply(&event(17, Acked { id: id(3) }));
+        assert!(inbox.send(&queued(16)).is_ok());
     }
 }

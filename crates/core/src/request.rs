@@ -16,8 +16,18 @@ use crate::time::Time;
 
 /// How many requests of one session may be open at a time.
 pub const MAX_OPEN: usize = 1_000;
+/// How many bytes the open requests of one session may have together. They stay in memory.
+pub const MAX_OPEN_BYTES: usize = 32 << 20;
 /// How many closed requests a session remembers without asking its rows.
 pub const CLOSED_KEPT: usize = 1_000;
+/// How many bytes of answers a session remembers with them; the oldest go first.
+pub const CLOSED_BYTES_KEPT: usize = 16 << 20;
+/// How many labels a request may have, and how many characters each.
+pub const MAX_TAGS: usize = 20;
+/// See [`MAX_TAGS`].
+pub const MAX_TAG: usize = 100;
+/// How many characters the name of a tool may have.
+pub const MAX_TOOL: usize = 255;
 /// How many characters a title may have.
 pub const MAX_TITLE: usize = 255;
 /// How many bytes a question, an answer or a context may have.
@@ -266,6 +276,7 @@ pub struct Requests {
     /// Outcomes of the most recent closed ones.
     pub closed: BTreeMap<RequestId, Closed>,
     order: VecDeque<RequestId>,
+    closed_bytes: usize,
 }
 
 impl Requests {
@@ -283,6 +294,10 @@ impl Requests {
             return Err(Refused::TooMany { what: "open requests", limit: MAX_OPEN });
         }
         asked.check()?;
+        let open: usize = self.open.values().map(|open| open.asked.bytes()).sum();
+        if open + asked.bytes() > MAX_OPEN_BYTES {
+            return Err(Refused::TooMany { what: "MiB of open requests", limit: MAX_OPEN_BYTES >> 20 });
+        }
         Ok(vec![Draft::maybe_of(turn, asked.clone())])
     }
 
@@ -371,13 +386,15 @@ impl Requests {
         self.open.remove(&fact.id);
         let closed =
             Closed { outcome: fact.outcome, answer: fact.answer.clone(), by: event.by.clone(), at: event.at };
-        if self.closed.insert(fact.id, closed).is_none() {
-            self.order.push_back(fact.id);
+        self.closed_bytes += closed.bytes();
+        match self.closed.insert(fact.id, closed) {
+            Some(before) => self.closed_bytes -= before.bytes(),
+            None => self.order.push_back(fact.id),
         }
-        while self.order.len() > CLOSED_KEPT {
-            if let Some(oldest) = self.order.pop_front() {
-                self.closed.remove(&oldest);
-            }
+        while self.order.len() > CLOSED_KEPT || self.closed_bytes > CLOSED_BYTES_KEPT && self.order.len() > 1
+        {
+            let Some(oldest) = self.order.pop_front() else { return };
+            self.closed_bytes -= self.closed.remove(&oldest).map_or(0, |closed| closed.bytes());
         }
     }
 
@@ -388,6 +405,23 @@ impl Requests {
             (None, None) => Err(Refused::not_found("request", id)),
         }
     }
+}
+
+impl Closed {
+    fn bytes(&self) -> usize {
+        self.answer.as_ref().map_or(0, Answer::bytes)
+    }
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        let texts = [&self.option, &self.text].into_iter().flatten().map(String::len);
+        texts.sum::<usize>() + raw_bytes(self.fields.as_ref())
+    }
+}
+
+fn raw_bytes(raw: Option<&Raw>) -> usize {
+    raw.map_or(0, |raw| raw.get().len())
 }
 
 impl Open {
@@ -412,11 +446,51 @@ impl Opened {
         Some(Answer { option: Some(choice.id.clone()), ..Answer::default() })
     }
 
+    /// How many bytes it holds, roughly.
+    fn bytes(&self) -> usize {
+        let options = self.options.iter().map(|choice| choice.id.len() + choice.name.len());
+        let tags = self.tags.iter().flatten().map(String::len);
+        let raws = [&self.tool_call, &self.schema, &self.context].map(|raw| raw_bytes(raw.as_ref()));
+        let default = match &self.on_timeout {
+            OnTimeout::Default(answer) => answer.bytes(),
+            OnTimeout::Wait | OnTimeout::Deny | OnTimeout::Escalate => 0,
+        };
+        let texts = self.title.len() + self.question.len() + self.tool.as_ref().map_or(0, String::len);
+        texts + options.chain(tags).chain(raws).sum::<usize>() + default
+    }
+
     fn check(&self) -> Result<(), Refused> {
         check_name("title", &self.title, MAX_TITLE)?;
         check_size("question", self.question.len(), MAX_TEXT_BYTES)?;
-        check_size("context", self.context.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
-        check_size("tool_call", self.tool_call.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
+        check_size("context", raw_bytes(self.context.as_ref()), MAX_TEXT_BYTES)?;
+        check_size("tool_call", raw_bytes(self.tool_call.as_ref()), MAX_TEXT_BYTES)?;
+        check_size("schema", raw_bytes(self.schema.as_ref()), MAX_TEXT_BYTES)?;
+        if self.schema.as_ref().is_some_and(|schema| !schema.is_object()) {
+            return Err(Refused::invalid("schema", "must be an object"));
+        }
+        if let Some(tool) = &self.tool {
+            check_name("tool", tool, MAX_TOOL)?;
+        }
+        self.check_tags()?;
+        self.check_options()?;
+        if let OnTimeout::Default(answer) = &self.on_timeout {
+            self.accept(answer)?;
+        }
+        if self.on_timeout != OnTimeout::Wait && self.deadline.is_none() {
+            return Err(Refused::invalid("on_timeout", "needs a deadline"));
+        }
+        Ok(())
+    }
+
+    fn check_tags(&self) -> Result<(), Refused> {
+        let tags = self.tags.as_deref().unwrap_or_default();
+        if tags.len() > MAX_TAGS {
+            return Err(Refused::invalid("tags", format!("must be at most {MAX_TAGS}")));
+        }
+        tags.iter().try_for_each(|tag| check_name("tags", tag, MAX_TAG))
+    }
+
+    fn check_options(&self) -> Result<(), Refused> {
         if self.kind == Kind::Permission && self.options.is_empty() {
             return Err(Refused::invalid("options", "must not be empty for a permission"));
         }
@@ -428,12 +502,6 @@ impl Opened {
             if self.options[..i].iter().any(|earlier| earlier.id == choice.id) {
                 return Err(Refused::invalid(format!("options[{i}].id"), "must differ from the others"));
             }
-        }
-        if let OnTimeout::Default(answer) = &self.on_timeout {
-            self.accept(answer)?;
-        }
-        if self.on_timeout != OnTimeout::Wait && self.deadline.is_none() {
-            return Err(Refused::invalid("on_timeout", "needs a deadline"));
         }
         Ok(())
     }
@@ -479,69 +547,4 @@ fn close(open: &Open, outcome: Outcome, answer: Option<Answer>) -> Draft {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn permission() -> Opened {
-        let choice = |id: &str, name: &str, kind| Choice { id: id.into(), name: name.into(), kind };
-        Opened {
-            id: "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap(),
-            kind: Kind::Permission,
-            title: "Write hello.txt".into(),
-            question: String::new(),
-            options: vec![
-                choice("yes", "Allow", OptionKind::AllowOnce),
-                choice("no", "Deny", OptionKind::RejectOnce),
-            ],
-            tool_call: None,
-            tool: None,
-            schema: None,
-            context: None,
-            priority: Priority::Normal,
-            tags: None,
-            deadline: None,
-            on_timeout: OnTimeout::Wait,
-        }
-    }
-
-    fn option(id: &str) -> Answer {
-        Answer { option: Some(id.into()), ..Answer::default() }
-    }
-
-    #[test]
-    fn an_option_is_found_by_id_or_name() {
-        for given in ["yes", "YES", "allow", "Allow"] {
-            assert_eq!(permission().accept(&option(given)).unwrap().option.as_deref(), Some("yes"));
-        }
-        let refused = permission().accept(&option("maybe")).unwrap_err();
-        assert_eq!(refused.to_string(), "option must be one of: yes, no");
-        assert!(permission().accept(&Answer { text: Some("yes".into()), ..Answer::default() }).is_err());
-    }
-
-    #[test]
-    fn a_question_wants_words_or_an_option() {
-        let question = Opened { kind: Kind::Question, options: vec![], ..permission() };
-        let says = |text: &str| Answer { text: Some(text.into()), ..Answer::default() };
-        assert!(question.accept(&says("go on")).is_ok());
-        assert!(question.accept(&says("")).is_err());
-        let form = Opened { kind: Kind::Form, ..question };
-        assert!(form.accept(&says("go on")).is_err());
-        let fields = Some(Raw::parse(r#"{"a":1}"#).unwrap());
-        assert!(form.accept(&Answer { fields, ..Answer::default() }).is_ok());
-    }
-
-    #[test]
-    fn a_request_is_checked_before_it_opens() {
-        let requests = Requests::default();
-        assert!(requests.ask(&permission(), None).is_ok());
-        let without = Opened { options: vec![], ..permission() };
-        assert!(requests.ask(&without, None).is_err());
-        let twice = Opened { options: vec![permission().options[0].clone(); 2], ..permission() };
-        assert_eq!(
-            requests.ask(&twice, None).unwrap_err().to_string(),
-            "options[1].id must differ from the others"
-        );
-        let hasty = Opened { on_timeout: OnTimeout::Deny, ..permission() };
-        assert_eq!(requests.ask(&hasty, None).unwrap_err().to_string(), "on_timeout needs a deadline");
-    }
-}
+mod tests;

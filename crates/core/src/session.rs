@@ -320,10 +320,10 @@ impl Session {
     fn tell_agent(&self, fact: &Fact) -> Option<Draft> {
         let Fact::RequestClosed(closed) = fact else { return None };
         let asked_outside = self.requests.open.get(&closed.id).is_some_and(|open| open.turn.is_none());
-        if !asked_outside || self.inbox.waiting.len() >= message::MAX_WAITING {
+        let payload = Raw::of(closed).expect("an outcome has a JSON form");
+        if !asked_outside || !self.inbox.has_room(&payload) {
             return None;
         }
-        let payload = Raw::of(closed).expect("an outcome has a JSON form");
         Some(message::Queued { id: closed.id.into(), kind: "request.closed".to_owned(), payload }.into())
     }
 }

@@ -18,6 +18,8 @@ use crate::time::Time;
 pub const ACP: &str = "acp/1";
 /// How many prompts may wait.
 pub const MAX_QUEUE: usize = 100;
+/// How many bytes the prompts that wait may have together. They stay in memory.
+pub const MAX_QUEUE_BYTES: usize = 64 << 20;
 /// How many bytes the content blocks of one prompt may have together. A prompt that starts at once is written twice into
 /// one frame, as queued and as started.
 pub const MAX_PROMPT_BYTES: usize = 12 << 20;
@@ -305,6 +307,12 @@ impl Turns {
         if self.queue.len() >= MAX_QUEUE {
             return Err(Refused::TooMany { what: "queued prompts", limit: MAX_QUEUE });
         }
+        let queued_bytes =
+            |queued: &Queued| queued.prompt.iter().map(|block| block.get().len()).sum::<usize>();
+        let waiting: usize = self.queue.iter().map(|waiting| queued_bytes(&waiting.queued)).sum();
+        if waiting + queued_bytes(queued) > MAX_QUEUE_BYTES {
+            return Err(Refused::TooMany { what: "MiB of queued prompts", limit: MAX_QUEUE_BYTES >> 20 });
+        }
         let mut facts = vec![Draft::of(turn, queued.clone())];
         if self.running.is_none() && self.queue.is_empty() {
             facts.extend(start(turn, queued, ctx));
@@ -480,6 +488,25 @@ mod tests {
         );
         let big = raw(&format!(r#"{{"type":"text","text":"{}"}}"#, "x".repeat(MAX_PROMPT_BYTES)));
         assert!(refused(&[big]).contains("the limit is"));
+    }
+
+    #[test]
+    fn prompts_that_wait_have_a_budget_of_bytes() {
+        use crate::principal::Caller;
+        let block = raw(&format!(r#"{{"type":"text","text":"{}"}}"#, "x".repeat(10 << 20)));
+        let queued = Queued { prompt: vec![block], timeout_ms: None };
+        let (caller, node) = (Caller::trunkline(), Node { name: "here".into(), incarnation: 1 });
+        let ctx = Context { now: Time(0), caller: &caller, node: &node, next: crate::id::Seq(9) };
+        let waiting = |n| Waiting {
+            turn: TurnId(crate::id::Seq(n)),
+            by: Principal::owner(),
+            at: Time(0),
+            queued: queued.clone(),
+        };
+        let turns = |n| Turns { queue: (1..=n).map(waiting).collect(), ..Turns::default() };
+        assert!(turns(5).prompt(&queued, WhenBusy::Queue, &ctx).is_ok());
+        let refused = turns(6).prompt(&queued, WhenBusy::Queue, &ctx).unwrap_err();
+        assert_eq!(refused.to_string(), "there are already 64 MiB of queued prompts, which is the limit");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use trunkline_core::id::RequestId;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{
-    Choice, Closed, Kind, MAX_TEXT_BYTES, MAX_TITLE, OnTimeout, Opened, OptionKind, Priority,
+    Choice, Closed, Kind, MAX_TEXT_BYTES, MAX_TITLE, MAX_TOOL, OnTimeout, Opened, OptionKind, Priority,
 };
+use trunkline_core::text::check_name;
 use trunkline_log::LogError;
 use trunkline_wire::acp::{
     PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest, UpdateView,
@@ -41,7 +42,7 @@ pub(super) fn opened(asked: &RequestPermissionRequest) -> Opened {
         question,
         options: asked.options.iter().map(choice).collect(),
         tool_call,
-        tool: tool_name(&view).map(Cow::into_owned),
+        tool: tool_name(&view).filter(|tool| check_name("tool", tool, MAX_TOOL).is_ok()).map(Cow::into_owned),
         schema: None,
         context: None,
         priority: Priority::Normal,
@@ -155,6 +156,14 @@ mod tests {
         let long = title(serde_json::json!({ "title": "ü".repeat(300) }));
         assert_eq!((long.chars().count(), long.chars().last()), (MAX_TITLE, Some('…')));
         assert_eq!(title(serde_json::json!({ "title": "ü".repeat(MAX_TITLE) })), "ü".repeat(MAX_TITLE));
+    }
+
+    #[test]
+    fn a_tool_is_named_only_by_what_can_be_a_name() {
+        let tool = |name: &str| ask(&serde_json::json!({ "name": name })).tool;
+        assert_eq!(tool("Bash").as_deref(), Some("Bash"));
+        assert_eq!(tool("a\nb"), None);
+        assert_eq!(tool(&"x".repeat(MAX_TOOL + 1)), None);
     }
 
     #[test]
