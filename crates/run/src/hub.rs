@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_core::access::{self, Access, Token};
@@ -35,6 +34,10 @@ const HORIZON_MS: u64 = 60_000;
 const SWEEP: Duration = Duration::from_secs(30);
 /// How long to rest when it cannot be read whether a token still counts.
 const UNREADABLE_REST: Duration = Duration::from_secs(1);
+/// How long after its end the tail of a store is read on.
+const WATCH_AGAIN: Duration = Duration::from_millis(100);
+/// How many sessions are loaded at a time when all that owe something are recovered or stopped.
+const AT_ONCE: usize = 64;
 /// How long an agent has to end its turn when the daemon stops.
 const SHUTDOWN_GRACE_MS: u64 = 1_000;
 /// How long a shutdown waits for agents and appends in all.
@@ -157,6 +160,9 @@ impl Hub {
             key,
             digest,
         });
+        if self.0.stop.is_cancelled() && matches!(command, Command::Prompt { .. }) {
+            return Err(CommandError::Stopping);
+        }
         let log = LogId::session(id);
         let done = self.0.sessions.command(&log, caller.clone(), command, key).await;
         done.map_err(|error| name(error, id))
@@ -376,14 +382,14 @@ impl Hub {
         self.0.stop.cancel();
         let deadline = tokio::time::sleep(SHUTDOWN);
         let drained = async {
-            let running = self.0.runner.hosted().into_iter().filter(|(_, turn)| turn.is_some());
-            join_all(running.map(async |(id, _)| {
+            let busy = self.0.runner.hosted().into_iter().filter(|(_, turn)| turn.is_some());
+            let stop = async |id| {
                 let stop = Command::Stop { turn: None, why: Why::Shutdown, grace_ms: SHUTDOWN_GRACE_MS };
                 if let Err(error) = self.command(&Caller::trunkline(), id, stop, None).await {
                     tracing::debug!(session = %id, %error, "nothing to stop");
                 }
-            }))
-            .await;
+            };
+            stream::iter(busy).for_each_concurrent(AT_ONCE, |(id, _)| stop(id)).await;
             self.0.runner.end_all();
             while !self.0.runner.hosted().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -401,11 +407,12 @@ impl Hub {
         let mut query = Query::all(RowKind::Owed);
         loop {
             let found = self.find(&query, self.pos()).await?;
-            for (log, _) in &found.rows {
+            let recover = async |log: &LogId| {
                 if let Some(id) = log.as_session() {
                     self.0.runner.recover(id, log).await;
                 }
-            }
+            };
+            stream::iter(&found.rows).for_each_concurrent(AT_ONCE, |(log, _)| recover(log)).await;
             match found.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(()),
@@ -444,15 +451,14 @@ impl Hub {
 
     /// Tells loaded cells what others write into their logs: nothing here assumes to be the only writer.
     fn watch_stores(&self) {
-        let hub = self.clone();
-        let changes = self.0.disk.changes(self.0.disk.pos());
-        self.0.tasks.spawn(async move { hub.watch(changes).await });
-        let hub = self.clone();
-        let changes = self.0.live.changes(self.0.live.pos());
-        self.0.tasks.spawn(async move { hub.watch(changes).await });
+        for store in [&self.0.disk, &self.0.live] {
+            let (hub, store, after) = (self.clone(), Arc::clone(store), store.pos());
+            self.0.tasks.spawn(async move { hub.watch(&*store, after).await });
+        }
     }
 
-    async fn watch(&self, mut changes: BoxStream<'static, Result<Change, LogError>>) {
+    async fn watch(&self, store: &dyn Log, mut after: Pos) {
+        let mut changes = store.changes(after);
         loop {
             let change = tokio::select! {
                 () = self.0.stop.cancelled() => return,
@@ -460,16 +466,21 @@ impl Hub {
             };
             match change {
                 Some(Ok(change)) => {
+                    after = change.pos;
                     self.0.sessions.moved(&change.log, change.head).await;
                     self.0.access.moved(&change.log, change.head).await;
                     self.0.names.moved(&change.log, change.head).await;
                     self.0.presence.moved(&change.log, change.head).await;
                 }
-                Some(Err(error)) => {
-                    tracing::error!(%error, "the store's tail cannot be read");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                // The stream goes on behind a gap. A cell that has missed something learns it when it next writes.
+                Some(Err(error @ LogError::Gap { .. })) => {
+                    tracing::warn!(%error, "the store's tail has a gap");
                 }
-                None => return,
+                Some(Err(LogError::Gone | LogError::Full | LogError::Down(_))) | None => {
+                    tracing::error!("the store's tail cannot be read; trying again");
+                    tokio::time::sleep(WATCH_AGAIN).await;
+                    changes = store.changes(after);
+                }
             }
         }
     }

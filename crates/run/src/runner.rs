@@ -129,7 +129,12 @@ impl Runner {
     fn turn(self: &Arc<Self>, id: SessionId, log: &LogId, state: &Session, running: &Running) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let this = Some((running.turn, running.attempt));
-        if hosts.get(&id).is_none_or(|host| host.turn != this) {
+        let is_new = hosts.get(&id).is_none_or(|host| host.turn != this);
+        if is_new && self.stopping.load(Ordering::Acquire) {
+            // It was granted just as this life ends. The next ends it, and goes on with the queue.
+            return;
+        }
+        if is_new {
             let host = hosts.entry(id).or_insert_with(|| self.host(id, log, state));
             host.abandon(self.clock.now());
             host.turn = this;

@@ -195,6 +195,53 @@ async fn shutdown_ends_open_turns_within_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_store_stops_all_turns_at_once_and_nothing_new_is_begun() {
+    let store = Mortal::over(memory());
+    let hub = hub(store.clone(), "here", 1).await;
+    let mut ids = Vec::new();
+    for _ in 0..50 {
+        let id = session(&hub).await;
+        hub.command(&owner(), id, prompt("hang", WhenBusy::Reject), None).await.unwrap();
+        ids.push(id);
+    }
+    let idle = session(&hub).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    store.slow_ms.store(200, Ordering::SeqCst);
+    let caller = owner();
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        hub.command(&caller, idle, prompt("say x", WhenBusy::Queue), None).await
+    };
+    let (late, ()) = tokio::join!(late, hub.shutdown());
+    assert!(matches!(late, Err(CommandError::Stopping)), "{late:?}");
+    for id in ids {
+        assert_eq!(stop_reasons(&log(&*store, id).await), [StopReason::Interrupted]);
+    }
+    assert!(hub.hosted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_is_granted_while_the_daemon_stops_starts_no_agent() {
+    let store = Mortal::over(memory());
+    let hub = hub(store.clone(), "here", 1).await;
+    let id = session(&hub).await;
+    store.slow_ms.store(100, Ordering::SeqCst);
+    let caller = owner();
+    let (granted, ()) =
+        tokio::join!(hub.command(&caller, id, prompt("say x", WhenBusy::Queue), None), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            hub.shutdown().await;
+        });
+    assert!(granted.is_ok(), "it was on its way: {granted:?}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(hub.hosted().is_empty());
+    assert_eq!(log(&*store, id).await.last().unwrap().fact.tag(), "turn.started");
+    let hub = crate::world::hub(store, "here", 2).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    assert_eq!(stop_reasons(&reader.until("turn.ended").await), [StopReason::Interrupted]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_attached_is_listed() {
     let live = memory();
     let hub = crate::world::hub_with(memory(), live.clone(), "here", 1).await;

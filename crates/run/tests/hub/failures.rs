@@ -95,3 +95,19 @@ async fn what_is_found_out_by_a_lost_race_is_acted_upon() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(log(&*disk, id).await.last().unwrap().fact.tag(), "turn.ended");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_tail_of_a_store_is_read_on_where_it_broke() {
+    let disk = memory();
+    let store = Mortal::over(Arc::clone(&disk));
+    store.breaking_tails.store(3, Ordering::SeqCst);
+    let (here, elsewhere) = (hub(store, "here", 1).await, hub(Arc::clone(&disk), "elsewhere", 1).await);
+    for _ in 0..3 {
+        let id = session(&here).await;
+        here.command(&owner(), id, prompt("hang", WhenBusy::Reject), None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        elsewhere.command(&owner(), id, stop(Why::Cancelled), None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(log(&*disk, id).await.last().unwrap().fact.tag(), "turn.ended");
+    }
+}

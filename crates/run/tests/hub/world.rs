@@ -1,8 +1,9 @@
 //! What the tests of the hub share.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -39,6 +40,10 @@ pub(crate) struct Mortal {
     pub(crate) failing_trims: AtomicU32,
     /// Nothing is told of what others commit.
     pub(crate) deaf: AtomicBool,
+    /// The tail ends with an error after each change, so many times.
+    pub(crate) breaking_tails: Arc<AtomicU32>,
+    /// How long an append takes.
+    pub(crate) slow_ms: AtomicU64,
     appends: AtomicU32,
 }
 
@@ -47,7 +52,19 @@ impl Mortal {
         let (dead, full) = (AtomicBool::new(false), AtomicBool::new(false));
         let (unknown_every, appends) = (AtomicU32::new(0), AtomicU32::new(0));
         let (fails, failing_trims, deaf) = (Mutex::default(), AtomicU32::new(0), AtomicBool::new(false));
-        Arc::new(Self { inner, dead, full, unknown_every, fails, failing_trims, deaf, appends })
+        let (breaking_tails, slow_ms) = (Arc::default(), AtomicU64::new(0));
+        Arc::new(Self {
+            inner,
+            dead,
+            full,
+            unknown_every,
+            fails,
+            failing_trims,
+            deaf,
+            breaking_tails,
+            slow_ms,
+            appends,
+        })
     }
 
     /// The next `times` appends whose frames hold `text` fail.
@@ -86,6 +103,9 @@ impl Log for Mortal {
         if self.fails(&frame) {
             return Err(AppendError::Down("it was told to fail".into()));
         }
+        if let ms @ 1.. = self.slow_ms.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
         let every = self.unknown_every.load(Ordering::SeqCst);
         let n = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
         let unknown = every > 0 && n.is_multiple_of(every);
@@ -120,7 +140,15 @@ impl Log for Mortal {
         if self.deaf.load(Ordering::SeqCst) {
             return futures_util::stream::pending().boxed();
         }
-        self.inner.changes(after)
+        let (breaking, fewer) = (Arc::clone(&self.breaking_tails), |n: u32| n.checked_sub(1));
+        let whole = self.inner.changes(after);
+        // The change after which it breaks is told, the next is not.
+        let until_broken = whole.scan(false, move |broken, change| {
+            let breaks = breaking.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok();
+            let ends = std::mem::replace(broken, breaks);
+            std::future::ready((!ends).then_some(change))
+        });
+        until_broken.boxed()
     }
 
     fn pos(&self) -> Pos {
