@@ -28,7 +28,7 @@ pub struct Claimed {
 /// `Invalid` when the key is too long or has control characters.
 pub fn creation_key(by: &Principal, key: &str) -> Result<LogId, Refused> {
     crate::text::check_name("idempotency-key", key, 120)?;
-    format!("name/create/{by}/{key}")
+    format!("name/create/{}/{key}", by.key_part())
         .parse()
         .map_err(|_| Refused::invalid("idempotency-key", "must be at most 120 characters"))
 }
@@ -58,5 +58,21 @@ impl Machine for Name {
 
     fn wanted(&self) -> Wanted<Self::Effect> {
         Wanted::nothing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_one_principal_is_none_of_another() {
+        let key = |by: &str, key| creation_key(&Principal::token(by), key).unwrap();
+        assert_ne!(key("a", "b/c"), key("a/b", "c"));
+        assert_ne!(key("a/b", "c"), key("a%2Fb", "c"));
+        assert_eq!(key("phone", "k/1").as_str(), "name/create/token/phone/k/1", "as it is on disks");
+        let row =
+            |by: &str, key| crate::row::key_of(SessionId::new(uuid::Uuid::nil()), &Principal::token(by), key);
+        assert_ne!(row("a", "b/c"), row("a/b", "c"));
     }
 }

@@ -54,6 +54,15 @@ impl Principal {
         Self(format!("imported/{}", &name[..name.floor_char_boundary(190)]))
     }
 
+    /// The name as a part of a key whose parts are joined by `/`. The kind before the first `/` stays as it is; what people
+    /// have chosen behind it may hold one too, which is written as `%2F`.
+    #[must_use]
+    pub(crate) fn key_part(&self) -> String {
+        let (kind, name) = self.0.split_once('/').unwrap_or((&self.0, ""));
+        let name = name.replace('%', "%25").replace('/', "%2F");
+        if name.is_empty() { kind.to_owned() } else { format!("{kind}/{name}") }
+    }
+
     /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {

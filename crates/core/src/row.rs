@@ -78,7 +78,7 @@ pub fn blob(session: SessionId, log: &LogId) -> Row {
 /// The key of the row that remembers an idempotency key.
 #[must_use]
 pub fn key_of(session: SessionId, by: &Principal, key: &str) -> String {
-    format!("{session}/{by}/{key}")
+    format!("{session}/{}/{key}", by.key_part())
 }
 
 /// Body of a row of kind [`RowKind::Key`].

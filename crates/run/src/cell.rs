@@ -4,6 +4,7 @@
 //! a busy log costs few appends. When the compare-and-swap is lost to another writer, the cell reads what the other wrote
 //! and decides again. When an append fails, the fold is thrown away and read anew: it never runs ahead of the store.
 
+mod compact;
 mod load;
 mod remove;
 
@@ -36,8 +37,6 @@ const FRAME_BYTES: usize = 1 << 20;
 const IDLE: Duration = Duration::from_secs(20);
 /// A cell whose next deadline is this near stays, to meet it.
 const SOON_MS: u64 = 60_000;
-/// A log that needs no history is shortened after this many events.
-const COMPACT_AFTER: u64 = 256;
 /// How long a deadline rests after the store did not take what it caused.
 const TICK_REST_MS: u64 = 200;
 /// How often a lost compare-and-swap is tried again before the store is called down.
@@ -401,34 +400,6 @@ impl<M: Machine> Cell<M> {
         }
         batch.answer(self.pos);
         self.compact().await;
-    }
-
-    /// Keeps a log short that needs no history: appends what lives, then trims what was before.
-    async fn compact(&mut self) {
-        if self.head.0 - self.compacted.0 < COMPACT_AFTER {
-            return;
-        }
-        let Some(drafts) = self.state.compaction() else {
-            self.compacted = self.head;
-            return;
-        };
-        let before = self.head;
-        let at = self.at;
-        let events = drafts.into_iter().enumerate().map(|(i, draft)| {
-            let by = draft.origin.map_or_else(|| Caller::trunkline().principal, |(by, _)| by);
-            Event { seq: before.plus(1 + i as u64), at, by, turn: draft.turn, key: None, fact: draft.fact }
-        });
-        let mut batch = Batch::<M>::new();
-        events.for_each(|event| batch.push(event));
-        // Losing the race, or a full store, only means that it is tried again after more commits.
-        self.compacted = before;
-        if self.append(&mut batch).await.is_ok() {
-            self.head = batch.events.last().map_or(before, |event| event.seq);
-            self.compacted = self.head;
-            if let Err(error) = self.shared.log.trim(&self.id, Some(before)).await {
-                tracing::warn!(log = %self.id, %error, "a log could not be shortened");
-            }
-        }
     }
 
     fn reconcile(&self) {

@@ -339,10 +339,12 @@ impl Hub {
         id: SessionId,
         joined: presence::Joined,
     ) -> Result<Attached, CommandError> {
-        let client = joined.client;
-        let log = LogId::presence(id);
-        self.0.presence.command(&log, caller.clone(), presence::Command::Join(joined), None).await?;
-        Ok(Attached { hub: self.clone(), caller: caller.clone(), log, client })
+        let (client, log) = (joined.client, LogId::presence(id));
+        // The guard is there first: whoever gives up waiting may be listed already.
+        let attached = Attached { hub: self.clone(), caller: caller.clone(), log, client };
+        let join = presence::Command::Join(joined);
+        self.0.presence.command(&attached.log, caller.clone(), join, None).await?;
+        Ok(attached)
     }
 
     /// The clients attached to a session.
@@ -374,6 +376,10 @@ impl Hub {
 
     pub(crate) fn disk(&self) -> &dyn Log {
         &*self.0.disk
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 
     /// Stops: every running turn gets its end, every agent is ended, within a second and a half.

@@ -16,7 +16,8 @@ use crate::hub::Hub;
 const FRAME_BYTES: usize = 1 << 20;
 
 impl Hub {
-    /// Makes a session from the events of an export. On failure the half-made session is deleted again.
+    /// Makes a session from the events of an export. On failure the half-made session is deleted again. It comes to its
+    /// end though nobody waits for it any more.
     ///
     /// # Errors
     /// When the export does not begin with `session.created`, or its facts are not kept.
@@ -26,6 +27,16 @@ impl Hub {
         events: Vec<Event>,
     ) -> Result<(SessionId, Pos), CommandError> {
         caller.may_operate()?;
+        let (hub, caller) = (self.clone(), caller.clone());
+        let import = self.tasks().spawn(async move { hub.import_all(&caller, events).await });
+        import.await.map_err(|_| CommandError::Stopping)?
+    }
+
+    async fn import_all(
+        &self,
+        caller: &Caller,
+        events: Vec<Event>,
+    ) -> Result<(SessionId, Pos), CommandError> {
         let id = SessionId::new(Uuid::now_v7());
         let mut events = events.into_iter();
         let first =

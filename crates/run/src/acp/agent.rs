@@ -64,6 +64,8 @@ pub(super) struct Between {
     pub(super) gauges: BTreeMap<String, Raw>,
     /// What was done for a turn and came after its end.
     pub(super) facts: Vec<Fact>,
+    /// Those that the store is just taking; gives back what it does not take.
+    pub(super) writing: Option<BoxFuture<'static, Vec<Fact>>>,
     /// How many updates belong to no turn.
     pub(super) updates: u64,
 }
@@ -126,7 +128,7 @@ impl Agent {
         })?;
         self.finish_work().await;
         let stderr = self.child.stderr_tail();
-        let mut facts = std::mem::take(&mut self.between.facts);
+        let mut facts = self.between.take(&self.port).await;
         facts.push(self.exited(exit, &stderr).into());
         self.port.insist(facts).await;
         Ok(Remains { exit: own, stderr, garbage: self.garbage.take() })

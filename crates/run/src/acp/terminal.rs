@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::unix::pipe;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use trunkline_core::agent::{TerminalExited, TerminalOutput, TerminalStarted};
@@ -52,8 +52,16 @@ pub(super) struct Terminals {
     workspace: PathBuf,
     incarnation: u64,
     made: u64,
-    open: BTreeMap<String, Terminal>,
+    open: BTreeMap<String, Listed>,
+    /// Room for more. One that is just starting has its place already.
+    places: Arc<Semaphore>,
     tasks: JoinSet<()>,
+}
+
+/// A terminal that was not released, and its place among the few that there may be.
+struct Listed {
+    terminal: Terminal,
+    _place: OwnedSemaphorePermit,
 }
 
 /// One terminal, as requests about it see it.
@@ -70,6 +78,7 @@ pub(super) struct Made {
     pub(super) started: TerminalStarted,
     child: Child,
     limit: usize,
+    place: OwnedSemaphorePermit,
 }
 
 impl Terminals {
@@ -81,7 +90,8 @@ impl Terminals {
         incarnation: u64,
     ) -> Self {
         let (open, tasks) = (BTreeMap::new(), JoinSet::new());
-        Self { custody, port, env, workspace, incarnation, made: 0, open, tasks }
+        let places = Arc::new(Semaphore::new(MAX_TERMINALS));
+        Self { custody, port, env, workspace, incarnation, made: 0, open, places, tasks }
     }
 
     /// Starts a command. The future does not borrow, so that others are served meanwhile.
@@ -106,21 +116,21 @@ impl Terminals {
         let limit = asked.output_byte_limit.map_or(KEPT, |limit| usize::try_from(limit).unwrap_or(MAX_KEPT));
         let cwd = cwd.to_string_lossy().into_owned();
         let (custody, started) = (Arc::clone(&self.custody), TerminalStarted { terminal, argv, cwd });
-        let full = self.open.len() >= MAX_TERMINALS;
+        let place = Arc::clone(&self.places).try_acquire_owned();
         async move {
-            if full {
+            let place = place.map_err(|_| {
                 let why = format!("{MAX_TERMINALS} terminals are open, which is the limit; release one");
-                return Err(ErrorObject::internal(why));
-            }
+                ErrorObject::internal(why)
+            })?;
             let child = custody.spawn(spawn).await.map_err(ErrorObject::invalid_params)?;
-            Ok(Made { started, child, limit: limit.min(MAX_KEPT) })
+            Ok(Made { started, child, limit: limit.min(MAX_KEPT), place })
         }
     }
 
     /// Lists a terminal and begins to read it. Its start must be in the log by now. What it prints is told as part of
     /// the turn as long as that runs.
     pub(super) fn add(&mut self, made: Made, turn: Option<(TurnId, u32)>) -> String {
-        let Made { started: TerminalStarted { terminal, .. }, mut child, limit } = made;
+        let Made { started: TerminalStarted { terminal, .. }, mut child, limit, place } = made;
         let stdout = child.stdout.take();
         let (told, exit) = watch::channel(None);
         let listed =
@@ -129,7 +139,7 @@ impl Terminals {
         let (port, name) = (self.port.clone(), terminal.clone());
         let log = Log { port, turn, terminal: name, begun: 0, waiting: String::new(), end };
         self.tasks.spawn(watch_over(listed.clone(), stdout, log, told));
-        self.open.insert(terminal.clone(), listed);
+        self.open.insert(terminal.clone(), Listed { terminal: listed, _place: place });
         // Those that are over have nothing more to say.
         while self.tasks.try_join_next().is_some() {}
         terminal
@@ -138,7 +148,7 @@ impl Terminals {
     /// A terminal that was not released.
     pub(super) fn find(&self, terminal: &str) -> Result<Terminal, ErrorObject> {
         let unknown = || ErrorObject::invalid_params(format_args!("there is no terminal {terminal}"));
-        self.open.get(terminal).cloned().ok_or_else(unknown)
+        self.open.get(terminal).map(|listed| listed.terminal.clone()).ok_or_else(unknown)
     }
 
     /// Forgets a terminal, and gives it to be killed.
@@ -150,14 +160,14 @@ impl Terminals {
 
     /// Ends all commands that run, and waits until their ends are told. They stay listed.
     pub(super) async fn kill_all(&mut self, grace: Duration) {
-        let all = self.open.values().map(|terminal| terminal.child.stop(grace));
+        let all = self.open.values().map(|listed| listed.terminal.child.stop(grace));
         for stopped in futures_util::future::join_all(all).await {
             if let Err(stuck) = stopped {
                 tracing::error!(session = %self.port.id, %stuck, "a terminal's command could not be ended");
             }
         }
-        for terminal in self.open.values() {
-            let _stuck = tokio::time::timeout(GRACE, terminal.clone().wait()).await;
+        for listed in self.open.values() {
+            let _stuck = tokio::time::timeout(GRACE, listed.terminal.clone().wait()).await;
         }
     }
 }

@@ -127,3 +127,20 @@ tries('terminal/create', command='true')",
     assert_eq!(lines[2], "-32603: 64 terminals are open, which is the limit; release one");
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn terminals_that_are_just_starting_count() {
+    let mut stage = Stage::new().await;
+    let heard = stage
+        .hears(
+            "ids = [begin('terminal/create', command='true') for n in range(70)]
+refused = 0
+for id in ids:
+    try: answer(id)
+    except Refused: refused += 1
+say(str(refused))",
+        )
+        .await;
+    assert_eq!(heard, "6");
+    stage.finish().await;
+}

@@ -8,10 +8,11 @@ use trunkline_core::id::{LogId, Seq, TurnId};
 use trunkline_core::presence::Joined;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::Answer;
+use trunkline_core::row::RowKind;
 use trunkline_core::session::Command;
 use trunkline_core::turn::{StopReason, WhenBusy, Why};
 use trunkline_log::AppendError;
-use trunkline_log::frame::Want;
+use trunkline_log::frame::{Query, Want};
 use trunkline_run::CommandError;
 
 use crate::world::{Mortal, Reader, created, hub, inbox, log, memory, owner, prompt, session, tags};
@@ -149,9 +150,18 @@ async fn a_deleted_session_is_gone_for_good() {
     let refused =
         hub.create(&owner(), trunkline_core::session::Created { id, ..created("script") }, None).await;
     assert!(matches!(refused, Err(CommandError::Refused(Refused::Deleted { .. }))), "{refused:?}");
+    let gone = |outcome: Result<_, CommandError>| {
+        assert!(matches!(outcome, Err(CommandError::Refused(Refused::Deleted { .. }))), "{outcome:?}");
+    };
+    gone(hub.look(id, |_| ()).await.map(drop));
+    // It is said long after the session has left the memory.
     while let Some(event) = reader.next().await {
         assert_ne!(event.fact.tag(), "turn.started", "a removed log tells its end, then that it is gone");
     }
+    drop(reader);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(hub.loaded(), 0);
+    gone(hub.look(id, |_| ()).await.map(drop));
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,13 +258,22 @@ async fn who_is_attached_is_listed() {
     let id = session(&hub).await;
     let joined = |client, name: &str| Joined { client, name: name.into(), since: None };
     let phone = hub.join(&owner(), id, joined(1, "phone")).await.unwrap();
-    let _terminal = hub.join(&owner(), id, joined(2, "terminal")).await.unwrap();
+    let terminal = hub.join(&owner(), id, joined(2, "terminal")).await.unwrap();
     let names = |clients: Vec<trunkline_core::presence::Client>| {
         clients.into_iter().map(|client| client.name).collect::<Vec<_>>()
     };
     assert_eq!(names(hub.present(id).await.unwrap()), ["phone", "terminal"]);
     drop(phone);
     tokio::task::yield_now().await;
+    assert_eq!(names(hub.present(id).await.unwrap()), ["terminal"]);
+    // Whoever gives up while it is being listed is not listed.
+    let slow = Mortal::over(live.clone());
+    slow.slow_ms.store(100, Ordering::SeqCst);
+    let impatient = crate::world::hub_with(memory(), slow, "there", 1).await;
+    let caller = owner();
+    let join = impatient.join(&caller, id, joined(3, "ghost"));
+    assert!(tokio::time::timeout(Duration::from_millis(10), join).await.is_err());
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(names(hub.present(id).await.unwrap()), ["terminal"]);
     // Clients come and go for days: the list stays right, and its log short.
     for n in 0..1_000 {
@@ -266,4 +285,27 @@ async fn who_is_attached_is_listed() {
     let page = live.read(&LogId::presence(id), Seq::ZERO, want).await.unwrap();
     let kept: u64 = page.frames.iter().map(|frame| frame.count).sum();
     assert!(kept < 600 && page.head.0 > 2_000, "{kept} of {}", page.head);
+    drop(terminal);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let page = live.read(&LogId::presence(id), Seq::ZERO, want).await.unwrap();
+    assert!(page.frames.is_empty(), "where nobody is nothing is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_import_comes_to_its_end_though_nobody_waits_for_it() {
+    let store = Mortal::over(memory());
+    let hub = hub(store.clone(), "here", 1).await;
+    let id = session(&hub).await;
+    hub.command(&owner(), id, prompt("say x", WhenBusy::Reject), None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let events = log(&*store, id).await;
+    store.slow_ms.store(100, Ordering::SeqCst);
+    let caller = owner();
+    let import = hub.import(&caller, events);
+    assert!(tokio::time::timeout(Duration::from_millis(150), import).await.is_err());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let found = hub.find(&Query::all(RowKind::Session), hub.pos()).await.unwrap();
+    let copy = found.rows.iter().find_map(|(log, _)| log.as_session().filter(|it| *it != id)).unwrap();
+    let (importing, _) = hub.look(copy, |session| session.importing).await.unwrap();
+    assert!(!importing);
 }

@@ -1,0 +1,38 @@
+//! Keeps logs short that need no history.
+
+use trunkline_core::event::Event;
+use trunkline_core::machine::Machine;
+use trunkline_core::principal::Caller;
+
+use super::{Batch, Cell};
+
+/// A log that needs no history is shortened after this many events.
+const COMPACT_AFTER: u64 = 256;
+
+impl<M: Machine> Cell<M> {
+    /// Appends what lives again, then trims what was before. Where nothing lives nothing is kept, at once.
+    pub(super) async fn compact(&mut self) {
+        if self.head == self.compacted {
+            return;
+        }
+        let many = self.head.0 - self.compacted.0 >= COMPACT_AFTER;
+        let Some(drafts) = self.state.compaction().filter(|drafts| many || drafts.is_empty()) else { return };
+        let before = self.head;
+        let at = self.at;
+        let events = drafts.into_iter().enumerate().map(|(i, draft)| {
+            let by = draft.origin.map_or_else(|| Caller::trunkline().principal, |(by, _)| by);
+            Event { seq: before.plus(1 + i as u64), at, by, turn: draft.turn, key: None, fact: draft.fact }
+        });
+        let mut batch = Batch::<M>::new();
+        events.for_each(|event| batch.push(event));
+        // Losing the race, or a full store, only means that it is tried again after more commits.
+        self.compacted = before;
+        if self.append(&mut batch).await.is_ok() {
+            self.head = batch.events.last().map_or(before, |event| event.seq);
+            self.compacted = self.head;
+            if let Err(error) = self.shared.log.trim(&self.id, Some(before)).await {
+                tracing::warn!(log = %self.id, %error, "a log could not be shortened");
+            }
+        }
+    }
+}
