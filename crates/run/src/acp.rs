@@ -6,7 +6,7 @@
 //!               in        session/resume      updates  → the turn
 //!               custody   session/load        requests → files, terminals, a person
 //!                         session/new         a stop   → session/cancel
-//! Host::idle ── gauges are kept, requests refused, the agent's end noticed
+//! Host::idle ── what it says is kept, requests refused, the agent's end noticed
 //! ```
 //!
 //! - An agent is started by the first turn that needs it and lives until its session ends or it has been idle for long.

@@ -63,7 +63,7 @@ pub use terminal::{
 };
 pub use tool::{
     Diff, ToolCall, ToolCallContent, ToolCallLocation, ToolCallStatus, ToolContent, ToolKind, ToolTerminal,
-    tool_name,
+    given_tool_name, tool_name,
 };
 pub use update::{
     AvailableCommand, AvailableCommandsUpdate, ContentChunk, CurrentModeUpdate, Plan, PlanEntry,

@@ -1,6 +1,5 @@
 //! A running agent: its process, what it may use, and its end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +9,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use trunkline_core::agent::Exited;
-use trunkline_core::event::Fact;
-use trunkline_core::raw::Raw;
 use trunkline_wire::acp::{AuthMethod, PromptCapabilities};
 use trunkline_wire::jsonrpc::{Id, Incoming};
 
+use super::between::Between;
 use super::client::{Owed, Work};
 use super::files::Files;
 use super::link::Link;
@@ -55,19 +53,6 @@ pub(super) struct Agent {
     pub(super) garbage: Option<String>,
     child: Child,
     incarnation: u64,
-}
-
-/// What was heard while no turn ran and is not kept yet.
-#[derive(Default)]
-pub(super) struct Between {
-    /// The newest of each gauge.
-    pub(super) gauges: BTreeMap<String, Raw>,
-    /// What was done for a turn and came after its end.
-    pub(super) facts: Vec<Fact>,
-    /// Those that the store is just taking; gives back what it does not take.
-    pub(super) writing: Option<BoxFuture<'static, Vec<Fact>>>,
-    /// How many updates belong to no turn.
-    pub(super) updates: u64,
 }
 
 /// How much time an agent has to end.

@@ -135,7 +135,7 @@ impl Agent {
         match work {
             Work::Answer(answer) => self.answer(id, answer.as_deref()),
             Work::Did(fact, reply) => {
-                self.between.facts.push(*fact);
+                self.between.fact(*fact);
                 self.answer(id, Ok(&*reply));
             }
             // Dropped, the command ends.

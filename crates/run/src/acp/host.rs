@@ -99,9 +99,8 @@ impl AcpHost {
         if scope.turn.is_stopping() {
             return Ok(Outcome::of(StopReason::Cancelled));
         }
-        agent.write_late().await;
-        if let updates @ 1.. = std::mem::take(&mut agent.between.updates) {
-            let message = format!("{updates} updates came while no turn was running, and are not kept");
+        if let more @ 1.. = agent.write_all_late().await {
+            let message = format!("{more} more updates came while no turn was running, and are not kept");
             scope.note("updates_between_turns", message, None).await;
         }
         agent.prompt(scope).await

@@ -15,7 +15,7 @@ use trunkline_core::text::check_name;
 use trunkline_log::LogError;
 use trunkline_wire::acp::{
     PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest, UpdateView,
-    tool_name,
+    given_tool_name, tool_name,
 };
 use trunkline_wire::jsonrpc::ErrorObject;
 use uuid::Uuid;
@@ -24,6 +24,9 @@ use crate::cell::CommandError;
 
 /// Members of a tool call that can be long, and that a person can decide without if they must.
 const LONG: [&str; 4] = ["content", "rawInput", "rawOutput", "_meta"];
+
+/// Kinds of tools that are narrow enough to be allowed as a whole, where the agent names no tool.
+const NARROW_KINDS: [&str; 7] = ["read", "edit", "delete", "move", "search", "think", "fetch"];
 
 /// The request to a person.
 pub(super) fn opened(asked: &RequestPermissionRequest) -> Opened {
@@ -42,7 +45,7 @@ pub(super) fn opened(asked: &RequestPermissionRequest) -> Opened {
         question,
         options: asked.options.iter().map(choice).collect(),
         tool_call,
-        tool: tool_name(&view).filter(|tool| check_name("tool", tool, MAX_TOOL).is_ok()).map(Cow::into_owned),
+        tool: tool(&view).filter(|tool| check_name("tool", tool, MAX_TOOL).is_ok()).map(Cow::into_owned),
         schema: None,
         context: None,
         priority: Priority::Normal,
@@ -79,6 +82,13 @@ fn choice(option: &PermissionOption) -> Choice {
         PermissionOptionKind::Unknown(_) => OptionKind::Choice,
     };
     Choice { id: option.option_id.clone(), name: option.name.clone(), kind }
+}
+
+/// By what a standing permission would cover this. What runs commands, and what nobody here knows, has no such name unless
+/// the agent gives one: a permission for all of a kind would be one for everything.
+fn tool<'a>(view: &UpdateView<'a>) -> Option<Cow<'a, str>> {
+    let kind = || view.get_str("kind").filter(|kind| NARROW_KINDS.contains(&&**kind));
+    given_tool_name(view).or_else(kind)
 }
 
 /// One line that can be a title; agents put whole shell scripts there.
@@ -164,6 +174,16 @@ mod tests {
         assert_eq!(tool("Bash").as_deref(), Some("Bash"));
         assert_eq!(tool("a\nb"), None);
         assert_eq!(tool(&"x".repeat(MAX_TOOL + 1)), None);
+    }
+
+    #[test]
+    fn no_permission_for_a_kind_covers_every_command() {
+        let tool = |call| ask(&call).tool;
+        for kind in ["execute", "other", "switch_mode", "hologram"] {
+            assert_eq!(tool(serde_json::json!({ "kind": kind })), None);
+            assert_eq!(tool(serde_json::json!({ "kind": kind, "name": "Bash" })).as_deref(), Some("Bash"));
+        }
+        assert_eq!(tool(serde_json::json!({ "kind": "edit" })).as_deref(), Some("edit"));
     }
 
     #[test]

@@ -208,7 +208,8 @@ async fn between_turns_gauges_are_kept_and_nothing_is_asked() {
     let mut stage = Stage::new().await;
     let talk = "def then():
     global heard
-    say('nobody listens')
+    say('nobody '); say('listens')
+    send({'method': '_vendor/news', 'params': {'a': [1.0]}})
     commands('later')
     heard = []
     for method, params in [
@@ -226,10 +227,12 @@ after = then";
     let events = stage.until("agent.status").await;
     let Fact::AgentStatus(status) = &events.last().unwrap().fact else { panic!() };
     assert!(status.kind == "available_commands_update" && status.update.get().contains("later"));
+    let mut told = events;
     let events = stage.until("agent.status").await;
     assert!(
         matches!(&events.last().unwrap().fact, Fact::AgentStatus(status) if status.kind == "current_mode_update")
     );
+    told.extend(events);
     assert_eq!(inbox(&stage.hub).await.len(), 0);
     let events = stage.turn("say(json.dumps(heard))").await;
     let expected = json!([
@@ -240,7 +243,30 @@ after = then";
         null,
     ]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&said(&events)).unwrap(), expected);
-    assert_eq!(notes(&events), ["updates_between_turns"]);
+    told.extend(events.into_iter().take_while(|event| event.fact.tag() != "turn.started"));
+    assert_eq!((said(&told).as_str(), notes(&told)), ("nobody listens", vec!["unknown_notification"]));
+    assert!(told.iter().filter(|event| event.fact.tag() == "turn.update").all(|event| event.turn.is_none()));
     assert!(!stage.workspace().join("x").exists());
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_an_unprompted_agent_says_is_bounded() {
+    let mut stage = Stage::new().await;
+    let talk = "def then():
+    for n in range(300): say('x' * 1000)
+    update('current_mode_update', currentModeId='told')
+after = then";
+    assert_eq!(stage.hears(talk).await, "");
+    let mut told = stage.until("agent.status").await;
+    told.extend(stage.turn("pass").await);
+    let kept = said(&told).len() / 1_000;
+    assert!((200..300).contains(&kept), "{kept}");
+    let note = told.iter().find_map(|event| match &event.fact {
+        Fact::TurnNote(note) => Some((note.code.as_str(), note.message.as_str())),
+        _ => None,
+    });
+    let left_out = format!("{} more updates came while no turn was running, and are not kept", 300 - kept);
+    assert_eq!(note, Some(("updates_between_turns", left_out.as_str())));
     stage.finish().await;
 }

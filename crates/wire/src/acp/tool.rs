@@ -200,6 +200,11 @@ impl<'de> Deserialize<'de> for ToolCallContent {
 /// drivers set; `_meta.claudeCode.toolName`, which Claude's adapter sets; `name`; else `kind`. `None` if the
 /// update tells nothing, which means "as before", or `other` if nothing ever told.
 pub fn tool_name<'a>(update: &UpdateView<'a>) -> Option<Cow<'a, str>> {
+    given_tool_name(update).or_else(|| update.get_str("kind")).filter(|name| !name.is_empty())
+}
+
+/// The name that the agent itself gives the tool of a call. Its kind is none: one kind is many tools.
+pub fn given_tool_name<'a>(update: &UpdateView<'a>) -> Option<Cow<'a, str>> {
     let in_meta = |who: &str, what: &str| {
         let meta = Members::of(update.get("_meta")?)?;
         Members::of(meta.get(who)?)?.get_str(what)
@@ -207,7 +212,6 @@ pub fn tool_name<'a>(update: &UpdateView<'a>) -> Option<Cow<'a, str>> {
     in_meta("trunkline", "tool")
         .or_else(|| in_meta("claudeCode", "toolName"))
         .or_else(|| update.get_str("name"))
-        .or_else(|| update.get_str("kind"))
         .filter(|name| !name.is_empty())
 }
 
