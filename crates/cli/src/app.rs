@@ -82,6 +82,7 @@ impl App {
     async fn command(&self, command: Command) -> Result<Exit> {
         match command {
             Command::Ls(args) => commands::sessions::ls(self, args).await,
+            Command::Mode(args) => commands::mode::mode(self, args).await,
             Command::Close(args) => commands::sessions::close(self, args).await,
             Command::Rm(args) => commands::sessions::rm(self, args).await,
             Command::Run(args) => commands::run::run(self, args).await,

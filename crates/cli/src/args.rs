@@ -71,6 +71,11 @@ pub(crate) enum Command {
     Queue(Queue),
     /// Cancel the running turn
     Cancel(Cancel),
+    /// Show or choose the mode of a session's agent
+    ///
+    /// A running agent is told at once, in the middle of a turn too; another when it is next started. Which modes there are
+    /// an agent tells when it was first started.
+    Mode(Mode),
     /// Close a session: its agent ends, its log stays
     Close(One),
     /// Delete sessions with their logs
@@ -227,6 +232,14 @@ pub(crate) struct Cancel {
     /// Only if this turn runs
     #[arg(long)]
     pub(crate) turn: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mode {
+    /// The session
+    pub(crate) session: Option<String>,
+    /// The mode, by its id or name; without it they are listed
+    pub(crate) mode: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod logs;
+pub(crate) mod mode;
 pub(crate) mod open;
 pub(crate) mod prompt;
 pub(crate) mod requests;

@@ -81,6 +81,24 @@ impl Call {
     }
 }
 
+/// A text as one part of a path.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut part = String::new();
+    encode(&mut part, text, b"");
+    part
+}
+
+/// What RFC 3986 calls unreserved stands for itself, and so does what is in `also`.
+fn encode(out: &mut String, text: &str, also: &[u8]) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+}
+
 /// A query string in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Params(String);
@@ -91,14 +109,8 @@ impl Params {
         self.0.push(if self.0.is_empty() { '?' } else { '&' });
         self.0.push_str(name);
         self.0.push('=');
-        for byte in value.bytes() {
-            // What RFC 3986 calls unreserved stands for itself; `/`, `:` and `,` may too, in a query.
-            if byte.is_ascii_alphanumeric() || b"-._~/:,".contains(&byte) {
-                self.0.push(char::from(byte));
-            } else {
-                write!(self.0, "%{byte:02X}").expect("writing to a string cannot fail");
-            }
-        }
+        // `/`, `:` and `,` stand for themselves too in a query.
+        encode(&mut self.0, value, b"/:,");
         self
     }
 

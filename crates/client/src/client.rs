@@ -13,10 +13,11 @@ use trunkline_core::event::Event;
 use trunkline_core::id::{GrantId, MessageId, RequestId, Seq, SessionId, TokenId, TurnId};
 use trunkline_core::raw::Raw;
 use trunkline_core::request::Answer;
+use trunkline_core::setting::{Value, View as Settings};
 use trunkline_core::time::Time;
 use trunkline_core::view::{RequestView, SessionView};
 
-use crate::call::{Call, Params};
+use crate::call::{Call, Params, encoded};
 use crate::error::Error;
 use crate::events::EventStream;
 use crate::feed::FeedStream;
@@ -277,6 +278,32 @@ impl Client {
     /// Takes a standing permission back.
     pub async fn revoke_grant(&self, id: SessionId, grant: GrantId) -> Result<(), Error> {
         self.http.done(&Call::delete(format!("/v1/sessions/{id}/grants/{grant}"))).await
+    }
+
+    /// What a session's agent can be set to, and is.
+    pub async fn settings(&self, id: SessionId) -> Result<Settings, Error> {
+        self.get(format!("/v1/sessions/{id}/settings")).await
+    }
+
+    /// Chooses a mode, by id or name. The agent is told at once if it runs, else when it is next started.
+    ///
+    /// # Errors
+    /// A problem `invalid` that names those there are.
+    pub async fn set_mode(&self, id: SessionId, mode: &str) -> Result<Settings, Error> {
+        let body = json!({ "mode": mode });
+        self.http.json(&Call::command(Method::PUT, format!("/v1/sessions/{id}/mode"), &body)).await
+    }
+
+    /// The same with a model.
+    pub async fn set_model(&self, id: SessionId, model: &str) -> Result<Settings, Error> {
+        let body = json!({ "model": model });
+        self.http.json(&Call::command(Method::PUT, format!("/v1/sessions/{id}/model"), &body)).await
+    }
+
+    /// The same with the value of an option.
+    pub async fn set_option(&self, id: SessionId, option: &str, value: &Value) -> Result<Settings, Error> {
+        let path = format!("/v1/sessions/{id}/options/{}", encoded(option));
+        self.http.json(&Call::command(Method::PUT, path, &json!({ "value": value }))).await
     }
 
     /// Who is attached to a session.

@@ -19,7 +19,7 @@ use crate::id::{Seq, TurnId};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
-use crate::{access, agent, blob, grant, message, name, presence, request, session, turn};
+use crate::{access, agent, blob, grant, message, name, presence, request, session, setting, turn};
 
 /// A fact with its place in a log.
 #[derive(Debug, Clone, PartialEq)]
@@ -230,6 +230,10 @@ facts! {
     GrantAdded(grant::Added) = "grant.added",
     /// A standing permission was taken back.
     GrantRevoked(grant::Revoked) = "grant.revoked",
+    /// Somebody chose what the agent is to be set to.
+    SettingChosen(setting::Chosen) = "setting.chosen",
+    /// The agent has answered that.
+    SettingSettled(setting::Settled) = "setting.settled",
     /// A process of the agent runs.
     AgentStarted(agent::Started) = "agent.started",
     /// It is gone.

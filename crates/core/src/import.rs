@@ -101,6 +101,8 @@ impl Importer {
             | Fact::MessageAcked(_)
             | Fact::GrantAdded(_)
             | Fact::GrantRevoked(_)
+            | Fact::SettingChosen(_)
+            | Fact::SettingSettled(_)
             | Fact::AgentStarted(_)
             | Fact::AgentExited(_)
             | Fact::DriverMemo(_)

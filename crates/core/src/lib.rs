@@ -5,7 +5,7 @@
 //! - [`id`], [`time`], [`raw`], [`principal`]: the small types everything else is written in.
 //! - [`event`]: the envelope and the closed list of facts, with their stable tags.
 //! - [`machine`]: what a kind of log is: `decide`, `apply`, `wanted`, `rows`.
-//! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`key`].
+//! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`setting`], [`key`].
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`row`], [`view`]: the projections every list is served from.
@@ -30,6 +30,7 @@ pub mod refused;
 pub mod request;
 pub mod row;
 pub mod session;
+pub mod setting;
 pub mod text;
 pub mod time;
 pub mod turn;

@@ -17,6 +17,7 @@ use crate::raw::Raw;
 use crate::refused::Refused;
 use crate::request::{self, Answer, Opened, Requests};
 use crate::row::{self, Row};
+use crate::setting::{self, Settings};
 use crate::text::{check_name, check_size};
 use crate::time::Time;
 use crate::turn::{self, Turns, Why};
@@ -115,6 +116,8 @@ pub struct Session {
     pub grants: Grants,
     /// Its agent.
     pub agent: Agent,
+    /// What its agent is to be set to.
+    pub settings: Settings,
     keys: Keys,
 }
 
@@ -123,6 +126,12 @@ impl Session {
     #[must_use]
     pub fn is_external(&self) -> bool {
         self.created.as_ref().is_some_and(|(created, ..)| created.driver == EXTERNAL)
+    }
+
+    /// What its agent can be set to, and is.
+    #[must_use]
+    pub fn offered(&self) -> setting::View {
+        self.settings.view(&self.agent)
     }
 
     fn id(&self) -> Result<SessionId, Refused> {
@@ -365,6 +374,8 @@ impl Machine for Session {
             Command::Ack(message) => self.inbox.ack(*message),
             Command::Grant(added) => self.open().and_then(|_| self.grants.add(added)),
             Command::Revoke(grant) => self.grants.revoke(*grant),
+            Command::Set(_) if self.is_external() => Err(Refused::External),
+            Command::Set(setting) => self.open().and_then(|_| self.settings.choose(&self.agent, setting)),
             Command::Run(run) => self.run(run, ctx),
             Command::Tick => Ok(self.tick(ctx)),
         }
@@ -397,6 +408,7 @@ impl Machine for Session {
         self.inbox.apply(event);
         self.grants.apply(event);
         self.agent.apply(event);
+        self.settings.apply(event);
         self.keys.apply(event);
         if moves(&event.fact) {
             self.updated = event.at;
@@ -419,6 +431,9 @@ impl Machine for Session {
         }
         if let (true, None, Some(process)) = (over, &self.turns.running, &self.agent.process) {
             effects.push(Effect::EndAgent(process.incarnation));
+        }
+        if !over && self.agent.process.is_some() && !self.settings.is_empty() {
+            effects.extend(self.settings.owed(&self.agent).into_iter().map(Effect::Set));
         }
         let turn = self.turns.running.as_ref().and_then(|running| match &running.stopping {
             Some(stopping) => Some(stopping.until.plus_ms(turn::KILL_MARGIN_MS)),
@@ -481,7 +496,8 @@ fn allow(command: &Command, caller: &Caller, id: SessionId) -> Result<(), Refuse
         | Command::Dismiss(_)
         | Command::Send(_)
         | Command::Grant(_)
-        | Command::Revoke(_) => caller.may_operate(),
+        | Command::Revoke(_)
+        | Command::Set(_) => caller.may_operate(),
         Command::Ask(_) | Command::Withdraw(..) | Command::Deliver | Command::Ack(_) => {
             caller.may_act_for(id)
         }

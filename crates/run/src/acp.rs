@@ -28,6 +28,7 @@ mod link;
 mod open;
 mod output;
 mod permission;
+mod settings;
 mod terminal;
 mod trouble;
 

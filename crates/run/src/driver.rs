@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use trunkline_core::agent::{Memo, Status};
 use trunkline_core::event::Fact;
@@ -10,6 +11,7 @@ use trunkline_core::id::{LogId, Node, SessionId};
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
 use trunkline_core::session::{Command, Created, Run, Session};
+use trunkline_core::setting::Pending;
 use trunkline_core::turn::{Outcome, Update};
 
 use crate::cell::CommandError;
@@ -58,6 +60,8 @@ pub struct SessionPort {
     pub created: Arc<Created>,
     /// The node it runs on.
     pub node: Node,
+    /// What the agent, which runs, is to be set to. It changes when somebody chooses, and when an answer is kept.
+    pub settings: watch::Receiver<Vec<Pending>>,
 }
 
 impl SessionPort {

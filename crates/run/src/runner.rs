@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use trunkline_core::id::{LogId, Node, SessionId, TurnId};
 use trunkline_core::session::{Effect, Run, Session};
+use trunkline_core::setting::Pending;
 use trunkline_core::time::Time;
 use trunkline_core::turn::{Outcome, Running, StopReason, Stopping, Why};
 
@@ -44,6 +45,7 @@ pub(crate) struct Runner {
 
 struct HostHandle {
     orders: mpsc::UnboundedSender<Order>,
+    settings: watch::Sender<Vec<Pending>>,
     turn: Option<(TurnId, u32)>,
     stop: watch::Sender<Option<Stopping>>,
 }
@@ -105,7 +107,7 @@ impl Effects<Session> for Reconcile {
         for effect in wanted {
             match effect {
                 Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),
-                Effect::Turn(_) | Effect::EndImport => {}
+                Effect::Turn(_) | Effect::EndImport | Effect::Set(_) => {}
                 Effect::Claim(_) => runner.owe(id, log, Duty::Claim),
                 Effect::EndAgent(_) | Effect::Remove => runner.end(id),
             }
@@ -113,6 +115,7 @@ impl Effects<Session> for Reconcile {
         if state.turns.running.as_ref().is_none_or(|running| running.node != runner.node) {
             runner.free(id);
         }
+        runner.set(id, wanted);
         if state.is_left_by(&runner.node) {
             runner.owe(id, log, Duty::Recover);
         }
@@ -156,7 +159,9 @@ impl Runner {
 
     fn host(self: &Arc<Self>, id: SessionId, log: &LogId, state: &Session) -> HostHandle {
         let (orders, inbox) = mpsc::unbounded_channel();
-        let handle = HostHandle { orders, turn: None, stop: watch::Sender::new(None) };
+        let settings = watch::Sender::default();
+        let owed = settings.subscribe();
+        let handle = HostHandle { orders, settings, turn: None, stop: watch::Sender::new(None) };
         let Some((created, ..)) = &state.created else { return handle };
         let port = SessionPort {
             cells: self.cells().clone(),
@@ -165,10 +170,30 @@ impl Runner {
             id,
             created: Arc::new(created.clone()),
             node: self.node.clone(),
+            settings: owed,
         };
         let host = self.drivers.get(&created.driver).map(|driver| driver.host(port.clone()));
         self.tasks.spawn(HostTask { runner: Arc::clone(self), port, host, inbox }.run());
         handle
+    }
+
+    /// Tells a host what its agent is to be set to.
+    fn set(&self, id: SessionId, wanted: &[Effect]) {
+        let owed = wanted.iter().filter_map(|effect| match effect {
+            Effect::Set(pending) => Some(pending.clone()),
+            Effect::Turn(_) | Effect::Claim(_) | Effect::EndAgent(_) | Effect::Remove | Effect::EndImport => {
+                None
+            }
+        });
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(&id) {
+            let owed: Vec<_> = owed.collect();
+            host.settings.send_if_modified(|told| {
+                let changes = *told != owed;
+                *told = owed;
+                changes
+            });
+        }
     }
 
     fn end(&self, id: SessionId) {

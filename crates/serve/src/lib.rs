@@ -29,6 +29,7 @@ mod requests;
 mod routes;
 pub mod server;
 mod sessions;
+mod settings;
 mod shutdown;
 mod stream;
 mod tokens;

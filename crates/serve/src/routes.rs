@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use trunkline_core::access::Token;
 use trunkline_core::event::Event;
@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::{
     agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, presence, queue,
-    requests, sessions, shutdown, tokens, turns,
+    requests, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -76,6 +76,14 @@ impl Route {
         summary: &'static str,
     ) -> Self {
         Self::new("patch", path, patch(handler), summary)
+    }
+
+    fn put<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        handler: H,
+        summary: &'static str,
+    ) -> Self {
+        Self::new("put", path, put(handler), summary).gives::<trunkline_core::setting::View>(200)
     }
 
     fn delete<H: Handler<T, Arc<App>>, T: 'static>(
@@ -252,6 +260,22 @@ fn session_routes() -> Vec<Route> {
             grants::revoke,
             "Take a standing permission back.",
         ),
+        Route::get(
+            "/v1/sessions/{session}/settings",
+            settings::show,
+            "What the agent can be set to, and is.",
+        )
+        .gives::<trunkline_core::setting::View>(200),
+        Route::put("/v1/sessions/{session}/mode", settings::mode, "Choose a mode of the agent.")
+            .takes::<settings::Mode>(),
+        Route::put("/v1/sessions/{session}/model", settings::model, "Choose a model of the agent.")
+            .takes::<settings::Model>(),
+        Route::put(
+            "/v1/sessions/{session}/options/{option}",
+            settings::option,
+            "Choose the value of an option of the agent.",
+        )
+        .takes::<settings::Choose>(),
         Route::get("/v1/sessions/{session}/presence", presence::list, "Who is attached.")
             .gives::<List<Client>>(200),
     ]

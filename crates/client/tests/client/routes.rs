@@ -52,6 +52,10 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.grants(id()).await.ok();
     client.add_grant(id(), "x", None).await.ok();
     client.revoke_grant(id(), ID.parse().unwrap()).await.ok();
+    client.settings(id()).await.ok();
+    client.set_mode(id(), "x").await.ok();
+    client.set_model(id(), "x").await.ok();
+    client.set_option(id(), "a/b", &trunkline_core::setting::Value::Bool(true)).await.ok();
     client.presence(id()).await.ok();
     client.catalog().await.ok();
     client.agents().await.ok();
@@ -65,7 +69,7 @@ async fn call_everything(client: &Client, base_url: &str) {
 /// A route as both sides name it: every path parameter is `*`.
 fn route(method: &str, path: &str) -> String {
     let part = |part: &str| {
-        let named = part.starts_with('{') || part == ID || ["7", "5e"].contains(&part);
+        let named = part.starts_with('{') || part == ID || ["7", "5e", "a%2Fb"].contains(&part);
         if named { "*".to_owned() } else { part.to_owned() }
     };
     let path = path.split('?').next().unwrap_or("");

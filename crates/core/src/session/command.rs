@@ -7,6 +7,7 @@ use crate::id::{GrantId, MessageId, RequestId, TurnId};
 use crate::machine::Draft;
 use crate::message;
 use crate::request::{self, Answer, Opened};
+use crate::setting::{Pending, Setting};
 use crate::turn::{self, WhenBusy, Why};
 
 /// A wish about a session.
@@ -60,6 +61,8 @@ pub enum Command {
     Grant(grant::Added),
     /// Take a standing permission back.
     Revoke(GrantId),
+    /// Set the agent to something that it offers.
+    Set(Setting),
     /// What the runner of a turn, or of the agent's process, has to say.
     Run(Run),
     /// Time has passed.
@@ -113,6 +116,8 @@ pub enum Effect {
     Claim(TurnId),
     /// The agent's process should be gone.
     EndAgent(u64),
+    /// The agent, which runs, should be set to this.
+    Set(Pending),
     /// The log should be gone.
     Remove,
     /// The import should be ended: whoever made it is gone.

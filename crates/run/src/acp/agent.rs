@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 use trunkline_core::agent::Exited;
+use trunkline_core::setting::Pending;
 use trunkline_wire::acp::{AuthMethod, PromptCapabilities};
 use trunkline_wire::jsonrpc::{Id, Incoming};
 
@@ -51,8 +52,10 @@ pub(super) struct Agent {
     pub(super) between: Between,
     /// The first line that is no message.
     pub(super) garbage: Option<String>,
+    /// What it was told to be set to and has not answered.
+    pub(super) settings: Vec<(Id, Pending)>,
+    pub(super) incarnation: u64,
     child: Child,
-    incarnation: u64,
 }
 
 /// How much time an agent has to end.
@@ -94,8 +97,9 @@ impl Agent {
             jobs: FuturesUnordered::new(),
             between: Between::default(),
             garbage: None,
-            child,
+            settings: Vec::new(),
             incarnation,
+            child,
         }
     }
 

@@ -11,11 +11,12 @@ use trunkline_core::raw::Raw;
 use trunkline_core::turn::{Note, Update};
 use trunkline_wire::acp::merge::{Gauge, Merger};
 use trunkline_wire::acp::{Empty, SessionNotification, UpdateView, method};
-use trunkline_wire::jsonrpc::{ErrorObject, Message, Notification, code, parse_params};
+use trunkline_wire::jsonrpc::{ErrorObject, Message, Notification, Response, code, parse_params};
 
 use super::agent::Agent;
 use super::conversation::MAX_GAUGE;
 use super::link::until;
+use super::settings::Answered;
 use super::trouble::shown;
 use crate::custody::Said;
 use crate::driver::SessionPort;
@@ -42,6 +43,7 @@ impl Agent {
                     }
                 },
                 Some((id, work)) = self.jobs.next() => self.settle_late(&id, work),
+                Ok(()) = self.port.settings.changed(), if self.session.is_some() => self.send_chosen(),
             }
         }
     }
@@ -86,7 +88,12 @@ impl Agent {
                     self.between.fact(Note { code, message, data });
                 }
             }
-            Ok(Message::Response(_)) => {}
+            Ok(Message::Response(Response { id, outcome })) => {
+                if let Some(Answered { settled, gauge }) = self.set(&id, outcome) {
+                    self.between.gauges.extend(gauge.map(|(kind, gauge)| (kind.to_owned(), gauge)));
+                    self.between.fact(settled);
+                }
+            }
             Err(error) => {
                 if let Some(id) = error.request() {
                     let error = ErrorObject::new(code::INVALID_REQUEST, error.to_string());
@@ -215,7 +222,8 @@ mod tests {
             serde_json::from_value(serde_json::json!({ "id": id, "driver": "acp", "agent": "a" })).unwrap();
         let (log, create) = (LogId::session(id), Command::Create(created.clone()));
         cells.command(&log, Caller::trunkline(), create, None).await.unwrap();
-        SessionPort { cells, tasks, log, id, created: Arc::new(created), node }
+        let settings = tokio::sync::watch::Sender::default().subscribe();
+        SessionPort { cells, tasks, log, id, created: Arc::new(created), node, settings }
     }
 
     #[tokio::test(start_paused = true)]

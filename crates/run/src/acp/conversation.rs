@@ -82,6 +82,7 @@ enum Happened {
     Heard(Result<Said, Broken>),
     Worked(Id, Work),
     Answered(Answered),
+    Chosen,
     Late,
     Stop,
 }
@@ -155,6 +156,7 @@ impl Agent {
                     }
                     self.decided(scope, answered).await;
                 }
+                Happened::Chosen => self.send_chosen(),
                 Happened::Late => return Err(NoAnswer::Late),
                 Happened::Stop if matches!(wait, Wait::Prompt) => self.cancel(scope),
                 Happened::Stop => return Err(NoAnswer::Stopped),
@@ -165,6 +167,7 @@ impl Agent {
     /// What happens next. Cancelling loses nothing.
     async fn happening<'t>(&mut self, scope: &mut Scope<'t>, wait: Wait) -> Happened {
         let turn = scope.turn;
+        let open = matches!(scope.phase, Phase::Live) && self.session.is_some();
         // Garbage without end must not put off the end of patience, but what was said in time breaks a silence, however
         // late we come to hear it.
         let (late, silent) = match wait {
@@ -179,6 +182,7 @@ impl Agent {
             () = until(late) => Happened::Late,
             Some(answered) = scope.asks.next() => Happened::Answered(answered),
             Some((id, work)) = self.jobs.next() => Happened::Worked(id, work),
+            Ok(()) = self.port.settings.changed(), if open => Happened::Chosen,
             said = self.link.next() => Happened::Heard(said),
             () = until(silent) => Happened::Late,
         }
@@ -215,9 +219,13 @@ impl Agent {
             Message::Response(Response { id, outcome }) if Some(&id) == awaited => {
                 return Some(outcome.map(ToOwned::to_owned));
             }
-            Message::Response(Response { id, .. }) => {
-                scope.note("unexpected_answer", format!("it answered {id}, which nobody asked"), None).await;
-            }
+            Message::Response(Response { id, outcome }) => match self.set(&id, outcome) {
+                Some(answered) => answered.tell(scope.turn).await,
+                None => {
+                    let message = format!("it answered {id}, which nobody asked");
+                    scope.note("unexpected_answer", message, None).await;
+                }
+            },
             Message::Notification(Notification { method, params }) if method == method::SESSION_UPDATE => {
                 self.update(scope, params).await;
             }

@@ -103,6 +103,9 @@ impl AcpHost {
             let message = format!("{more} more updates came while no turn was running, and are not kept");
             scope.note("updates_between_turns", message, None).await;
         }
+        if !agent.settle_settings(scope, self.shared.start).await? {
+            return Ok(Outcome::of(StopReason::Cancelled));
+        }
         agent.prompt(scope).await
     }
 

@@ -36,11 +36,19 @@ pub(super) struct Memory {
 
 /// The update that tells a session's options.
 #[derive(Serialize)]
-struct Options {
+pub(super) struct Options {
     #[serde(rename = "sessionUpdate")]
     kind: &'static str,
     #[serde(rename = "configOptions")]
     options: Box<RawValue>,
+}
+
+impl Options {
+    /// The options as a gauge, with its name.
+    pub(super) fn gauge(options: Box<RawValue>) -> (&'static str, Raw) {
+        let kind = "config_option_update";
+        (kind, Raw::of(&Self { kind, options }).expect("gauges have string keys only"))
+    }
 }
 
 impl Agent {
@@ -194,10 +202,7 @@ async fn gauges(
         gauges.push(("current_mode_update", SessionUpdate::CurrentModeUpdate(current).to_raw().into()));
     }
     gauges.extend(models.map(|models| ("models", models.into())));
-    if let Some(options) = options {
-        let kind = "config_option_update";
-        gauges.push((kind, raw(Raw::of(&Options { kind, options }))));
-    }
+    gauges.extend(options.map(Options::gauge));
     for (kind, gauge) in gauges.into_iter().filter(|(_, gauge)| gauge.get().len() <= MAX_GAUGE) {
         port.status(kind, gauge).await.map_err(Trouble::Store)?;
     }

@@ -10,6 +10,7 @@ mod oracle;
 mod restart;
 #[path = "../hub/script.rs"]
 mod script;
+mod settings;
 mod stage;
 mod starting;
 mod terminals;

@@ -50,6 +50,8 @@ fn call(method: &str, params: &Value) {
         "session/load" => same::<schema::LoadSessionRequest>(params),
         "session/resume" => same::<schema::ResumeSessionRequest>(params),
         "session/prompt" => same::<schema::PromptRequest>(params),
+        "session/set_mode" => same::<schema::SetSessionModeRequest>(params),
+        "session/set_config_option" => same::<schema::SetSessionConfigOptionRequest>(params),
         "session/cancel" => same::<schema::CancelNotification>(params),
         other => panic!("we do not ask for {other}"),
     }

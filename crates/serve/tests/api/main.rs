@@ -7,6 +7,7 @@ mod external;
 mod flaky;
 mod gate;
 mod quiet;
+mod settings;
 mod statuses;
 mod streams;
 mod tokens;
