@@ -170,6 +170,13 @@ impl Session {
             return Vec::new();
         }
         let mut facts = vec![Closed {}.into()];
+        facts.extend(self.stop_all(ctx));
+        facts
+    }
+
+    /// Stops the turn, and takes back what waits.
+    fn stop_all(&self, ctx: &Context<'_>) -> Vec<Draft> {
+        let mut facts = Vec::new();
         if self.turns.running.is_some() {
             facts.extend(
                 self.turns.stop(None, Why::SessionClosed, turn::STOP_GRACE_MS, ctx).unwrap_or_default(),
@@ -181,7 +188,8 @@ impl Session {
     }
 
     fn delete(&self, ctx: &Context<'_>) -> Vec<Draft> {
-        let mut facts = self.close(ctx);
+        // An export that is still coming may hold more than was there when the session was closed.
+        let mut facts = if self.closed.is_none() { self.close(ctx) } else { self.stop_all(ctx) };
         if let Some(running) = &self.turns.running {
             let outcome = turn::Outcome::of(turn::StopReason::Cancelled);
             facts.push(running.end(outcome, ctx.now));
@@ -417,7 +425,7 @@ impl Machine for Session {
 
     fn wanted(&self) -> Wanted<Effect> {
         let mut effects = Vec::new();
-        if self.importing {
+        if self.importing && !self.deleted {
             return Wanted { effects: vec![Effect::EndImport], next: None };
         }
         let over = self.closed.is_some() || self.deleted;

@@ -6,14 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use trunkline_core::event::{Event, Fact};
-use trunkline_core::id::{MessageId, Node, RequestId, Seq, SessionId, TurnId};
-use trunkline_core::machine::{Context, Machine};
+use trunkline_core::grant::Added;
+use trunkline_core::id::{GrantId, MessageId, Node, RequestId, Seq, SessionId, TurnId};
+use trunkline_core::machine::{Context, Draft, Machine};
+use trunkline_core::message;
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{Answer, Choice, Kind, OnTimeout, Opened, OptionKind, Outcome, Priority};
 use trunkline_core::row::{Row, RowKind};
 use trunkline_core::session::{Command, Created, Effect, Run, Session, moves};
+use trunkline_core::setting::{Setting, Settled};
 use trunkline_core::time::Time;
 use trunkline_core::turn::{self, StopReason, WhenBusy, Why};
 use uuid::Uuid;
@@ -29,6 +32,11 @@ struct World {
 
 impl World {
     fn new(driver: &str) -> Self {
+        Self::made(driver, false)
+    }
+
+    /// A session; one that is being imported takes facts of an export first.
+    fn made(driver: &str, imported: bool) -> Self {
         let mut world = Self {
             session: Session::default(),
             log: Vec::new(),
@@ -45,7 +53,7 @@ impl World {
             project: None,
             title: None,
             metadata: None,
-            imported: None,
+            imported: imported.then(|| SessionId::new(Uuid::from_u128(8))),
         };
         world.owner(&Command::Create(created)).unwrap();
         world
@@ -106,7 +114,9 @@ impl World {
         let owes = self.keys(RowKind::Owed).len() == 1;
         let wants = !self.session.wanted().effects.is_empty() || self.session.agent.process.is_some();
         assert_eq!(owes, wants, "a session that owes something can be found");
-        let row = self.rows.values().find(|row| row.kind == RowKind::Session).unwrap();
+        let row = self.rows.values().find(|row| row.kind == RowKind::Session);
+        assert_eq!(row.is_none(), self.session.deleted, "a session is listed until it is deleted");
+        let Some(row) = row else { return };
         assert_eq!(row.body, Some(Raw::of(&self.session.view().unwrap()).unwrap()), "the row is the view");
         assert_eq!(row.due, self.session.wanted().next);
     }
@@ -174,7 +184,15 @@ enum Op {
     Deliver,
     Ack(u8),
     Process(bool),
+    Import(u8),
+    EndImport,
+    Grant(u8),
+    Revoke(u8),
+    Send(u8),
+    Set(bool),
+    Settle,
     Close,
+    Delete,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -198,7 +216,15 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Deliver),
         1 => (0_u8..6).prop_map(Op::Ack),
         1 => any::<bool>().prop_map(Op::Process),
+        4 => (0_u8..8).prop_map(Op::Import),
+        1 => Just(Op::EndImport),
+        2 => (0_u8..3).prop_map(Op::Grant),
+        1 => (0_u8..3).prop_map(Op::Revoke),
+        1 => (0_u8..9).prop_map(Op::Send),
+        1 => any::<bool>().prop_map(Op::Set),
+        1 => Just(Op::Settle),
         1 => Just(Op::Close),
+        1 => proptest::bool::weighted(0.3).prop_map(|dies| if dies { Op::Delete } else { Op::Tick }),
     ]
 }
 
@@ -215,7 +241,7 @@ fn asked(id: u8, deadline: Option<Time>, on_timeout: OnTimeout) -> Opened {
         question: String::new(),
         options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
         tool_call: None,
-        tool: None,
+        tool: id.is_multiple_of(2).then(|| "edit".to_owned()),
         schema: None,
         context: None,
         priority: Priority::Normal,
@@ -252,7 +278,9 @@ fn play(world: &mut World, op: &Op) {
         Op::Prompt { queue, timeout } => {
             let when_busy = if queue { WhenBusy::Queue } else { WhenBusy::Reject };
             let busy = world.running().is_some();
-            let open = world.session.closed.is_none() && !world.session.is_external();
+            let session = &world.session;
+            let over = session.closed.is_some() || session.importing || session.deleted;
+            let open = !over && !session.is_external();
             let got = world.owner(&prompt("do it", timeout, when_busy));
             assert_eq!(got.is_ok(), open && (queue || !busy), "{got:?}");
             got
@@ -273,7 +301,7 @@ fn play(world: &mut World, op: &Op) {
         Op::Answer { id, yes } => {
             let before = world.session.requests.closed.get(&request(id)).cloned();
             let got = world.owner(&Command::Answer(request(id), option(yes)));
-            if let Some(closed) = before {
+            if let (Some(closed), false) = (before, world.session.deleted) {
                 assert_eq!(
                     got,
                     Err(Refused::RequestClosed { closed }),
@@ -292,7 +320,9 @@ fn play(world: &mut World, op: &Op) {
         Op::End(n) => world.agent(&end(current, stop_reason(n))),
         Op::EndStale => {
             let got = world.agent(&end((turn, attempt + 1), StopReason::EndTurn));
-            assert_eq!(got, Err(Refused::Stale { turn }));
+            let id = SessionId::new(Uuid::from_u128(7));
+            let gone = world.session.deleted;
+            assert_eq!(got, Err(if gone { Refused::Deleted { id } } else { Refused::Stale { turn } }));
             got
         }
         Op::Unqueue(n) => world.owner(&Command::Unqueue(TurnId(Seq(n.into())))),
@@ -308,8 +338,62 @@ fn play(world: &mut World, op: &Op) {
         Op::Deliver => world.agent(&Command::Deliver),
         Op::Ack(id) => world.agent(&Command::Ack(MessageId::from(request(id)))),
         Op::Process(start) => process(world, start),
+        Op::Import(n) => {
+            let facts = export(world, n);
+            let importing = world.session.importing && !world.session.deleted;
+            let got = world.owner(&Command::Import(facts));
+            assert_eq!(got.is_ok(), importing, "{got:?}");
+            got
+        }
+        Op::EndImport => world.owner(&Command::EndImport),
+        Op::Grant(n) => {
+            world.owner(&Command::Grant(Added { id: grant(n), tool: "edit".into(), expires: None }))
+        }
+        Op::Revoke(n) => world.owner(&Command::Revoke(grant(n))),
+        Op::Send(n) => {
+            let id = MessageId::from(RequestId::new(Uuid::from_u128(0x2000 + u128::from(n))));
+            let payload = Raw::parse("1").unwrap();
+            world.owner(&Command::Send(message::Queued { id, kind: "note".into(), payload }))
+        }
+        Op::Set(on) => world.owner(&Command::Set(Setting::Mode(if on { "plan" } else { "act" }.into()))),
+        Op::Settle => {
+            let pending = world.session.settings.owed(&world.session.agent);
+            let settled = pending.first().map(|pending| Settled { chosen: pending.chosen, error: None });
+            world.agent(&Command::Run(Run::Agent(settled.into_iter().map(Fact::from).collect())))
+        }
         Op::Close => world.owner(&Command::Close),
+        Op::Delete => {
+            let got = world.owner(&Command::Delete);
+            assert_eq!(world.running(), None, "a deleted session runs nothing");
+            got
+        }
     };
+}
+
+fn grant(n: u8) -> GrantId {
+    GrantId::new(Uuid::from_u128(0x3000 + u128::from(n)))
+}
+
+/// What comes next in an export, as far as the log of the copy goes: it was a session like any other.
+fn export(world: &World, n: u8) -> Vec<Draft> {
+    let next = TurnId(Seq(world.log.len() as u64 + 1));
+    let block = || vec![Raw::parse(r#"{"type":"text","text":"as before"}"#).unwrap()];
+    let (turns, requests) = (&world.session.turns, &world.session.requests);
+    let running = turns.running.as_ref().map(|running| running.turn);
+    let waiting = turns.queue.front().map(|waiting| waiting.turn);
+    let known = requests.open.contains_key(&request(n)) || requests.closed.contains_key(&request(n));
+    let facts = match (n % 4, running, waiting) {
+        (0, ..) => vec![Draft::of(next, turn::Queued { prompt: block(), timeout_ms: None })],
+        (1, None, Some(turn)) => {
+            let node = Node { name: "imported".into(), incarnation: 0 };
+            let started = turn::Started { prompt: block(), deadline: None };
+            vec![Draft::of(turn, turn::Claimed { node, attempt: 1 }), Draft::of(turn, started)]
+        }
+        (2, Some(turn), _) if !known => vec![Draft::of(turn, asked(n, None, OnTimeout::Wait))],
+        _ => Vec::new(),
+    };
+    let origin = Some((Principal::owner().imported(), Time(3)));
+    facts.into_iter().map(|draft| Draft { origin: origin.clone(), ..draft }).collect()
 }
 
 fn process(world: &mut World, start: bool) -> Result<Vec<Fact>, Refused> {
@@ -327,22 +411,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn invariants_hold_whatever_is_asked(ops in proptest::collection::vec(op(), 0..60), external in any::<bool>()) {
-        let mut world = World::new(if external { "external" } else { "acp" });
+    fn invariants_hold_whatever_is_asked(
+        ops in proptest::collection::vec(op(), 0..60), external in any::<bool>(), imported in any::<bool>(),
+    ) {
+        let mut world = World::made(if external { "external" } else { "acp" }, imported);
         for op in &ops {
             play(&mut world, op);
             world.check();
         }
         // In the end every turn comes to its end: the queue empties, and nothing is owed.
-        world.owner(&Command::Close).unwrap();
-        world.now = world.now.plus_ms(60_000);
-        world.command(&Command::Tick, &Caller::trunkline()).unwrap();
+        for command in [Command::EndImport, Command::Close, Command::Tick] {
+            let got = world.command(&command, &Caller::trunkline());
+            prop_assert_eq!(got.is_ok(), !world.session.deleted);
+            world.now = world.now.plus_ms(60_000);
+        }
         world.check();
         prop_assert_eq!(world.running(), None);
         prop_assert!(world.session.turns.queue.is_empty());
         prop_assert!(world.session.requests.open.is_empty());
         let owed = world.session.wanted();
-        prop_assert!(owed.effects.iter().all(|effect| matches!(effect, Effect::EndAgent(_))), "{:?}", owed);
+        let over = |effect: &Effect| matches!(effect, Effect::EndAgent(_) | Effect::Remove);
+        prop_assert!(owed.effects.iter().all(over), "{:?}", owed);
         prop_assert_eq!(owed.next, None);
     }
 }
@@ -362,8 +451,6 @@ fn a_queued_prompt_starts_in_the_frame_that_ends_the_turn_before_it() {
 
 #[test]
 fn a_grant_answers_in_its_givers_place_until_it_is_revoked_or_expires() {
-    use trunkline_core::grant::Added;
-    use trunkline_core::id::GrantId;
     let mut world = World::new("acp");
     world.owner(&prompt("one", None, WhenBusy::Reject)).unwrap();
     let (turn, attempt) = world.running().unwrap();

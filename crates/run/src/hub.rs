@@ -473,6 +473,10 @@ impl Hub {
             match change {
                 Some(Ok(change)) => {
                     after = change.pos;
+                    if change.log.as_session().is_some_and(|id| self.0.runner.hosts(id)) {
+                        // Its agent is here, though its cell may have left: somebody may have closed it.
+                        self.0.sessions.wake(&change.log);
+                    }
                     self.0.sessions.moved(&change.log, change.head).await;
                     self.0.access.moved(&change.log, change.head).await;
                     self.0.names.moved(&change.log, change.head).await;

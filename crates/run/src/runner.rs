@@ -85,6 +85,11 @@ impl Runner {
         hosts.iter().map(|(id, host)| (*id, host.turn.map(|(turn, _)| turn))).collect()
     }
 
+    /// Whether the agent of a session is kept running here.
+    pub(crate) fn hosts(&self, id: SessionId) -> bool {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
     /// Ends every agent.
     pub(crate) fn end_all(&self) {
         let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +119,10 @@ impl Effects<Session> for Reconcile {
         }
         if state.turns.running.as_ref().is_none_or(|running| running.node != runner.node) {
             runner.free(id);
+            if state.closed.is_some() {
+                // Also an agent that is kept here although the last turns ran elsewhere.
+                runner.end(id);
+            }
         }
         runner.set(id, wanted);
         if state.is_left_by(&runner.node) {

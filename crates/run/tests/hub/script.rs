@@ -1,6 +1,7 @@
 //! A scripted agent: the prompt's words say what it does.
 //!
-//! `say X` streams a word, `ask` asks a permission and says what it was told, `fail` ends with an error, `panic` panics,
+//! `say X` streams a word, `ask` asks a permission and says what it was told, `soon` asks one that is denied after half a
+//! second, `fail` ends with an error, `panic` panics,
 //! `hang` waits until it is stopped, `deaf` ignores being stopped, `nap` waits a second.
 
 use std::time::Duration;
@@ -38,7 +39,7 @@ impl Host for Actor {
         }
         let text = turn.prompt()[0].read::<serde_json::Value>().unwrap()["text"].as_str().unwrap().to_owned();
         let deaf = text.contains("deaf");
-        let work = act(turn, &text);
+        let work = act(&self.port, turn, &text);
         if deaf {
             return work.await;
         }
@@ -70,12 +71,12 @@ impl Actor {
     }
 }
 
-async fn act(turn: &Turn, text: &str) -> Outcome {
+async fn act(port: &SessionPort, turn: &Turn, text: &str) -> Outcome {
     let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
         match word {
             "say" => turn.update(chunk(words.next().unwrap_or("?"))).await,
-            "ask" => match turn.ask(permission()).await {
+            "ask" | "soon" => match turn.ask(permission(port, word).await).await {
                 Ok(closed) => {
                     let told =
                         closed.answer.and_then(|answer| answer.option).unwrap_or_else(|| "none".into());
@@ -98,7 +99,8 @@ fn chunk(text: &str) -> Raw {
     Raw::of(&json!({"sessionUpdate": "agent_message_chunk", "content": content})).unwrap()
 }
 
-fn permission() -> Opened {
+async fn permission(port: &SessionPort, word: &str) -> Opened {
+    let now = port.look(|session| session.updated).await.ok().filter(|_| word == "soon");
     let choice = |id: &str, kind| Choice { id: id.into(), name: id.into(), kind };
     Opened {
         id: RequestId::new(Uuid::now_v7()),
@@ -112,7 +114,7 @@ fn permission() -> Opened {
         context: None,
         priority: Priority::Normal,
         tags: None,
-        deadline: None,
-        on_timeout: OnTimeout::Wait,
+        deadline: now.map(|now| now.plus_ms(500)),
+        on_timeout: if now.is_some() { OnTimeout::Deny } else { OnTimeout::Wait },
     }
 }

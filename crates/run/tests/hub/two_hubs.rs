@@ -11,14 +11,14 @@ use std::time::Duration;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use rand::RngExt;
 use trunkline_core::event::{Event, Fact};
-use trunkline_core::id::{Seq, SessionId};
+use trunkline_core::id::{LogId, Seq, SessionId};
 use trunkline_core::machine::Machine;
 use trunkline_core::request::Answer;
 use trunkline_core::row::RowKind;
 use trunkline_core::session::{Command, Session};
 use trunkline_core::turn::{WhenBusy, Why};
-use trunkline_log::Log;
-use trunkline_log::frame::Query;
+use trunkline_log::frame::{Query, Want};
+use trunkline_log::{Log, LogError};
 use trunkline_run::Hub;
 
 use crate::world::{Mortal, Reader, hub, inbox, log, memory, owner, prompt, session};
@@ -34,9 +34,18 @@ struct Pair {
     hubs: Vec<Hub>,
     lives: Vec<u64>,
     sessions: Vec<SessionId>,
+    deleted: Vec<SessionId>,
     acknowledged: Vec<(SessionId, Event)>,
+    keys: Vec<Keyed>,
     clients: Vec<Client>,
     rng: TestRng,
+}
+
+/// A command that came with a key, and what it caused.
+struct Keyed {
+    session: SessionId,
+    key: String,
+    events: Vec<Event>,
 }
 
 /// A client that attaches to whichever hub lives, and resumes at its cursor.
@@ -59,7 +68,9 @@ impl Pair {
             hubs: vec![],
             lives: vec![1, 1],
             sessions: vec![],
+            deleted: vec![],
             acknowledged: vec![],
+            keys: vec![],
             clients: vec![],
             rng,
         };
@@ -69,12 +80,7 @@ impl Pair {
             pair.stores.push(store);
         }
         for n in 0..3 {
-            let id = session(&pair.hubs[n % 2]).await;
-            pair.sessions.push(id);
-            for which in 0..2 {
-                let reader = Reader::attach(&pair.hubs[which], id, Seq::ZERO).await;
-                pair.clients.push(Client { session: id, hub: which, reader, seen: vec![] });
-            }
+            pair.open(n % 2).await;
         }
         for store in &pair.stores {
             store.unknown_every.store(7, Ordering::SeqCst);
@@ -82,16 +88,23 @@ impl Pair {
         pair
     }
 
+    /// A new session, with a client at each hub.
+    async fn open(&mut self, which: usize) {
+        let id = session(&self.hubs[which]).await;
+        self.sessions.push(id);
+        for hub in 0..2 {
+            let reader = Reader::attach(&self.hubs[hub], id, Seq::ZERO).await;
+            self.clients.push(Client { session: id, hub, reader, seen: vec![] });
+        }
+    }
+
     async fn step(&mut self) {
         let which = self.rng.random_range(0..2);
         let id = self.sessions[self.rng.random_range(0..self.sessions.len())];
         match self.rng.random_range(0..100) {
             0..35 => {
-                let words =
-                    ["say a nap say b", "ask say c", "hang", "say x ask ask", "fail", "deaf", "say y"];
-                let words = words[self.rng.random_range(0..words.len())];
-                let when = if self.rng.random_bool(0.7) { WhenBusy::Queue } else { WhenBusy::Reject };
-                self.command(which, id, prompt(words, when)).await;
+                let command = self.prompt();
+                self.command(which, id, command).await;
             }
             35..55 => self.answer(which).await,
             55..63 => {
@@ -100,12 +113,64 @@ impl Pair {
             }
             63..70 => self.crash(which).await,
             70..75 => self.race(id).await,
+            75..80 => self.keyed(id).await,
+            80..85 => self.again(which).await,
+            85..87 => self.delete(which, id).await,
             _ => {
                 let ms = self.rng.random_range(1..1_500);
                 tokio::time::sleep(Duration::from_millis(ms)).await;
             }
         }
         self.drain().await;
+    }
+
+    fn prompt(&mut self) -> Command {
+        let words =
+            ["say a nap say b", "ask say c", "hang", "say x ask ask", "fail", "deaf", "say y", "soon say d"];
+        let words = words[self.rng.random_range(0..words.len())];
+        let when_busy = if self.rng.random_bool(0.7) { WhenBusy::Queue } else { WhenBusy::Reject };
+        let Command::Prompt { mut queued, .. } = prompt(words, when_busy) else { unreachable!() };
+        queued.timeout_ms = self.rng.random_bool(0.3).then_some(700);
+        Command::Prompt { queued, when_busy }
+    }
+
+    /// The same command with the same key at both hubs at once: it happens once, and both are told the same.
+    async fn keyed(&mut self, session: SessionId) {
+        let (command, caller) = (self.prompt(), owner());
+        let key = format!("k{}", self.keys.len());
+        let given = || Some((key.clone(), "digest".to_owned()));
+        let (a, b) = tokio::join!(
+            self.hubs[0].command(&caller, session, command.clone(), given()),
+            self.hubs[1].command(&caller, session, command.clone(), given()),
+        );
+        if let (Ok(a), Ok(b)) = (&a, &b) {
+            assert_eq!(a.events, b.events, "one key, one outcome");
+        }
+        if let Ok(done) = a.or(b) {
+            self.acknowledged.extend(done.events.iter().map(|event| (session, event.clone())));
+            self.keys.push(Keyed { session, key, events: done.events });
+        }
+    }
+
+    /// A retry, long after, perhaps at another hub in another life.
+    async fn again(&mut self, which: usize) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let Keyed { session, key, events } = &self.keys[self.rng.random_range(0..self.keys.len())];
+        if !self.deleted.contains(session) {
+            let given = Some((key.clone(), "digest".to_owned()));
+            let retry = prompt("say other", WhenBusy::Queue);
+            let done = self.hubs[which].command(&owner(), *session, retry, given).await.unwrap();
+            assert_eq!(done.events, *events, "a retry is told what the first try caused");
+        }
+    }
+
+    async fn delete(&mut self, which: usize, id: SessionId) {
+        self.hubs[which].command(&owner(), id, Command::Delete, None).await.unwrap();
+        self.sessions.retain(|session| *session != id);
+        self.deleted.push(id);
+        self.open(which).await;
     }
 
     async fn command(&mut self, which: usize, id: SessionId, command: Command) {
@@ -155,7 +220,9 @@ impl Pair {
         store.unknown_every.store(7, Ordering::SeqCst);
         self.hubs[which] = hub(store.clone(), NAMES[which], self.lives[which]).await;
         self.stores[which] = store;
-        for client in self.clients.iter_mut().filter(|client| client.hub == which) {
+        let deleted = &self.deleted;
+        let here = |client: &&mut Client| client.hub == which && !deleted.contains(&client.session);
+        for client in self.clients.iter_mut().filter(here) {
             let after = client.seen.last().map_or(Seq::ZERO, |event| event.seq);
             client.reader = Reader::attach(&self.hubs[which], client.session, after).await;
         }
@@ -173,13 +240,13 @@ impl Pair {
     }
 
     /// Everything comes to its end, then everything is compared.
-    async fn finish(mut self) {
+    async fn finish(mut self, happened: &mut BTreeMap<String, usize>) {
         for id in self.sessions.clone() {
             self.command(0, id, Command::Close).await;
         }
         tokio::time::sleep(Duration::from_secs(30)).await;
         self.drain().await;
-        for (n, id) in self.sessions.iter().copied().enumerate() {
+        for id in self.sessions.iter().copied() {
             let events = log(&*self.disk, id).await;
             dense(&events);
             one_turn_at_a_time(&events);
@@ -192,18 +259,42 @@ impl Pair {
                     "acknowledged, then lost"
                 );
             }
-            for client in &self.clients[n * 2..n * 2 + 2] {
+            for client in self.clients.iter().filter(|client| client.session == id) {
                 assert_eq!(client.seen.len(), events.len(), "a client saw every event once");
                 assert!(client.seen == events, "a client saw another order");
             }
         }
         assert!(inbox(&self.hubs[0]).await.is_empty());
-        self.something_happened().await;
+        self.nothing_is_left().await;
+        self.tell(happened).await;
     }
 
-    /// A run in which nothing was interrupted, answered or cancelled would prove little.
-    async fn something_happened(&self) {
-        let mut tags: BTreeMap<String, usize> = BTreeMap::new();
+    /// Of what was deleted there is no row, no log and no agent.
+    async fn nothing_is_left(&self) {
+        for id in &self.deleted {
+            let want = Want { bytes: 1, folded: false };
+            let left = self.disk.read(&LogId::session(*id), Seq::ZERO, want).await;
+            assert!(matches!(left, Err(LogError::Gone)), "{left:?}");
+            for client in self.clients.iter().filter(|client| client.session == *id) {
+                dense(&client.seen);
+            }
+        }
+        for kind in RowKind::ALL {
+            let found = self.disk.find(&Query::all(kind), self.disk.pos()).await.unwrap();
+            let of_deleted = found
+                .rows
+                .iter()
+                .find(|(log, _)| log.as_session().is_some_and(|id| self.deleted.contains(&id)));
+            assert!(of_deleted.is_none(), "{of_deleted:?}");
+        }
+        for hub in &self.hubs {
+            assert!(hub.hosted().is_empty(), "every session is closed or deleted: {:?}", hub.hosted());
+        }
+    }
+
+    /// Counts what happened.
+    async fn tell(&self, happened: &mut BTreeMap<String, usize>) {
+        let mut tell = |what: String, times: usize| *happened.entry(what).or_default() += times;
         for id in &self.sessions {
             for event in log(&*self.disk, *id).await {
                 let reason = match &event.fact {
@@ -211,13 +302,12 @@ impl Pair {
                     Fact::RequestClosed(closed) => format!("{:?}", closed.outcome),
                     fact => fact.tag().to_owned(),
                 };
-                *tags.entry(reason).or_default() += 1;
+                tell(reason, 1);
             }
         }
-        for expected in ["Interrupted", "EndTurn", "Cancelled", "Answered", "turn.update"] {
-            assert!(tags.contains_key(expected), "no {expected} in {tags:?}");
-        }
-        assert!(self.lives.iter().sum::<u64>() > 3, "hubs died: {:?}", self.lives);
+        tell("deleted".to_owned(), self.deleted.len());
+        tell("keys".to_owned(), self.keys.len());
+        tell("deaths".to_owned(), self.lives.iter().map(|life| usize::try_from(life - 1).unwrap()).sum());
     }
 
     async fn row_is_the_fold(&self, id: SessionId, events: &[Event]) {
@@ -267,12 +357,30 @@ fn one_outcome_per_request(events: &[Event]) {
 
 #[tokio::test(start_paused = true)]
 async fn two_hubs_over_one_store_hold_every_invariant() {
+    let mut happened = BTreeMap::new();
     for seed in 1..=SEEDS {
         eprintln!("seed {seed}");
         let mut pair = Pair::new(seed).await;
         for _ in 0..STEPS {
             pair.step().await;
         }
-        pair.finish().await;
+        pair.finish(&mut happened).await;
+    }
+    // Runs in which nothing was interrupted, answered or cancelled would prove little.
+    let expected = [
+        "Interrupted",
+        "EndTurn",
+        "Cancelled",
+        "Answered",
+        "turn.update",
+        "Timeout",
+        "Expired",
+        "deleted",
+        "keys",
+        "deaths",
+    ];
+    for what in expected {
+        let times = happened.get(what).copied().unwrap_or_default();
+        assert!(times >= 5, "{what}: {times} times in {happened:?}");
     }
 }
