@@ -15,7 +15,7 @@ use trunkline_wire::sse::{Decoder, Event};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_trunkline");
 /// No step of a test takes this long on any machine; what does hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home with a workspace in it.
 pub(crate) struct Home {
