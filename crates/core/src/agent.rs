@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::event::{Event, Fact};
 use crate::id::Node;
@@ -19,6 +20,12 @@ pub struct Started {
     pub incarnation: u64,
     /// The process.
     pub pid: u32,
+    /// When the kernel started it, in clock ticks since boot: with that a number that was given anew is told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<u64>,
+    /// Which boot of the machine that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<Uuid>,
     /// The command line.
     pub argv: Vec<String>,
 }

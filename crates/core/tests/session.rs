@@ -400,7 +400,15 @@ fn process(world: &mut World, start: bool) -> Result<Vec<Fact>, Refused> {
     use trunkline_core::agent::{Exited, Started};
     let incarnation = world.session.agent.incarnation + u64::from(start);
     let fact: Fact = if start {
-        Started { node: world.node.clone(), incarnation, pid: 1, argv: vec![] }.into()
+        Started {
+            node: world.node.clone(),
+            incarnation,
+            pid: 1,
+            start_time: None,
+            boot_id: None,
+            argv: vec![],
+        }
+        .into()
     } else {
         Exited { incarnation, code: Some(0), signal: None, stderr: String::new() }.into()
     };

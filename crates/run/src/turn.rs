@@ -1,5 +1,9 @@
 //! A running turn, as its driver sees it.
 
+mod tools;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,9 +23,11 @@ use crate::cell::CommandError;
 use crate::driver::SessionPort;
 use crate::persist::persist;
 
-/// Updates within this time share a frame while somebody is attached.
+use tools::Tools;
+
+/// Updates within this time share a frame while somebody is attached. After this much silence they are written anyhow.
 const WINDOW: Duration = Duration::from_millis(20);
-/// The same while nobody is.
+/// The same while nobody is attached and the agent goes on talking.
 const UNSEEN_WINDOW: Duration = Duration::from_millis(250);
 /// Updates are written once they have this many bytes.
 const WINDOW_BYTES: usize = 4 << 10;
@@ -34,6 +40,8 @@ pub struct Turn {
     running: Running,
     stop: watch::Receiver<Option<Stopping>>,
     pump: mpsc::Sender<Item>,
+    /// How many questions wait for their outcome. Each follows the log, and is nobody who reads it.
+    asking: Arc<AtomicUsize>,
 }
 
 enum Item {
@@ -52,8 +60,9 @@ impl Turn {
     ) -> Self {
         let (pump, items) = mpsc::channel(AHEAD);
         let (turn, attempt) = (running.turn, running.attempt);
-        tasks.spawn(Pump::new(port.clone(), turn, attempt, items).run());
-        Self { port, running, stop, pump }
+        let asking = Arc::<AtomicUsize>::default();
+        tasks.spawn(Pump::new(port.clone(), turn, attempt, items, Arc::clone(&asking)).run());
+        Self { port, running, stop, pump, asking }
     }
 
     /// The number of the turn.
@@ -119,6 +128,7 @@ impl Turn {
     }
 
     async fn outcome(&self, id: RequestId) -> Result<Closed, CommandError> {
+        let _asking = Asking::new(&self.asking);
         let mut tail = self.port.cells.follow(&self.port.log, Seq(u64::MAX)).await?;
         loop {
             let closed = self.port.look(move |session| session.requests.closed.get(&id).cloned()).await?;
@@ -140,33 +150,60 @@ impl Turn {
     }
 }
 
+/// A question that waits, until this is dropped.
+struct Asking(Arc<AtomicUsize>);
+
+impl Asking {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Merges what a driver says, and writes it in order.
 struct Pump {
     port: SessionPort,
     turn: TurnId,
     attempt: u32,
     items: mpsc::Receiver<Item>,
+    tools: Tools,
     merger: Merger,
     facts: Vec<Fact>,
     flushed: Instant,
+    heard: Instant,
+    asking: Arc<AtomicUsize>,
 }
 
 impl Pump {
-    fn new(port: SessionPort, turn: TurnId, attempt: u32, items: mpsc::Receiver<Item>) -> Self {
+    fn new(
+        port: SessionPort,
+        turn: TurnId,
+        attempt: u32,
+        items: mpsc::Receiver<Item>,
+        asking: Arc<AtomicUsize>,
+    ) -> Self {
         // The first words of a turn go out at once.
         let now = Instant::now();
         let flushed = now.checked_sub(UNSEEN_WINDOW).unwrap_or(now);
-        Self { port, turn, attempt, items, merger: Merger::default(), facts: Vec::new(), flushed }
+        let (tools, merger, facts) = (Tools::default(), Merger::default(), Vec::new());
+        Self { port, turn, attempt, items, tools, merger, facts, flushed, heard: now, asking }
     }
 
     async fn run(mut self) {
         loop {
-            let window = if self.port.cells.readers(&self.port.log) > 0 { WINDOW } else { UNSEEN_WINDOW };
-            let item = if self.waits() {
+            let item = if let Some(due) = self.due() {
                 tokio::select! {
                     biased;
                     item = self.items.recv() => item,
-                    () = tokio::time::sleep_until(self.flushed + window) => {
+                    () = tokio::time::sleep_until(due) => {
+                        let shown = self.tools.take_due(Instant::now());
+                        self.merge(shown).await;
                         self.flush().await;
                         continue;
                     }
@@ -174,11 +211,23 @@ impl Pump {
             } else {
                 self.items.recv().await
             };
+            self.heard = Instant::now();
             match item {
                 Some(item) => self.take(item).await,
-                None => return self.flush().await,
+                None => return self.flush_all().await,
             }
         }
+    }
+
+    /// When something is to be written, if nothing comes before that.
+    fn due(&self) -> Option<Instant> {
+        let said = self.waits().then(|| (self.flushed + self.window()).min(self.heard + WINDOW));
+        said.into_iter().chain(self.tools.due()).min()
+    }
+
+    fn window(&self) -> Duration {
+        let readers = self.port.cells.readers(&self.port.log);
+        if readers > self.asking.load(Ordering::Relaxed) { WINDOW } else { UNSEEN_WINDOW }
     }
 
     fn waits(&self) -> bool {
@@ -193,30 +242,40 @@ impl Pump {
                 self.facts.push(*fact);
             }
             Item::Ask(asked, reply) => {
-                self.flush().await;
+                self.flush_all().await;
                 let ask = Run::Ask { turn: self.turn, attempt: self.attempt, asked: *asked };
                 let _driver_left = reply.send(self.port.run(ask).await);
             }
             Item::Flush(done) => {
-                self.flush().await;
+                self.flush_all().await;
                 let _driver_left = done.send(());
             }
         }
     }
 
     async fn update(&mut self, update: Raw) {
-        let ready = match self.merger.push(update.as_raw()) {
-            Pushed::Gauge { raw, .. } => {
-                let kind = UpdateView::of(raw).kind().into_owned();
-                return self.gauge(&kind, update).await;
-            }
-            Pushed::Dropped => false,
-            Pushed::Held => self.merger.pending_bytes() >= WINDOW_BYTES,
-            Pushed::Ready => true,
-        };
-        if ready {
+        let shown = self.tools.push(update, Instant::now());
+        if self.merge(shown).await {
             self.flush().await;
         }
+    }
+
+    /// Merges updates into what waits. Whether that is to be written now.
+    async fn merge(&mut self, updates: Vec<Raw>) -> bool {
+        let mut ready = false;
+        for update in updates {
+            ready |= match self.merger.push(update.as_raw()) {
+                Pushed::Gauge { raw, .. } => {
+                    let kind = UpdateView::of(raw).kind().into_owned();
+                    self.gauge(&kind, update).await;
+                    false
+                }
+                Pushed::Dropped => false,
+                Pushed::Held => self.merger.pending_bytes() >= WINDOW_BYTES,
+                Pushed::Ready => true,
+            };
+        }
+        ready
     }
 
     async fn gauge(&mut self, kind: &str, update: Raw) {
@@ -232,6 +291,13 @@ impl Pump {
             let spilled = insist(|| self.port.spill(update.clone())).await;
             self.facts.extend(spilled.map(Fact::from));
         }
+    }
+
+    /// Writes everything, also what running tools have shown since it was last written.
+    async fn flush_all(&mut self) {
+        let shown = self.tools.take_all();
+        self.merge(shown).await;
+        self.flush().await;
     }
 
     async fn flush(&mut self) {

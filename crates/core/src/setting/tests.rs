@@ -94,7 +94,11 @@ fn a_choice_waits_until_the_agent_has_answered_it() {
     assert_eq!(session.offered().mode.unwrap().chosen.as_deref(), Some("code"));
     assert!(session.wanted().effects.is_empty(), "no agent runs that could be set");
     let node = Node { name: "here".into(), incarnation: 1 };
-    apply(&mut session, 6, crate::agent::Started { node, incarnation: 1, pid: 1, argv: vec![] });
+    apply(
+        &mut session,
+        6,
+        crate::agent::Started { node, incarnation: 1, pid: 1, start_time: None, boot_id: None, argv: vec![] },
+    );
     let pending = Pending { chosen: Seq(5), setting: mode("code") };
     assert_eq!(session.wanted().effects, [Effect::Set(pending)]);
     apply(&mut session, 7, Chosen { setting: mode("ask") });

@@ -22,7 +22,7 @@ use super::open::{Memory, read};
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
 use crate::catalog::{Entry, environment};
-use crate::custody::{Child, Custody, Spawn, SpawnError};
+use crate::custody::{Child, Custody, Spawn, SpawnError, boot_id};
 use crate::driver::{Host, SessionPort};
 use crate::turn::Turn;
 
@@ -127,7 +127,7 @@ impl AcpHost {
         let started = start(&self.shared.custody, spawn).await;
         let mut child = started.map_err(|error| Trouble::NotStarted { error, hint: entry.hint.clone() })?;
         let link = Link::of(&mut child).expect("a new child has both pipes");
-        let (pid, argv) = (child.process().pid, entry.argv.clone());
+        let (process, argv) = (child.process(), entry.argv.clone());
         let terminals = Terminals::new(
             Arc::clone(&self.shared.custody),
             self.port.clone(),
@@ -139,7 +139,14 @@ impl AcpHost {
         // From here on it is ours to end, also if the log does not take that it has started.
         self.agent = Some(Agent::new(about, (workspace, files), terminals, (child, link)));
         self.spent = false;
-        let started = Started { node: self.port.node.clone(), incarnation, pid, argv };
+        let started = Started {
+            node: self.port.node.clone(),
+            incarnation,
+            pid: process.pid,
+            start_time: Some(process.start_time),
+            boot_id: boot_id().ok(),
+            argv,
+        };
         self.port.agent(vec![started.into()]).await.map_err(Trouble::Store)
     }
 

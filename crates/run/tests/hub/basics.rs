@@ -53,6 +53,45 @@ async fn a_turn_streams_asks_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn words_share_a_frame_as_long_as_somebody_can_wait_for_them() {
+    let store = memory();
+    let hub = hub(store.clone(), "here", 1).await;
+    let id = session(&hub).await;
+    let said = async |words: &str, after: u64| {
+        hub.command(&owner(), id, prompt(words, WhenBusy::Queue), None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        let stop = Command::Stop { turn: None, why: Why::Cancelled, grace_ms: 0 };
+        let events = log(&*store, id).await;
+        hub.command(&owner(), id, stop, None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let started = events.iter().rposition(|event| event.fact.tag() == "turn.started").unwrap();
+        events[started..].iter().filter(|event| event.fact.tag() == "turn.update").count()
+    };
+    // The first word goes out at once. Nobody is attached: those that follow each other closely wait for the window's end,
+    // and the last one for a short silence only.
+    assert_eq!(said("say a tick say b tick say c tick say d hang", 100).await, 2);
+    // An agent that asks waits for its answer, and is nobody who reads.
+    assert_eq!(said("asking tick tick say a tick say b tick say c tick say d hang", 200).await, 2);
+    let _reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    assert_eq!(said("say a tick say b tick say c tick say d hang", 100).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_running_tool_shows_is_written_at_intervals_and_at_the_end() {
+    let hub = hub(memory(), "here", 1).await;
+    let id = session(&hub).await;
+    let mut reader = Reader::attach(&hub, id, Seq::ZERO).await;
+    let words = "show tick show tick show nap nap show tick show";
+    hub.command(&owner(), id, prompt(words, WhenBusy::Reject), None).await.unwrap();
+    let events = reader.until("turn.ended").await;
+    let shown = events.iter().filter_map(|event| match &event.fact {
+        Fact::TurnUpdate(update) => update.update.read::<serde_json::Value>().unwrap()["content"][0].as_u64(),
+        _ => None,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), [1, 3, 5], "at once, after a second, at the end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn prompts_wait_in_line_or_are_refused() {
     let hub = hub(memory(), "here", 1).await;
     let id = session(&hub).await;

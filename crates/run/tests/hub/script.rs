@@ -2,7 +2,7 @@
 //!
 //! `say X` streams a word, `ask` asks a permission and says what it was told, `soon` asks one that is denied after half a
 //! second, `fail` ends with an error, `panic` panics,
-//! `hang` waits until it is stopped, `deaf` ignores being stopped, `nap` waits a second.
+//! `hang` waits until it is stopped, `deaf` ignores being stopped, `nap` waits a second, `tick` 15 ms, `show` has a tool show a number, `asking` asks a permission beside all the rest.
 
 use std::time::Duration;
 
@@ -39,7 +39,18 @@ impl Host for Actor {
         }
         let text = turn.prompt()[0].read::<serde_json::Value>().unwrap()["text"].as_str().unwrap().to_owned();
         let deaf = text.contains("deaf");
-        let work = act(&self.port, turn, &text);
+        let asking = async {
+            if text.contains("asking") {
+                let _nobody_answers = turn.ask(permission(&self.port, "ask").await).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let work = async {
+            tokio::select! {
+                outcome = act(&self.port, turn, &text) => outcome,
+                () = asking => unreachable!("it never ends"),
+            }
+        };
         if deaf {
             return work.await;
         }
@@ -64,7 +75,14 @@ impl Actor {
         }
         let failed = |error: trunkline_run::CommandError| Outcome::error(error.to_string());
         let incarnation = self.port.look(|session| session.agent.incarnation).await.map_err(failed)? + 1;
-        let started = Started { node: self.port.node.clone(), incarnation, pid: 1, argv: vec![] };
+        let started = Started {
+            node: self.port.node.clone(),
+            incarnation,
+            pid: 1,
+            start_time: None,
+            boot_id: None,
+            argv: vec![],
+        };
         self.port.agent(vec![started.into()]).await.map_err(failed)?;
         self.incarnation = Some(incarnation);
         Ok(())
@@ -72,7 +90,7 @@ impl Actor {
 }
 
 async fn act(port: &SessionPort, turn: &Turn, text: &str) -> Outcome {
-    let mut words = text.split_whitespace();
+    let (mut words, mut shown) = (text.split_whitespace(), 0);
     while let Some(word) = words.next() {
         match word {
             "say" => turn.update(chunk(words.next().unwrap_or("?"))).await,
@@ -88,6 +106,14 @@ async fn act(port: &SessionPort, turn: &Turn, text: &str) -> Outcome {
             "panic" => panic!("it panicked, as it was told to"),
             "hang" | "deaf" => std::future::pending().await,
             "nap" => tokio::time::sleep(Duration::from_secs(1)).await,
+            "asking" => {}
+            "show" => {
+                shown += 1;
+                let tool =
+                    json!({"sessionUpdate": "tool_call_update", "toolCallId": "t", "content": [shown]});
+                turn.update(Raw::of(&tool).unwrap()).await;
+            }
+            "tick" => tokio::time::sleep(Duration::from_millis(15)).await,
             other => turn.note("unknown_word", other, None).await,
         }
     }
