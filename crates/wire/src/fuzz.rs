@@ -1,7 +1,11 @@
 //! Entry points for a fuzzer: bytes in, a panic if the decoder breaks its word. They hold for all input, so they
 //! run under proptest as well as under a fuzzer; the first byte chooses how the rest is cut and bounded.
 
-use crate::{acp, jsonrpc, ndjson, sse};
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::{acp, jsonrpc, ndjson, router, sse};
 
 /// Lines do not depend on how the bytes are cut, and account for every byte.
 pub fn fuzz_ndjson(data: &[u8]) {
@@ -64,7 +68,44 @@ pub fn fuzz_jsonrpc(data: &[u8]) {
     assert_eq!(std::mem::discriminant(&again), std::mem::discriminant(&message), "and it is the same");
 }
 
-fn fuzz_update(params: Option<&serde_json::value::RawValue>) {
+/// Of any JSON object the router's scan sees the members that a parser sees, byte for byte; and what it is given of
+/// a broken line makes it no promise but to come back.
+pub fn fuzz_router(data: &[u8]) {
+    let keys = router::scan(data, true);
+    router::scan_start(data);
+    router::scan_end(data);
+    // That it is refused is no matter here.
+    let _config = router::Config::parse(data);
+    let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(data) else { return };
+    let keys = keys.expect("an object is an object");
+    let raw = |name: &str| members.get(name).map(|value| value.get().as_bytes());
+    assert_eq!(keys.id.map(|at| &data[at]), raw("id"));
+    assert_eq!((keys.method, keys.params, keys.result), (raw("method"), raw("params"), raw("result")));
+    assert_eq!((keys.error, keys.ext), (raw("error").is_some(), raw("_ext")));
+    let names = [("sessionId", keys.session), ("pool", keys.pool), ("agentId", keys.agent)];
+    for (name, found) in names {
+        check_name(raw(name), found.as_deref());
+    }
+    let inner = |raw: Option<&[u8]>| {
+        let object: HashMap<String, Box<RawValue>> = serde_json::from_slice(raw?).ok()?;
+        serde_json::from_str::<String>(object.get("sessionId")?.get()).ok().filter(|name| !name.is_empty())
+    };
+    if let Some(name) = inner(raw("params")).or_else(|| inner(raw("result"))).filter(|name| name.len() < 100)
+    {
+        assert_eq!(keys.inner_session.as_deref(), Some(name.as_bytes()));
+    }
+}
+
+fn check_name(raw: Option<&[u8]>, found: Option<&[u8]>) {
+    let text =
+        raw.filter(|raw| raw.first() == Some(&b'"') && (3..=router::MAX_NAME + 2).contains(&raw.len()));
+    assert_eq!(text.is_some(), found.is_some(), "a name is a string of a sensible length");
+    if let Some(text) = text.and_then(|raw| serde_json::from_slice::<String>(raw).ok()) {
+        assert_eq!(found, Some(text.as_bytes()), "and is unescaped");
+    }
+}
+
+fn fuzz_update(params: Option<&RawValue>) {
     let Ok(acp::SessionNotification { update, .. }) = jsonrpc::parse_params(params) else { return };
     let mut merger = acp::merge::Merger::default();
     merger.push(update);
@@ -115,6 +156,48 @@ mod tests {
             .prop_map(|members| format!("{{{}}}", members.join(",\r")).into_bytes())
     }
 
+    /// A JSON object with the members that a router looks for, and others.
+    fn object() -> impl Strategy<Value = Vec<u8>> {
+        let text = "(\\PC|[\"\\\\/\u{1}\u{e9}]){0,90}".prop_map(serde_json::Value::from);
+        let leaf = prop_oneof![
+            text,
+            any::<i64>().prop_map(serde_json::Value::from),
+            any::<f64>().prop_map(serde_json::Value::from),
+            any::<bool>().prop_map(serde_json::Value::from),
+            Just(serde_json::Value::Null),
+        ];
+        let name = prop_oneof![Just("sessionId".to_owned()), "[a-z{}\\[\\]\"\\\\]{0,4}",];
+        let value = leaf.prop_recursive(4, 24, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(serde_json::Value::from),
+                prop::collection::btree_map(name.clone(), inner, 0..4)
+                    .prop_map(|members| members.into_iter().collect::<serde_json::Value>()),
+            ]
+        });
+        let known = [
+            "id",
+            "sessionId",
+            "pool",
+            "agentId",
+            "method",
+            "params",
+            "result",
+            "error",
+            "_ext",
+            "x",
+            "\\u0069d",
+        ];
+        let member = (prop::sample::select(known.to_vec()), value, "[ \t\r]{0,2}", any::<bool>()).prop_map(
+            |(name, value, blank, pretty)| {
+                let value =
+                    if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+                format!("{blank}\"{name}\"{blank}:{blank}{}{blank}", value.expect("values can be written"))
+            },
+        );
+        prop::collection::vec(member, 0..8)
+            .prop_map(|members| format!("{{{}}}", members.join(",")).into_bytes())
+    }
+
     proptest! {
         #[test]
         fn ndjson_keeps_its_word(data in bytes(&["\n", "\r\n", "\r", "{}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"])) {
@@ -124,6 +207,12 @@ mod tests {
         #[test]
         fn sse_keeps_its_word(data in bytes(&["\n", "\r\n", "\r", "data: x", "id: 1", "event:e", "retry:1", ":", "\u{FEFF}"])) {
             fuzz_sse(&data);
+        }
+
+        #[test]
+        fn the_router_keeps_its_word(data in object(), broken in bytes(&["{", "}", "\"id\":", "\"", "\\", ",", "[", "1"])) {
+            fuzz_router(&data);
+            fuzz_router(&broken);
         }
 
         #[test]

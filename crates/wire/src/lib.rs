@@ -7,6 +7,7 @@
 //! * [`sse`]: server-sent events, both directions.
 //! * [`jsonrpc`]: JSON-RPC 2.0 envelopes and the books of unanswered requests.
 //! * [`acp`]: the messages of the Agent Client Protocol; [`acp::merge`] coalesces an agent's updates.
+//! * [`router`]: the routing core of `stdio_bus`: sessions, correlation, back-pressure and restarts, without I/O.
 //! * [`raw`]: looking into raw JSON.
 //! * [`fuzz`]: entry points for a fuzzer.
 
@@ -17,4 +18,5 @@ pub mod fuzz;
 pub mod jsonrpc;
 pub mod ndjson;
 pub mod raw;
+pub mod router;
 pub mod sse;

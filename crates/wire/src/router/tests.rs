@@ -1,0 +1,4 @@
+//! The router as a whole: rules one by one, then random histories.
+
+mod histories;
+mod rules;
