@@ -26,6 +26,7 @@ const RINGS: &[(&str, &[&str])] = &[
             "trunkline-client",
         ],
     ),
+    ("stdio-bus", &["trunkline-wire"]),
 ];
 
 /// What a crate must not know, by the name of the crate it would need.
@@ -35,6 +36,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("trunkline-run", &["axum", "rusqlite", "hyper"]),
     ("trunkline-serve", &["rusqlite", "reqwest"]),
     ("trunkline-client", &["axum", "rusqlite"]),
+    ("stdio-bus", &["tokio", "axum", "rusqlite", "reqwest", "hyper"]),
 ];
 
 /// Files longer than this want a reason, written in the file as `tidy: long because …`.

@@ -312,6 +312,11 @@ impl Router {
         self.actions.pop_front()
     }
 
+    /// Whether there is a next thing to do.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// When [`tick`](Self::tick) must be called, if nothing else happens.
     pub fn next_tick(&self) -> Option<u64> {
         (self.due != u64::MAX).then_some(self.due)

@@ -1,0 +1,115 @@
+//! Lines on stderr, which never hold the router up.
+
+use std::io::IsTerminal;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FileType, Mode, OFlags};
+
+/// How far apart the lines are that only keep stderr moving.
+const PULSE: u64 = 10;
+
+/// The log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// Stderr opened anew, so that it may refuse to block; `None` if it cannot block, or cannot be opened.
+    pipe: Option<OwnedFd>,
+    colour: bool,
+    debug: bool,
+    /// When the last line was written.
+    last: u64,
+}
+
+impl Log {
+    pub(crate) fn new(debug: bool) -> Self {
+        let stderr = rustix::stdio::stderr();
+        let is_pipe = rustix::fs::fstat(stderr).is_ok_and(|stat| is(&stat, FileType::Fifo));
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let pipe = is_pipe.then(|| rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok()).flatten();
+        Self { pipe, colour: std::io::stderr().is_terminal(), debug, last: 0 }
+    }
+
+    pub(crate) fn info(&mut self, worker: Option<usize>, text: &str) {
+        self.line("INFO", "32", worker, text);
+    }
+
+    pub(crate) fn warn(&mut self, worker: Option<usize>, text: &str) {
+        self.line("WARN", "33", worker, text);
+    }
+
+    pub(crate) fn debug(&mut self, worker: Option<usize>, text: &str) {
+        if self.debug {
+            self.line("DEBUG", "36", worker, text);
+        }
+    }
+
+    /// Answers were written to a client on stdout. The Python SDK reads stderr line by line on threads that it shares
+    /// with its other readers, and a stderr that stays silent keeps one of them for ever; so where stderr is a pipe
+    /// it gets a line now and then while there is traffic.
+    pub(crate) fn pulse(&mut self, now: u64) {
+        if self.pipe.is_some() && now.saturating_sub(self.last) >= PULSE {
+            self.last = now;
+            self.line("INFO", "32", None, "Routing responses");
+        }
+    }
+
+    fn line(&mut self, level: &str, colour: &str, worker: Option<usize>, text: &str) {
+        let worker = worker.map(|worker| format!(" [worker={worker}]")).unwrap_or_default();
+        let level =
+            if self.colour { format!("\x1b[{colour}m[{level}]\x1b[0m") } else { format!("[{level}]") };
+        let line = format!("[{}] {level}{worker} {text}\n", timestamp(wall_clock_ms() / 1000));
+        // A log that cannot be written is no reason to stop or to wait.
+        let _written = match &self.pipe {
+            Some(pipe) => rustix::io::write(pipe, line.as_bytes()),
+            None => rustix::io::write(rustix::stdio::stderr(), line.as_bytes()),
+        };
+    }
+}
+
+/// Whether a file is of this type.
+pub(crate) fn is(stat: &rustix::fs::Stat, kind: FileType) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == kind
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn wall_clock_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
+/// Milliseconds of a clock that does not go back.
+pub(crate) fn monotonic_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
+/// Seconds since 1970 as a date and time of UTC. The date is found by counting in years that begin in March, so that
+/// a leap day is the last of its year.
+fn timestamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march + 2) / 5 + 1;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dates_are_right_around_leap_days() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_399, "2000-02-28T23:59:59"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (951_868_800, "2000-03-01T00:00:00"),
+            (1_735_689_599, "2024-12-31T23:59:59"),
+        ] {
+            assert_eq!(super::timestamp(seconds), text);
+        }
+    }
+}

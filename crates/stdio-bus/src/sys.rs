@@ -1,0 +1,70 @@
+//! The system calls that no safe wrapper covers, and nothing else.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// The signals that end the router.
+const HEARD: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+
+/// Sees to it that nothing we were given beyond stdin, stdout and stderr reaches a worker. Call it first thing.
+pub(crate) fn close_on_exec() {
+    // SAFETY: the call marks descriptors, it closes none. Before Linux 5.11 it fails and changes nothing; all that
+    // we open ourselves is marked anyway.
+    #[expect(unsafe_code, reason = "close_range has no safe wrapper")]
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+/// Takes over a descriptor that was inherited under this number.
+///
+/// # Errors
+/// If it is none of ours to take, or not open.
+pub(crate) fn inherit(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        // The standard three have owners already; a duplicate reads the same.
+        let number = rustix::fs::open(
+            format!("/proc/self/fd/{number}"),
+            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?;
+        return Ok(number);
+    }
+    // SAFETY: the call only asks about the number.
+    #[expect(unsafe_code, reason = "a number may name no open descriptor")]
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, our parent made it for us, and this is called once, before we open anything that could
+    // have taken the number.
+    #[expect(unsafe_code, reason = "a descriptor that was inherited by number has no owner yet")]
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Blocks the signals that end us, and returns a descriptor to read them from, which does not block. What the
+/// standard library spawns starts with no signal blocked.
+pub(crate) fn hear_signals() -> io::Result<OwnedFd> {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set before anything else uses it; the process has one thread, so it has
+    // one mask; and the descriptor is new, so that it has no other owner.
+    #[expect(unsafe_code, reason = "signal sets and signalfd have no safe wrapper")]
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in HEARD {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        if libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        match libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// How many signals have come since the last call.
+pub(crate) fn signals(heard: &OwnedFd) -> usize {
+    let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+    std::iter::from_fn(|| (rustix::io::read(heard, &mut info) == Ok(info.len())).then_some(())).count()
+}
