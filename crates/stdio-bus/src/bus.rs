@@ -276,6 +276,7 @@ impl Bus {
     fn due(&mut self) {
         self.router.tick(self.now);
         self.workers_due();
+        self.log.pulse(self.now, false);
         if self.accept_at.is_some_and(|at| at <= self.now) {
             self.accept_again();
         }
@@ -298,8 +299,14 @@ impl Bus {
 
     /// How long to wait for events; `None`: until one comes.
     fn wait(&self) -> Option<rustix::event::Timespec> {
-        let times =
-            [self.router.next_tick(), self.workers_next(), self.phase.next(), self.accept_at, self.pulse_at];
+        let times = [
+            self.router.next_tick(),
+            self.workers_next(),
+            self.phase.next(),
+            self.accept_at,
+            self.pulse_at,
+            self.log.next_pulse(),
+        ];
         let next = if self.has_plain_input() { Some(0) } else { times.into_iter().flatten().min() };
         let wait = next?.saturating_sub(self.now);
         Some(rustix::event::Timespec {

@@ -55,6 +55,7 @@ impl Bus {
             waiting: false,
         };
         self.keep(connection);
+        self.log.keep_moving(self.now);
         Ok(())
     }
 
@@ -186,7 +187,7 @@ impl Bus {
             self.watch_client(client);
         }
         if self.stdio {
-            self.log.pulse(self.now);
+            self.log.pulse(self.now, true);
         }
     }
 

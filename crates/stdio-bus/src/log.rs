@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, Mode, OFlags};
 
-/// How far apart the lines are that only keep stderr moving.
+/// How far apart the empty lines are that only keep stderr moving: while there is traffic, and while there is none.
 const PULSE: u64 = 10;
+const IDLE_PULSE: u64 = 250;
 
 /// The log.
 #[derive(Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Log {
     pipe: Option<OwnedFd>,
     colour: bool,
     debug: bool,
-    /// When the last line was written.
-    last: u64,
+    /// When the next empty line is due, where stderr is to be kept moving.
+    pulse_at: Option<u64>,
 }
 
 impl Log {
@@ -25,7 +26,7 @@ impl Log {
         let is_pipe = rustix::fs::fstat(stderr).is_ok_and(|stat| is(&stat, FileType::Fifo));
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let pipe = is_pipe.then(|| rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok()).flatten();
-        Self { pipe, colour: std::io::stderr().is_terminal(), debug, last: 0 }
+        Self { pipe, colour: std::io::stderr().is_terminal(), debug, pulse_at: None }
     }
 
     pub(crate) fn info(&mut self, worker: Option<usize>, text: &str) {
@@ -42,13 +43,27 @@ impl Log {
         }
     }
 
-    /// Answers were written to a client on stdout. The Python SDK reads stderr line by line on threads that it shares
-    /// with its other readers, and a stderr that stays silent keeps one of them for ever; so where stderr is a pipe
-    /// it gets a line now and then while there is traffic.
-    pub(crate) fn pulse(&mut self, now: u64) {
-        if self.pipe.is_some() && now.saturating_sub(self.last) >= PULSE {
-            self.last = now;
-            self.line("INFO", "32", None, "Routing responses");
+    /// Keeps stderr moving from now on, if it is a pipe. The Python SDK reads stdout and stderr line by line on a few
+    /// threads that all its buses share, so a stderr that is silent keeps one of them for ever; an empty line, which
+    /// the SDK passes over, sets it free.
+    pub(crate) fn keep_moving(&mut self, now: u64) {
+        self.pulse_at = self.pipe.is_some().then_some(now);
+    }
+
+    /// When [`pulse`](Self::pulse) is due, if nothing happens before.
+    pub(crate) fn next_pulse(&self) -> Option<u64> {
+        self.pulse_at
+    }
+
+    /// Writes an empty line if it is time for one; `traffic` says that answers were just written.
+    pub(crate) fn pulse(&mut self, now: u64, traffic: bool) {
+        let early = if traffic { IDLE_PULSE - PULSE } else { 0 };
+        if let Some(pipe) = &self.pipe
+            && self.pulse_at.is_some_and(|at| at <= now + early)
+        {
+            // If there is no room, whoever reads has something to read.
+            let _written = rustix::io::write(pipe, b"\n");
+            self.pulse_at = Some(now + IDLE_PULSE);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// The signals that end the router.
 const HEARD: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
@@ -41,8 +43,39 @@ pub(crate) fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Blocks the signals that end us, and returns a descriptor to read them from, which does not block. What the
-/// standard library spawns starts with no signal blocked.
+/// Has the child hear all signals, and be told to end when we die, before it becomes the command.
+pub(crate) fn prepare_child(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    let mut none = std::mem::MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set.
+    #[expect(unsafe_code, reason = "signal sets have no safe wrapper")]
+    let none = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        none.assume_init()
+    };
+    let prepare = move || {
+        // SAFETY: the set is initialised, and a process with one thread has one mask.
+        #[expect(unsafe_code, reason = "the signal mask has no safe wrapper")]
+        unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        }
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        // If we died before that call, it is too late for the signal.
+        if rustix::process::getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    };
+    // SAFETY: between fork and exec the closure makes plain system calls on what was computed before, and allocates
+    // nothing; we have one thread, so no lock can be held by another.
+    #[expect(unsafe_code, reason = "the mask must be set in the child, before exec")]
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
+/// Blocks the signals that end us, and returns a descriptor to read them from, which does not block.
 pub(crate) fn hear_signals() -> io::Result<OwnedFd> {
     let mut set = std::mem::MaybeUninit::uninit();
     // SAFETY: `sigemptyset` initialises the set before anything else uses it; the process has one thread, so it has

@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use trunkline_wire::router::Pool;
 
 use crate::stream::{PIPE, Stream};
+use crate::sys;
 
 /// A process and the pipes to it.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl Worker {
         if let Some(cwd) = &pool.cwd {
             command.current_dir(cwd);
         }
+        sys::prepare_child(&mut command);
         #[expect(clippy::disallowed_methods, reason = "this program is the custody of its workers")]
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);

@@ -180,9 +180,9 @@ impl Bus {
     pub(crate) fn stop_worker(&mut self, id: WorkerId) {
         let place = std::mem::take(&mut self.places[id.index()]);
         let Some(mut worker) = place.worker else { return };
+        worker.signal(Signal::TERM);
         worker.stdin = None;
         worker.stdout = None;
-        worker.signal(Signal::TERM);
         let _unwatched = epoll::delete(&self.epoll, &worker.pidfd);
         let index = self.dying.iter().position(Option::is_none).unwrap_or_else(|| {
             self.dying.push(None);
@@ -238,8 +238,9 @@ impl Bus {
     pub(crate) fn end_workers(&mut self) {
         for place in &mut self.places {
             if let Some(worker) = &mut place.worker {
-                worker.stdin = None;
+                // The signal first: one that handles it has the word before its stdin ends.
                 worker.signal(Signal::TERM);
+                worker.stdin = None;
             }
         }
     }
