@@ -8,9 +8,10 @@ use trunkline_wire::router::{Action, ClientId, Config, Ended, Peer, Router};
 
 use crate::args::Listen;
 use crate::clients::Connection;
+use crate::clock::monotonic_ms;
 use crate::ending::Phase;
 use crate::listen::Listener;
-use crate::log::{Log, monotonic_ms};
+use crate::log::Log;
 use crate::record::Records;
 use crate::sys;
 use crate::workers::{Dying, Place};
@@ -32,12 +33,10 @@ pub(crate) enum Token {
     Stdout(u32),
     WorkerOut(u32),
     WorkerIn(u32),
-    WorkerEnd(u32),
-    Dying(u32),
 }
 
 impl Token {
-    fn pack(self, serial: u32) -> EventData {
+    pub(crate) fn pack(self, serial: u32) -> EventData {
         let (kind, index) = match self {
             Self::Signals => (0, 0),
             Self::Listener => (1, 0),
@@ -45,8 +44,6 @@ impl Token {
             Self::Stdout(index) => (3, index),
             Self::WorkerOut(index) => (4, index),
             Self::WorkerIn(index) => (5, index),
-            Self::WorkerEnd(index) => (6, index),
-            Self::Dying(index) => (7, index),
         };
         EventData::new_u64(kind << 56 | u64::from(serial & 0xFF_FFFF) << 32 | u64::from(index))
     }
@@ -61,8 +58,6 @@ impl Token {
             3 => Self::Stdout(index),
             4 => Self::WorkerOut(index),
             5 => Self::WorkerIn(index),
-            6 => Self::WorkerEnd(index),
-            7 => Self::Dying(index),
             _ => return None,
         };
         Some((token, serial))
@@ -82,7 +77,7 @@ pub(crate) struct Bus {
     pub(crate) clients: Vec<Option<Connection>>,
     /// By the worker's index.
     pub(crate) places: Vec<Place>,
-    pub(crate) dying: Vec<Option<Dying>>,
+    pub(crate) dying: Vec<Dying>,
     pub(crate) phase: Phase,
     pub(crate) log: Log,
     pub(crate) stdio: bool,
@@ -244,8 +239,11 @@ impl Bus {
         let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
         match token {
             Token::Signals => {
-                let count = sys::signals(&self.signals);
-                (0..count).for_each(|_| self.told_to_end());
+                let (ends, child) = sys::signals(&self.signals);
+                if child {
+                    self.children_ended();
+                }
+                (0..ends).for_each(|_| self.told_to_end());
             }
             Token::Listener => self.accept(),
             Token::Client(slot) => {
@@ -265,10 +263,8 @@ impl Bus {
                     self.write_client(client);
                 }
             }
-            Token::WorkerOut(_) | Token::WorkerIn(_) | Token::WorkerEnd(_) => {
-                self.worker_event(token, serial, flags);
-            }
-            Token::Dying(index) => self.dying_event(index, serial),
+            Token::WorkerOut(index) => self.worker_speaks(index, serial),
+            Token::WorkerIn(index) => self.worker_listens(index, serial, flags.contains(EventFlags::ERR)),
         }
     }
 

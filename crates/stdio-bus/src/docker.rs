@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
-use crate::log::wall_clock_ms;
+use crate::clock::wall_clock_ms;
 
 /// How long a router may take to say that it listens, in lines of its log.
 const LINES: usize = 100;

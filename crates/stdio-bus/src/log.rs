@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, Mode, OFlags};
 
+use crate::clock::wall_clock_ms;
+
 /// How far apart the empty lines are that only keep stderr moving: while there is traffic, and while there is none.
 const PULSE: u64 = 10;
-const IDLE_PULSE: u64 = 250;
+const IDLE_PULSE: u64 = 100;
 
 /// The log.
 #[derive(Debug)]
@@ -83,18 +85,6 @@ impl Log {
 /// Whether a file is of this type.
 pub(crate) fn is(stat: &rustix::fs::Stat, kind: FileType) -> bool {
     FileType::from_raw_mode(stat.st_mode) == kind
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn wall_clock_ms() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
-}
-
-/// Milliseconds of a clock that does not go back.
-pub(crate) fn monotonic_ms() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
 }
 
 /// Seconds since 1970 as a date and time of UTC. The date is found by counting in years that begin in March, so that

@@ -8,11 +8,12 @@
 //! * [`listen`], [`stream`], [`worker`]: sockets, descriptors and processes.
 //! * [`docker`]: a stand-in for the docker command line, for clients that would start the router in a container.
 //! * [`status`]: asks a running router how it is.
-//! * [`log`], [`record`]: lines on stderr, and records in a file.
+//! * [`clock`], [`log`], [`record`]: the time, lines on stderr, and records in a file.
 
 mod args;
 mod bus;
 mod clients;
+mod clock;
 mod docker;
 mod ending;
 mod listen;

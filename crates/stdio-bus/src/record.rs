@@ -5,7 +5,7 @@ use std::io::Write;
 
 use trunkline_wire::router::Record;
 
-use crate::log::wall_clock_ms;
+use crate::clock::wall_clock_ms;
 
 /// The file that records go to.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The signals that end the router.
-const HEARD: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+/// The signals that are heard: two that end the router, and that a child has ended.
+const HEARD: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD];
 
 /// Sees to it that nothing we were given beyond stdin, stdout and stderr reaches a worker. Call it first thing.
 pub(crate) fn close_on_exec() {
@@ -75,7 +75,7 @@ pub(crate) fn prepare_child(command: &mut Command) {
     }
 }
 
-/// Blocks the signals that end us, and returns a descriptor to read them from, which does not block.
+/// Blocks the signals that are heard, and returns a descriptor to read them from, which does not block.
 pub(crate) fn hear_signals() -> io::Result<OwnedFd> {
     let mut set = std::mem::MaybeUninit::uninit();
     // SAFETY: `sigemptyset` initialises the set before anything else uses it; the process has one thread, so it has
@@ -96,8 +96,18 @@ pub(crate) fn hear_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// How many signals have come since the last call.
-pub(crate) fn signals(heard: &OwnedFd) -> usize {
+/// Takes the signals that have come: how many of them tell us to end, and whether a child has ended.
+pub(crate) fn signals(heard: &OwnedFd) -> (usize, bool) {
+    let (mut ends, mut child) = (0, false);
     let mut info = [0; size_of::<libc::signalfd_siginfo>()];
-    std::iter::from_fn(|| (rustix::io::read(heard, &mut info) == Ok(info.len())).then_some(())).count()
+    while rustix::io::read(heard, &mut info) == Ok(info.len()) {
+        // The first field is `ssi_signo: u32`.
+        let signal = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+        if signal == libc::SIGCHLD as u32 {
+            child = true;
+        } else {
+            ends += 1;
+        }
+    }
+    (ends, child)
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::io::FdFlags;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use trunkline_wire::router::Pool;
 
 use crate::stream::{PIPE, Stream};
@@ -18,8 +18,6 @@ use crate::sys;
 pub(crate) struct Worker {
     child: Child,
     pid: Pid,
-    /// Readable when the process has ended.
-    pub(crate) pidfd: OwnedFd,
     pub(crate) stdin: Option<Stream>,
     pub(crate) stdout: Option<Stream>,
 }
@@ -54,14 +52,20 @@ impl Worker {
         #[expect(clippy::disallowed_methods, reason = "this program is the custody of its workers")]
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
         let (stdin, stdout) = (Some(Stream::Free(our_stdin)), Some(Stream::Free(our_stdout)));
-        Ok(Self { child, pid, pidfd, stdin, stdout })
+        Ok(Self { child, pid, stdin, stdout })
     }
 
     /// The number of the process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether the process has ended. It is not reaped by that.
+    pub(crate) fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // An error says that there is no such child to wait for.
+        !matches!(rustix::process::waitid(WaitId::Pid(self.pid), options), Ok(None))
     }
 
     /// Signals the whole group. While the process is not reaped, its number is nobody else's.

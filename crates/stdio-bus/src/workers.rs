@@ -17,8 +17,8 @@ const LAST_READS: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     pub(crate) worker: Option<Worker>,
-    /// How its stdout, its stdin and its end are registered.
-    serials: [u32; 3],
+    /// How its stdout and its stdin are registered.
+    serials: [u32; 2],
     /// Whether it is waited for room in its stdin.
     waiting: bool,
     /// Whether it is read.
@@ -31,9 +31,9 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Dying {
     worker: Worker,
-    serial: u32,
     /// When it is killed; `None` once it was.
     kill_at: Option<u64>,
+    reaped: bool,
 }
 
 impl Bus {
@@ -49,8 +49,7 @@ impl Bus {
             // Nothing is waited for on its stdin yet, but an error is told when it closes.
             let stdin = worker.stdin.as_ref().ok_or(std::io::ErrorKind::BrokenPipe)?;
             let input = self.register(stdin, Token::WorkerIn(index), EventFlags::empty())?;
-            let end = self.register(&worker.pidfd, Token::WorkerEnd(index), EventFlags::IN)?;
-            Ok((worker, [out, input, end].map(Option::unwrap_or_default)))
+            Ok((worker, [out, input].map(Option::unwrap_or_default)))
         });
         match started {
             Ok((worker, serials)) => {
@@ -66,39 +65,38 @@ impl Bus {
         }
     }
 
-    /// Reads a worker, or does not.
+    /// Reads a worker, or does not. One that is not read is not watched either: were it to hang up meanwhile, that
+    /// would be told again and again.
     pub(crate) fn listen_to_worker(&mut self, id: WorkerId, listen: bool) {
         let place = &mut self.places[id.index()];
-        place.paused = !listen;
-        let flags = if listen { EventFlags::IN } else { EventFlags::empty() };
-        let (place, index) = (&self.places[id.index()], id.index() as u32);
-        if let Some(stdout) = place.worker.as_ref().and_then(|worker| worker.stdout.as_ref()) {
-            self.watch(stdout, Token::WorkerOut(index), place.serials[0], flags);
+        let changed = std::mem::replace(&mut place.paused, !listen) == listen;
+        let Some(stdout) = place.worker.as_ref().and_then(|worker| worker.stdout.as_ref()) else { return };
+        if changed {
+            let token = Token::WorkerOut(id.index() as u32).pack(place.serials[0]);
+            // It was watched, or not, until now; neither call can fail.
+            let _changed = match listen {
+                true => epoll::add(&self.epoll, stdout, token, EventFlags::IN),
+                false => epoll::delete(&self.epoll, stdout),
+            };
         }
     }
 
-    pub(crate) fn worker_event(&mut self, token: Token, serial: u32, flags: EventFlags) {
-        let (Token::WorkerOut(index) | Token::WorkerIn(index) | Token::WorkerEnd(index)) = token else {
-            return;
-        };
-        let which = match token {
-            Token::WorkerOut(_) => 0,
-            Token::WorkerIn(_) => 1,
-            _ => 2,
-        };
+    pub(crate) fn worker_speaks(&mut self, index: u32, serial: u32) {
         let place = &self.places[index as usize];
-        if place.worker.is_none() || place.serials[which] != serial {
+        if place.worker.is_some() && place.serials[0] == serial && !place.paused {
+            self.read_worker(index);
+        }
+    }
+
+    pub(crate) fn worker_listens(&mut self, index: u32, serial: u32, broken: bool) {
+        let place = &self.places[index as usize];
+        if place.worker.is_none() || place.serials[1] != serial {
             return;
         }
-        match which {
-            // A worker that is not read has said all that it will, if it is broken; it is told when it is read again.
-            0 if place.paused => {}
-            0 => {
-                self.read_worker(index);
-            }
-            1 if flags.contains(EventFlags::ERR) => self.pipe_closed(index, Ended::Deaf),
-            1 => self.write_worker_at(index),
-            _ => self.worker_exited(index),
+        if broken {
+            self.pipe_closed(index, Ended::Deaf);
+        } else {
+            self.write_worker_at(index);
         }
     }
 
@@ -161,6 +159,22 @@ impl Bus {
         place.closed.get_or_insert((self.now + LAST_WORD, how));
     }
 
+    /// Some child has ended.
+    pub(crate) fn children_ended(&mut self) {
+        for index in 0..self.places.len() as u32 {
+            if self.places[index as usize].worker.as_ref().is_some_and(Worker::has_ended) {
+                self.worker_exited(index);
+            }
+        }
+        for dying in &mut self.dying {
+            if dying.worker.has_ended() {
+                dying.worker.reap();
+                dying.reaped = true;
+            }
+        }
+        self.dying.retain(|dying| !dying.reaped);
+    }
+
     /// The process has ended: what it said last counts.
     fn worker_exited(&mut self, index: u32) {
         for _ in 0..LAST_READS {
@@ -169,7 +183,6 @@ impl Bus {
             }
         }
         if let Some(mut worker) = self.places[index as usize].worker.take() {
-            let _unwatched = epoll::delete(&self.epoll, &worker.pidfd);
             let how = worker.reap();
             self.places[index as usize] = Place::default();
             self.worker_ended(index, &Ended::Exit(how));
@@ -183,29 +196,8 @@ impl Bus {
         worker.signal(Signal::TERM);
         worker.stdin = None;
         worker.stdout = None;
-        let _unwatched = epoll::delete(&self.epoll, &worker.pidfd);
-        let index = self.dying.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.dying.push(None);
-            self.dying.len() - 1
-        });
-        // If it cannot be watched it is killed, and reaped, at once.
-        match self.register(&worker.pidfd, Token::Dying(index as u32), EventFlags::IN) {
-            Ok(serial) => {
-                let kill_at = Some(self.now + self.router.config().limits.drain_timeout_ms);
-                self.dying[index] = Some(Dying { worker, serial: serial.unwrap_or_default(), kill_at });
-            }
-            Err(_) => drop(worker.reap()),
-        }
-    }
-
-    pub(crate) fn dying_event(&mut self, index: u32, serial: u32) {
-        if let Some(place) = self.dying.get_mut(index as usize)
-            && place.as_ref().is_some_and(|dying| dying.serial == serial)
-            && let Some(mut dying) = place.take()
-        {
-            let _unwatched = epoll::delete(&self.epoll, &dying.worker.pidfd);
-            dying.worker.reap();
-        }
+        let kill_at = Some(self.now + self.router.config().limits.drain_timeout_ms);
+        self.dying.push(Dying { worker, kill_at, reaped: false });
     }
 
     /// Workers that had their last word, and processes that took too long to end.
@@ -220,7 +212,7 @@ impl Bus {
                 self.worker_ended(index, &how);
             }
         }
-        for dying in self.dying.iter_mut().flatten() {
+        for dying in &mut self.dying {
             if dying.kill_at.take_if(|at| *at <= self.now).is_some() {
                 dying.worker.signal(Signal::KILL);
             }
@@ -230,7 +222,7 @@ impl Bus {
     /// When the next of them is due.
     pub(crate) fn workers_next(&self) -> Option<u64> {
         let closed = self.places.iter().filter_map(|place| place.closed.as_ref().map(|(at, _)| *at));
-        let dying = self.dying.iter().flatten().filter_map(|dying| dying.kill_at);
+        let dying = self.dying.iter().filter_map(|dying| dying.kill_at);
         closed.chain(dying).min()
     }
 
@@ -248,12 +240,12 @@ impl Bus {
     /// Kills all processes.
     pub(crate) fn kill_workers(&mut self) {
         let places = self.places.iter().filter_map(|place| place.worker.as_ref());
-        let dying = self.dying.iter().flatten().map(|dying| &dying.worker);
+        let dying = self.dying.iter().map(|dying| &dying.worker);
         places.chain(dying).for_each(|worker| worker.signal(Signal::KILL));
     }
 
     /// Whether no process is left.
     pub(crate) fn no_workers(&self) -> bool {
-        self.places.iter().all(|place| place.worker.is_none()) && self.dying.iter().all(Option::is_none)
+        self.places.iter().all(|place| place.worker.is_none()) && self.dying.is_empty()
     }
 }
