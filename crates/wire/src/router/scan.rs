@@ -91,29 +91,46 @@ pub fn scan_end(end: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::rfind(body, b"\"id\"")?;
     let before = body[..at].trim_ascii_end().last()?;
     let value = body[at + 4..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let whole = value_end(value, 0).ok()? == value.len();
+    let whole = value_at(value, 0).ok()?.end == value.len();
     (*before == b',' && whole && !matches!(value[0], b'{' | b'[')).then_some(value)
 }
 
 impl<'a> Keys<'a> {
-    fn take(&mut self, key: &[u8], line: &'a [u8], at: Range<usize>) {
-        let value = &line[at.clone()];
-        match key {
-            b"id" => {
+    #[inline]
+    fn take(&mut self, key: &[u8], line: &'a [u8], at: Value) {
+        let value = &line[at.start..at.end];
+        // The length tells most keys apart, and comparing with a constant of known length is one instruction.
+        match key.len() {
+            2 if key == b"id" => {
                 self.id_twice = self.id.is_some();
-                self.id = Some(at);
+                self.id = Some(at.start..at.end);
             }
-            b"sessionId" => self.session = name(value),
-            b"method" => self.method = Some(value),
-            b"params" => self.params = Some(value),
-            b"result" => self.result = Some(value),
-            b"error" => self.error = true,
-            b"pool" => self.pool = name(value),
-            b"agentId" => self.agent = name(value),
-            b"capability" => self.capability = name(value),
-            b"_ext" => self.ext = Some(value),
+            4 if key == b"pool" => self.pool = at.name(value),
+            4 if key == b"_ext" => self.ext = Some(value),
+            5 if key == b"error" => self.error = true,
+            6 if key == b"method" => self.method = Some(value),
+            6 if key == b"params" => self.params = Some(value),
+            6 if key == b"result" => self.result = Some(value),
+            7 if key == b"agentId" => self.agent = at.name(value),
+            9 if key == b"sessionId" => self.session = at.name(value),
+            10 if key == b"capability" => self.capability = at.name(value),
             _ => {}
         }
+    }
+}
+
+/// Where a value stands, and whether it is a string with escapes.
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    start: usize,
+    end: usize,
+    escaped: bool,
+}
+
+impl Value {
+    /// The text, if the value is a string that is neither empty nor too long.
+    fn name(self, value: &[u8]) -> Option<Cow<'_, [u8]>> {
+        if self.escaped { name(value) } else { plain(value).map(Cow::Borrowed) }
     }
 }
 
@@ -122,7 +139,7 @@ fn inner_session(object: &[u8]) -> Option<Cow<'_, [u8]>> {
     if object.first() == Some(&b'{') {
         let whole = members(object, |key, at| {
             if key == b"sessionId" {
-                session = name(&object[at]);
+                session = at.name(&object[at.start..at.end]);
             }
         });
         whole.ok()?;
@@ -132,8 +149,15 @@ fn inner_session(object: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// The text of a string that is neither empty nor too long.
 pub(super) fn name(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    (1..=MAX_NAME).contains(&inner.len()).then(|| unescape(inner))
+    plain(value).map(unescape)
+}
+
+/// The inside of a string that is neither empty nor too long.
+fn plain(value: &[u8]) -> Option<&[u8]> {
+    match value {
+        [b'"', inner @ .., b'"'] if (1..=MAX_NAME).contains(&inner.len()) => Some(inner),
+        _ => None,
+    }
 }
 
 /// The text of a string's inside. An escape that JSON does not know stays as it is.
@@ -149,7 +173,8 @@ fn unescape(inner: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Calls `take` with each key of the object, unescaped, and where its value stands.
-fn members(line: &[u8], mut take: impl FnMut(&[u8], Range<usize>)) -> Result<(), ()> {
+#[inline]
+fn members(line: &[u8], mut take: impl FnMut(&[u8], Value)) -> Result<(), ()> {
     let mut at = blanks(line, 0);
     if line.get(at) != Some(&b'{') {
         return Err(());
@@ -158,24 +183,24 @@ fn members(line: &[u8], mut take: impl FnMut(&[u8], Range<usize>)) -> Result<(),
     loop {
         at = blanks(line, at);
         match line.get(at) {
-            Some(b'}') => return Ok(()),
             Some(b'"') => {}
+            Some(b'}') => return Ok(()),
             _ => return Err(()),
         }
-        let end = string_end(line, at + 1, true)?;
+        let (end, escaped) = string_end(line, at + 1)?;
         let key = &line[at + 1..end - 1];
         at = blanks(line, end);
         if line.get(at) != Some(&b':') {
             return Err(());
         }
         at = blanks(line, at + 1);
-        let end = value_end(line, at)?;
-        if key.contains(&b'\\') {
-            take(&unescape(key), at..end);
+        let value = value_at(line, at)?;
+        if escaped {
+            take(&unescape(key), value);
         } else {
-            take(key, at..end);
+            take(key, value);
         }
-        at = blanks(line, end);
+        at = blanks(line, value.end);
         match line.get(at) {
             Some(b',') => at += 1,
             Some(b'}') => return Ok(()),
@@ -186,22 +211,24 @@ fn members(line: &[u8], mut take: impl FnMut(&[u8], Range<usize>)) -> Result<(),
 
 #[inline]
 fn blanks(line: &[u8], mut at: usize) -> usize {
-    while matches!(line.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+    while line.get(at).is_some_and(|&byte| byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
     }
     at
 }
 
-/// Where the value that starts here ends.
-fn value_end(line: &[u8], at: usize) -> Result<usize, ()> {
-    match line.get(at).ok_or(())? {
-        b'"' => string_end(line, at + 1, true),
-        b'{' | b'[' => nested_end(line, at + 1),
-        b't' => literal(line, at, b"true"),
-        b'f' => literal(line, at, b"false"),
-        b'n' => literal(line, at, b"null"),
-        _ => number_end(line, at),
-    }
+/// The value that starts here.
+#[inline]
+fn value_at(line: &[u8], start: usize) -> Result<Value, ()> {
+    let (end, escaped) = match line.get(start).ok_or(())? {
+        b'"' => string_end(line, start + 1)?,
+        b'{' | b'[' => (nested_end(line, start + 1)?, false),
+        b't' => (literal(line, start, b"true")?, false),
+        b'f' => (literal(line, start, b"false")?, false),
+        b'n' => (literal(line, start, b"null")?, false),
+        _ => (number_end(line, start)?, false),
+    };
+    Ok(Value { start, end, escaped })
 }
 
 fn literal(line: &[u8], at: usize, text: &[u8]) -> Result<usize, ()> {
@@ -246,53 +273,59 @@ fn is_control(word: u64) -> u64 {
 }
 
 /// The first place from `at` on where `mark`, eight bytes at a time, or `one`, for the last few, finds something.
-#[inline]
-fn find(
-    line: &[u8],
-    mut at: usize,
-    mark: impl Fn(u64) -> u64,
-    one: impl Fn(u8) -> bool,
-) -> Result<usize, ()> {
-    // Long stretches go by in blocks, which the compiler turns into vector instructions.
-    let mut blocks = 0;
-    loop {
-        if blocks >= 8 {
-            while line.get(at..at + 64).is_some_and(|block| !block.iter().fold(false, |hit, &b| hit | one(b)))
-            {
-                at += 64;
-            }
-            blocks = 0;
-        }
-        let Some((word, _)) = line.get(at..).and_then(|rest| rest.split_first_chunk::<8>()) else { break };
+#[inline(always)]
+fn find(line: &[u8], at: usize, mark: impl Fn(u64) -> u64, one: impl Fn(u8) -> bool) -> Result<usize, ()> {
+    let mut rest = line.get(at..).ok_or(())?;
+    let mut words = 0;
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         let marks = mark(u64::from_le_bytes(*word));
         if marks != 0 {
-            return Ok(at + (marks.trailing_zeros() / 8) as usize);
+            return Ok(line.len() - rest.len() + (marks.trailing_zeros() / 8) as usize);
         }
-        at += 8;
-        blocks += 1;
+        rest = behind;
+        words += 1;
+        if words % 8 == 0 {
+            // Long stretches go by in blocks, which the compiler turns into vector instructions.
+            while let Some((block, behind)) = rest.split_first_chunk::<64>() {
+                if block.iter().fold(false, |hit, &byte| hit | one(byte)) {
+                    break;
+                }
+                rest = behind;
+            }
+        }
     }
-    line.get(at..).and_then(|rest| rest.iter().position(|&byte| one(byte))).map(|found| at + found).ok_or(())
+    rest.iter().position(|&byte| one(byte)).map(|found| line.len() - rest.len() + found).ok_or(())
 }
 
-/// Where the string ends whose opening quote stands before `at`: behind its closing quote. A string at the top
-/// level is `strict` and holds no control characters.
-fn string_end(line: &[u8], mut at: usize, strict: bool) -> Result<usize, ()> {
+/// Where the string at the top level ends whose opening quote stands before `at`, behind its closing quote, and
+/// whether it has escapes. It holds no control characters.
+#[inline]
+fn string_end(line: &[u8], at: usize) -> Result<(usize, bool), ()> {
+    let special = |word| is(word, b'"') | is(word, b'\\') | is_control(word);
+    let is_special = |byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
+    let mut found = find(line, at, special, is_special)?;
+    if line[found] == b'"' {
+        return Ok((found + 1, false));
+    }
     loop {
-        at = if strict {
-            find(
-                line,
-                at,
-                |word| is(word, b'"') | is(word, b'\\') | is_control(word),
-                |byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20),
-            )?
-        } else {
-            find(line, at, |word| is(word, b'"') | is(word, b'\\'), |byte| (byte == b'"') | (byte == b'\\'))?
-        };
-        match line[at] {
-            b'"' => return Ok(at + 1),
-            b'\\' if !strict || line.get(at + 1).is_some_and(|&next| next >= 0x20) => at += 2,
+        match line[found] {
+            b'"' => return Ok((found + 1, true)),
+            b'\\' if line.get(found + 1).is_some_and(|&next| next >= 0x20) => {}
             _ => return Err(()),
         }
+        found = find(line, found + 2, special, is_special)?;
+    }
+}
+
+/// Where a string inside of a container ends, which may hold anything.
+fn inner_string_end(line: &[u8], mut at: usize) -> Result<usize, ()> {
+    loop {
+        let special = |word| is(word, b'"') | is(word, b'\\');
+        at = find(line, at, special, |byte| (byte == b'"') | (byte == b'\\'))?;
+        if line[at] == b'"' {
+            return Ok(at + 1);
+        }
+        at += 2;
     }
 }
 
@@ -312,7 +345,7 @@ fn nested_end(line: &[u8], mut at: usize) -> Result<usize, ()> {
         )?;
         at += 1;
         match line[at - 1] {
-            b'"' => at = string_end(line, at, false)?,
+            b'"' => at = inner_string_end(line, at)?,
             b'{' | b'[' => depth += 1,
             _ => depth -= 1,
         }
