@@ -4,8 +4,9 @@ use rustix::event::epoll;
 
 use crate::bus::Bus;
 
-/// How long clients may take to read what is left, at least.
+/// How long clients may take to read what is left. The one on stdio gets longer: it is the only one there was.
 const LAST_READ: u64 = 1_000;
+const LAST_READ_STDIO: u64 = 5_000;
 
 /// How far the end has come. Each time is when the next phase begins at the latest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,8 @@ impl Bus {
                 }
             }
             Phase::Ending { .. } | Phase::Killed { .. } if self.no_workers() => {
-                self.phase = Phase::Flushing { until: self.now + LAST_READ };
+                let time = if self.stdio { LAST_READ_STDIO } else { LAST_READ };
+                self.phase = Phase::Flushing { until: self.now + time };
             }
             Phase::Ending { kill_at } if kill_at <= self.now => self.kill(),
             // What cannot be killed is left to the kernel.

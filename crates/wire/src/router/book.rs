@@ -154,7 +154,12 @@ impl Book {
         });
         self.entries[place as usize] = Some(entry);
         let (entries, hasher) = (&self.entries, &self.hasher);
-        self.by_id.insert_unique(hash, place, |&place| rehash(entries, hasher, place));
+        let rehash = |&place: &u32| rehash(entries, hasher, place);
+        // In a table that is nearly full, entries that come and go would have it tidied up all the time.
+        if self.by_id.capacity() < 2 * self.by_id.len() {
+            self.by_id.reserve(self.by_id.len(), rehash);
+        }
+        self.by_id.insert_unique(hash, place, rehash);
         self.link(place);
         Some((place, renamed))
     }
