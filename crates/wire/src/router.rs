@@ -4,7 +4,7 @@
 //! whom it concerns. The core holds every rule of that and no socket, process or clock: it is told what was read and
 //! what ended, and says what to write and what to start. Every buffer in it is bounded by a configured limit.
 //!
-//! * A line is known by its top-level keys only ([`scan`]): `id`, `sessionId`, `pool`, and whether it has a `method`,
+//! * A line is known by its top-level keys only ([`scan()`]): `id`, `sessionId`, `pool`, and whether it has a `method`,
 //!   a `result` or an `error`.
 //! * A session is pinned to the worker that its first message went to, and owned by the client that sent it. It ends
 //!   with either of them.
