@@ -40,5 +40,5 @@ openapi:            ## Accept the API's new document.
 	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-serve --test openapi
 
 bench:              ## Measure the budgets on the release binary, each beside its limit.
-	$(CARGO) build --release -p trunkline-cli -p trunkline-bench
+	$(CARGO) build --release -p trunkline-cli -p stdio-bus -p trunkline-bench
 	./target/release/trunkline-bench

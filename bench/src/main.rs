@@ -6,12 +6,14 @@
 //! - [`daemon`], [`http`]: the program that is measured, and the least client that can measure it.
 //! - [`store`]: homes with ten thousand sessions or a million events, without a daemon to make them.
 //! - [`limits`]: the disk, bare SQLite, our store alone, and the loopback network.
+//! - [`router`]: the stdio router, another program.
 //! - [`rows`]: one file for each row of the table. [`report`], [`stats`]: how it is shown.
 
 mod daemon;
 mod http;
 mod limits;
 mod report;
+mod router;
 mod rows;
 mod stats;
 mod store;
@@ -25,6 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::report::{Host, Row};
+use crate::router::parts;
 use crate::rows::Name;
 
 /// Measures the budgets on the release binary.
@@ -53,12 +56,19 @@ const FLUSHES: usize = 400;
 /// What every row has.
 pub(crate) struct Bench {
     pub(crate) binary: PathBuf,
+    /// The stdio router, beside the binary.
+    pub(crate) router: PathBuf,
     pub(crate) dir: PathBuf,
     pub(crate) span: Duration,
 }
 
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    parts::play(&args).unwrap_or_else(measure)
+}
+
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn measure() -> Result<()> {
     let Args { only, json, binary, dir, seconds } = Args::parse();
     let beside = std::env::current_exe()?.with_file_name("trunkline");
     let binary = std::path::absolute(binary.unwrap_or(beside))?;
@@ -69,7 +79,8 @@ async fn main() -> Result<()> {
     );
     let dir = dir.or_else(|| Some(binary.parent()?.to_owned())).context("the binary is in no directory")?;
     allow_many_files()?;
-    let bench = Bench { binary, dir, span: Duration::from_secs(seconds.max(1)) };
+    let router = binary.with_file_name("stdio_bus");
+    let bench = Bench { binary, router, dir, span: Duration::from_secs(seconds.max(1)) };
     let host = host(&bench)?;
     if !json {
         show(&host.show());

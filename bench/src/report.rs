@@ -18,6 +18,7 @@ impl Unit {
     fn show(self, value: f64) -> String {
         match self {
             Self::Bytes => scaled(value, ["B", "KB", "MB", "GB"]),
+            Self::Milliseconds if value < 0.1 => format!("{:.1} µs", value * 1e3),
             Self::Milliseconds if value < 10.0 => format!("{value:.2} ms"),
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::PerSecond => scaled(value, ["/s", "k/s", "M/s", "G/s"]),
@@ -166,6 +167,7 @@ mod tests {
         let shown = [0.0, 9.994, 12_345.0, 999_999.0, 3.2e9].map(|value| Unit::Bytes.show(value));
         assert_eq!(shown, ["0.00 B", "9.99 B", "12.3 KB", "1000 KB", "3.20 GB"]);
         assert_eq!(Unit::Milliseconds.show(0.123), "0.12 ms");
+        assert_eq!(Unit::Milliseconds.show(0.0123), "12.3 µs");
     }
 
     #[test]

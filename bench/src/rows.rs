@@ -17,6 +17,7 @@ use clap::ValueEnum;
 
 use crate::Bench;
 use crate::report::Figure;
+use crate::router;
 use crate::store::Past;
 
 /// How many sessions lie on disk where there are many.
@@ -49,6 +50,8 @@ pub(crate) enum Name {
     Answer,
     /// Ten thousand sessions, a thousand streams, every endpoint
     Scale,
+    /// The stdio router beside a relay that only copies bytes
+    Router,
 }
 
 impl Name {
@@ -69,6 +72,7 @@ impl Name {
             Self::Appends => appends::measure(bench).await,
             Self::Answer => answer::measure(bench).await,
             Self::Scale => scale::measure(bench).await,
+            Self::Router => router::measure(&bench.router, &bench.dir, bench.span),
         }
     }
 }
