@@ -29,7 +29,7 @@ from trunkline.stdiobus.errors import (
 from trunkline.stdiobus.lifeline import Lifeline
 from trunkline.stdiobus.pending import Pending, PendingTable
 from trunkline.stdiobus.reconnect import DEFAULT_RECONNECT, ReconnectPolicy
-from trunkline.stdiobus.router import STATUS_METHOD, RouterStatus, with_wishes
+from trunkline.stdiobus.router import STATUS_METHOD, RouterStatus, with_status
 from trunkline.stdiobus.subscription import NotificationSubscription
 from trunkline.stdiobus.types import (
     BackendMode,
@@ -95,7 +95,7 @@ class AsyncStdioBus:
         text = None
         if config is not None:
             config.validate()
-            text = with_wishes(config.to_dict())
+            text = with_status(config.to_dict())
         self.native_options = native
         self._timeout_ms = timeout_ms
         self._session = f"client-{time.time_ns() // 1_000_000}-{secrets.token_hex(3)}"
@@ -257,8 +257,9 @@ class AsyncStdioBus:
     ) -> AsyncIterator[StreamEvent]:
         """Ask, and yield the text as it comes: ``chunk`` events, then one ``result`` as :meth:`request` returns it.
 
-        Any number of streams may run at once, as long as their chunks can be told apart: by the router's stream
-        correlation, by ``params["sessionId"]`` of the agent, or by ``session_id``. ``timeout_ms`` is for the whole.
+        Any number of streams may run at once, as long as their chunks can be told apart: by ``session_id``, by
+        ``params["sessionId"]`` of the agent, or because the workers name the request they speak for, in
+        ``params._meta.requestId``. ``timeout_ms`` is for the whole.
 
         Raises:
             InvalidStateError: the bus does not run, or a stream of the same session runs whose chunks could not be
@@ -406,10 +407,9 @@ class AsyncStdioBus:
             raise TransportError("Failed to send message")
 
     def _refuse_mixture(self, call: Pending) -> None:
-        correlates = self._backend is not None and self._backend.correlates_streams()
-        if not correlates and self._pending.has_rival(call):
+        if self._pending.has_rival(call):
             raise InvalidStateError(
-                "a stream of the same session runs, and this router cannot tell their chunks apart;"
+                "a stream of the same session runs, and their chunks could not be told apart;"
                 " give each stream a session_id of its own"
             )
 

@@ -3,8 +3,8 @@
 A worker streams text as notifications, and a notification does not have to say which request it belongs to. The
 table looks, in this order, at
 
-1. the request it names: a top-level ``requestId``, which the router adds where streams are switched on, or
-   ``params._meta.requestId`` of a worker that knows;
+1. the request it names: ``params._meta.requestId`` of a worker that knows, or a top-level ``requestId``, which our
+   router adds while one request only is open in a session;
 2. the agent's session in ``params.sessionId``, compared with that of the requests' own params;
 3. the routing session in the top-level ``sessionId``;
 4. nothing: then every open request gets the chunk, as with the original.
@@ -92,6 +92,7 @@ class PendingTable:
         self._open: dict[str, Pending] = {}
         self._by_session: dict[str, dict[str, Pending]] = {}
         self._by_agent_session: dict[str, dict[str, Pending]] = {}
+        self._workers_name_requests = False
 
     def __len__(self) -> int:
         """Count the open requests, without the SDK's own."""
@@ -141,6 +142,7 @@ class PendingTable:
         if told.request is not None:
             named = self._open.get(told.request)
             if named is not None:
+                self._workers_name_requests |= told.named_by_worker
                 return (named,)
             if told.request.startswith(self._mark):
                 # It was ours and has ended: its late text must not get into another answer.
@@ -160,7 +162,12 @@ class PendingTable:
         return pending is not None and pending.own
 
     def has_rival(self, stream: Pending) -> bool:
-        """Tell whether another stream is open whose chunks nothing but a request id could tell from this one's."""
+        """Tell whether another stream is open whose chunks could not be told from this one's.
+
+        Workers that have named a request once are trusted to go on doing so.
+        """
+        if self._workers_name_requests:
+            return False
         for one in self._by_session.get(stream.session, {}).values():
             apart = one.agent_session and stream.agent_session and one.agent_session != stream.agent_session
             if one is not stream and one.queue is not None and not one.answer.done() and not apart:

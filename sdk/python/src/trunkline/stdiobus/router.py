@@ -1,66 +1,72 @@
-"""What our router can do beyond the original, and how the SDK finds out.
+"""What our router counts beyond the original, and how the SDK finds out that it does.
 
 Nothing is sent to find out: a router that does not know a message would hand it to a worker. The configuration asks
-for the extensions, under a key that the original overlooks, and the first line of the router's log says whether it is
-one that knows them.
+for it, under a key that the original overlooks, and the first line of the router's log says whether it is one that
+knows.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["STATUS_METHOD", "RouterStatus", "Wishes", "is_ours", "with_wishes"]
+__all__ = ["STATUS_METHOD", "RouterStatus", "asks_for_status", "is_ours", "with_status"]
 
 STATUS_METHOD = "stdio_bus/status"
 
-_KEY = "router"
+# The key of the configuration that switches it on. The original overlooks it.
+_STATUS = "status"
 _OURS = re.compile(r"\btrunkline\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """Which extensions a configuration asks for."""
-
-    status: bool = False
-    streams: bool = False
-
-    @classmethod
-    def of(cls, config_path: str | None, config_json: str | None) -> Wishes:
-        """Read them from a configuration; one that cannot be read asks for nothing, and the router says why."""
-        try:
-            text = Path(config_path).read_text("utf-8") if config_path else config_json or ""
-            asked = json.loads(text)[_KEY]
-            return cls(status=asked.get("status") is True, streams=asked.get("streams") is True)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return cls()
+_RUNNING = ("up", "half-open")
 
 
 @dataclass(frozen=True)
 class RouterStatus:
-    """What the router counts; see :meth:`AsyncStdioBus.status`."""
+    """What the router counts; see :meth:`AsyncStdioBus.status`. -1 is what it does not tell.
 
-    version: str = ""
+    ``workers`` are those that run, of all pools; ``pending`` are requests of all clients. ``worker_restarts`` and
+    ``routing_errors`` count from the router's start on, the latter the errors it answered by itself. ``told`` is the
+    whole answer, with every pool and worker.
+    """
+
     workers: int = -1
     sessions: int = -1
     pending: int = -1
     clients: int = -1
     worker_restarts: int = 0
     routing_errors: int = 0
+    told: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> RouterStatus:
-        """Read the ``result`` of the answer; what it does not tell keeps its default."""
-        known = {one.name: one.type for one in fields(cls)}
-        return cls(**{name: told[name] for name in known if name in told})
+        """Read the ``result`` of the answer."""
+        workers = [worker for pool in told.get("pools", []) for worker in pool.get("workers", [])]
+        return cls(
+            workers=sum(worker.get("state") in _RUNNING for worker in workers),
+            sessions=told.get("sessions", -1),
+            pending=told.get("pending", -1),
+            clients=told.get("clients", -1),
+            worker_restarts=sum(worker.get("restarts", 0) for worker in workers),
+            routing_errors=sum(told.get("errors", {}).values()),
+            told=told,
+        )
 
 
-def with_wishes(config: dict[str, Any]) -> str:
-    """Return a configuration as JSON that asks for all extensions."""
-    return json.dumps({**config, _KEY: {"status": True, "streams": True}})
+def with_status(config: dict[str, Any]) -> str:
+    """Return a configuration as JSON that switches the status on."""
+    return json.dumps({**config, _STATUS: True})
+
+
+def asks_for_status(config_path: str | None, config_json: str | None) -> bool:
+    """Tell whether a configuration switches it on; one that cannot be read does not, and the router says why."""
+    try:
+        text = Path(config_path).read_text("utf-8") if config_path else config_json or ""
+        return json.loads(text).get(_STATUS) is True
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def is_ours(line: str) -> bool:

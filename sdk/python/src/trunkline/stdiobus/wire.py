@@ -96,6 +96,7 @@ class Notification:
     request: str | None
     session: str | None
     agent_session: str | None
+    named_by_worker: bool = False
 
 
 Incoming = Answer | Call | Notification
@@ -191,11 +192,13 @@ def _answer(number: str, message: dict[str, Any]) -> Answer:
 
 
 def _notification(message: dict[str, Any]) -> Notification:
+    by_worker = _text(message, "params", "_meta", "requestId")
     return Notification(
         message,
-        request=_text(message, "requestId") or _text(message, "params", "_meta", "requestId"),
+        request=by_worker or _text(message, "requestId"),
         session=_text(message, "sessionId"),
         agent_session=_text(message, "params", "sessionId"),
+        named_by_worker=by_worker is not None,
     )
 
 

@@ -18,7 +18,7 @@ from trunkline.stdiobus.types import (
     SubprocessOptions,
 )
 
-__all__ = ["Backend", "DockerBackend", "NativeBackend", "SubprocessBackend", "choose", "make"]
+__all__ = ["Backend", "DockerBackend", "NativeBackend", "SubprocessBackend", "choose", "is_native_available", "make"]
 
 
 def choose(mode: BackendMode, subprocess: SubprocessOptions | None, native: NativeOptions | None) -> BackendMode:

@@ -82,10 +82,6 @@ class Backend(ABC):
         """Tell whether the router that runs now answers ``stdio_bus/status`` itself."""
         return False
 
-    def correlates_streams(self) -> bool:
-        """Tell whether the router that runs now names the request in a notification."""
-        return False
-
     def get_listen_mode(self) -> ListenMode:
         """Return what the router listens on for other clients, as far as this way can ask for it."""
         return ListenMode.NONE

@@ -76,12 +76,12 @@ class Child(asyncio.SubprocessProtocol):
         patience = min(SILENT_START_SEC, timeout_sec)
         await asyncio.wait((self._heard, self.gone), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if self.gone.done():
-            raise self.end()
+            raise self.end("did not start")
 
-    def end(self) -> TransportError:
+    def end(self, what: str = "exited unexpectedly") -> TransportError:
         """Say how it ended, with its exit code and what it wrote last."""
         code, words = self.exit_code, self.tail.last()
-        how = "closed its output" if code is None else f"exited unexpectedly, {_told(code)}"
+        how = "closed its output" if code is None else f"{what}, {_told(code)}"
         message = f"stdio_bus process {how}" + (f"\n{words}" if words else "")
         return TransportError(message, {"exit_code": code, "stderr": words})
 
@@ -124,8 +124,9 @@ class Child(asyncio.SubprocessProtocol):
                 os.kill(pid, number)
 
     def kill(self) -> None:
-        """End it by force."""
-        self.signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+        """End it by force, without waiting."""
+        number = signal.SIGKILL if os.name == "posix" else signal.SIGTERM
+        self.signal(number)
 
     async def exited_within(self, seconds: float) -> bool:
         """Wait for its end, and tell whether it came."""
@@ -134,11 +135,18 @@ class Child(asyncio.SubprocessProtocol):
 
     def close(self) -> None:
         """Let go of the pipes, and of the process by force. Idempotent; allowed after the loop was closed."""
-        _done(self.gone)
-        self._widen()
-        if self._transport is not None:
-            with contextlib.suppress(RuntimeError):
-                self._transport.close()
+        with contextlib.suppress(RuntimeError):
+            _done(self.gone)
+            self._widen()
+        if self._transport is None:
+            return
+        if self.pid is not None:
+            self.kill()
+            # The loop's watcher collects the process, but the loop may be closed before it can say so, and then this
+            # object would complain that its process still runs.
+            self._transport.get_extra_info("subprocess").returncode = -signal.SIGKILL.value
+        with contextlib.suppress(RuntimeError):
+            self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; called by the loop."""

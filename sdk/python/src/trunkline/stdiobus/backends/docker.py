@@ -19,7 +19,7 @@ from trunkline.stdiobus.errors import (
     TransportError,
     UnavailableError,
 )
-from trunkline.stdiobus.router import Wishes
+from trunkline.stdiobus.router import asks_for_status
 from trunkline.stdiobus.types import BusState, DockerOptions
 
 __all__ = ["CONTAINER_PORT", "DockerBackend"]
@@ -48,9 +48,9 @@ class DockerBackend(StreamBackend):
         self._options = options or DockerOptions()
         self._config_path = Path(config_path).absolute() if config_path else None
         self._config_json = config_json
-        # Whose router is in the image cannot be seen from outside. A configuration file that asks for extensions was
-        # written by somebody who knows; the wishes of a configuration in memory are the SDK's own.
-        self._wishes = Wishes.of(config_path, None)
+        # Whose router is in the image cannot be seen from outside. A configuration file that asks for the status was
+        # written by somebody who knows; in a configuration in memory it is the SDK itself that asks.
+        self._asks_for_status = asks_for_status(config_path, None)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._container: str | None = None
         self._link: _Link | None = None
@@ -122,11 +122,7 @@ class DockerBackend(StreamBackend):
 
     def tells_status(self) -> bool:
         """See :meth:`Backend.tells_status`."""
-        return self._wishes.status
-
-    def correlates_streams(self) -> bool:
-        """See :meth:`Backend.correlates_streams`."""
-        return self._wishes.streams
+        return self._asks_for_status
 
     def get_client_count(self) -> int:
         """Return 1 while this bus is connected to the router in the container, else 0."""

@@ -16,7 +16,7 @@ from trunkline.stdiobus.backends.base import StreamBackend, Tail, logger
 from trunkline.stdiobus.backends.binary import resolve_binary
 from trunkline.stdiobus.backends.child import Child
 from trunkline.stdiobus.errors import InvalidStateError, TransportError
-from trunkline.stdiobus.router import Wishes
+from trunkline.stdiobus.router import asks_for_status
 from trunkline.stdiobus.types import BusState, SubprocessOptions
 
 __all__ = ["SubprocessBackend"]
@@ -48,7 +48,7 @@ class SubprocessBackend(StreamBackend):
     ) -> None:
         super().__init__()
         self._options = options or SubprocessOptions()
-        self._wishes = Wishes.of(config_path, config_json)
+        self._asks_for_status = asks_for_status(config_path, config_json)
         self._config_path = config_path
         self._config_json = config_json
         self._child: Child | None = None
@@ -95,7 +95,6 @@ class SubprocessBackend(StreamBackend):
         """See :meth:`Backend.destroy`."""
         self._state = BusState.STOPPED
         if self._child is not None:
-            self._child.kill()
             self._child.close()
         _alive.discard(self)
         self._message_handlers.clear()
@@ -119,11 +118,7 @@ class SubprocessBackend(StreamBackend):
 
     def tells_status(self) -> bool:
         """See :meth:`Backend.tells_status`."""
-        return self._wishes.status and self._child is not None and self._child.is_ours
-
-    def correlates_streams(self) -> bool:
-        """See :meth:`Backend.correlates_streams`."""
-        return self._wishes.streams and self._child is not None and self._child.is_ours
+        return self._asks_for_status and self._child is not None and self._child.is_ours
 
     def get_stderr_tail(self, n: int = 20) -> str:
         """Return the last ``n`` lines that the router and its workers wrote to stderr."""
