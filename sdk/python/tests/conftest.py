@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,14 +61,6 @@ def scripted(words: str = "", config: BusConfig | None = None, **options: Any) -
 def scripted_router(words: str = "") -> SubprocessOptions:
     """The scripted router as a binary."""
     return SubprocessOptions(binary_path=str(PROGRAMS / "router"), env={"ROUTER": words, "PYTHON": sys.executable})
-
-
-async def happens(what: Callable[[], bool], within: float = 5.0) -> None:
-    """Wait for a state that has no event of its own, looking again whenever the loop has gone round."""
-    deadline = asyncio.get_running_loop().time() + within
-    while not what():
-        assert asyncio.get_running_loop().time() < deadline, "it does not happen"
-        await asyncio.sleep(0.001)
 
 
 async def soon(what: Awaitable[T], within: float = 5.0) -> T:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import shlex
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,12 +18,11 @@ from trunkline.stdiobus import AsyncStdioBus, DockerOptions, TransportError, Una
 class Engine:
     """An engine of one test: its command, and what was asked of it."""
 
-    def __init__(self, directory: Path, router: list[str]) -> None:
+    def __init__(self, directory: Path, router: str) -> None:
         self._log = directory / "log"
         self.path = directory / "engine"
-        words = {"ENGINE_LOG": str(self._log), "ENGINE_ROUTER": json.dumps(router)}
-        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in words.items())
-        program = shlex.join([sys.executable, str(PROGRAMS / "engine.py")])
+        settings = f"ENGINE_LOG={shlex.quote(str(self._log))} ENGINE_ROUTER={shlex.quote(router)}"
+        program = shlex.quote(str(PROGRAMS / "engine"))
         self.path.write_text(f'#!/bin/sh\n{settings} exec {program} "$@"\n')
         self.path.chmod(0o755)
 
@@ -38,7 +35,7 @@ class Engine:
 
 @pytest.fixture
 def engine(router: str, tmp_path: Path) -> Engine:
-    return Engine(tmp_path, [router])
+    return Engine(tmp_path, router)
 
 
 async def test_a_container_is_run_spoken_to_and_stopped(engine: Engine) -> None:
@@ -55,7 +52,8 @@ async def test_a_container_is_run_spoken_to_and_stopped(engine: Engine) -> None:
     assert (version, inspect) == ("--version", "image inspect some/image")
     assert re.fullmatch(
         r"run --rm -d --name stdiobus-\d+-[0-9a-f]{6} -p 127\.0\.0\.1:\d+:8765"
-        r" -v \S+/config\.json:/app/config\.json:ro -e A=b --init some/image --config /app/config\.json --tcp 0\.0\.0\.0:8765",
+        r" -v \S+/config\.json:/app/config\.json:ro"
+        r" -e A=b --init some/image --config /app/config\.json --tcp 0\.0\.0\.0:8765",
         run,
     )
     assert re.fullmatch(r"stop -t 30 \d+", stop)
@@ -104,7 +102,7 @@ async def test_an_image_that_is_nowhere(engine: Engine) -> None:
 
 
 async def test_a_container_that_does_not_listen(tmp_path: Path) -> None:
-    engine = Engine(tmp_path, ["false"])
+    engine = Engine(tmp_path, "false")
     bus = engine.bus(startup_timeout_sec=0.2)
     with pytest.raises(TransportError, match=r"did not listen within 0\.2 s"):
         await bus.start()

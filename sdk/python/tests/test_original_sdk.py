@@ -95,7 +95,9 @@ async def test_errors_of_a_worker(router: str) -> None:
         with pytest.raises(stdiobus.PolicyDeniedError, match="not you"):
             await bus.request("fail", {"code": 7, "message": "not you"})
         with pytest.raises(stdiobus.TimeoutError):
-            await bus.request("mute", timeout_ms=50)
+            await bus.request("hold", {"key": "k"}, timeout_ms=50)
+        await bus.notify("release", {"key": "k"})
+        assert await bus.request("echo")
 
 
 async def test_a_dead_worker_costs_an_error_at_once_and_is_replaced(router: str) -> None:

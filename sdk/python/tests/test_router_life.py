@@ -22,6 +22,8 @@ from trunkline.stdiobus import (
     SubprocessOptions,
     TransportError,
 )
+from trunkline.stdiobus import TimeoutError as BusTimeoutError
+from trunkline.stdiobus.backends import base
 
 QUICK = ReconnectPolicy(max_attempts=3, first_delay_sec=0.001)
 
@@ -104,6 +106,23 @@ async def test_a_deaf_router_is_killed_when_its_time_is_over() -> None:
     await bus.stop(timeout_sec=0.3)
     assert 0.3 <= loop.time() - begun < 1.0
     assert bus.get_state() is BusState.STOPPED
+    bus.destroy()
+
+
+async def test_a_router_that_does_not_read_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = scripted("stuck", timeout_ms=50)
+    await bus.start()
+    filling = "x" * 10_000_000
+    with pytest.raises(BusTimeoutError):
+        await bus.request("echo", {"filling": filling})
+    # The first is on its way; the others wait for room, and are not sent when it is too late for them.
+    for _ in range(3):
+        with pytest.raises(BusTimeoutError):
+            await bus.request("echo", {"filling": filling})
+    assert bus.get_stats().messages_in == 1
+    monkeypatch.setattr(base, "MAX_UNSENT_BYTES", 1_000_000)
+    assert bus.send("{}") is False
+    await bus.stop()
     bus.destroy()
 
 
@@ -242,7 +261,7 @@ async def test_two_streams_of_one_session_once_the_workers_name_their_requests()
             await soon(anext(notifications))
         await bus.notify("release", {"key": "b"})
         await bus.notify("release", {"key": "a"})
-        assert await soon(asyncio.gather(one, other)) == ["a1 a2 ", "b1 b2 "]
+        assert [await soon(one), await soon(other)] == ["a1 a2 ", "b1 b2 "]
 
 
 async def test_a_second_stream_of_one_session_is_refused_where_it_could_be_mixed_up() -> None:

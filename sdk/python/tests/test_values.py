@@ -136,7 +136,7 @@ def test_the_wish_for_status_is_read_from_where_the_configuration_is(tmp_path: P
 
 
 def test_our_router_is_known_by_its_first_line() -> None:
-    assert is_ours("[2026-01-01T00:00:00] [INFO] stdio_bus 0.1.0 (trunkline) starting")
+    assert is_ours("[2026-01-01T00:00:00] [INFO] stdio_bus 0.1.0 starting")
     assert not is_ours("[2026-01-01T00:00:00] [INFO] stdio Bus kernel v0.1.0 starting on linux")
 
 

@@ -7,6 +7,7 @@ It is `stdio_bus` as far as its arguments go. `ROUTER` in its environment is a l
 * `deaf`: neither the end of stdin nor SIGTERM ends it;
 * `ends=N`: it exits with code N at once, with a reason;
 * `ends-in=FILE`: it exits with code 1 as long as the file exists;
+* `stuck`: it never reads its stdin;
 * `chatty`: much on stderr, and lines on stdout that are no messages.
 """
 
@@ -105,7 +106,7 @@ def main(arguments: list[str]) -> None:
     """Be the router that the arguments and the environment ask for."""
     end_early()
     config = configuration(arguments)
-    log("stdio_bus 9.9.9 (trunkline)" if OURS else "stdio Bus kernel v0.1.0 starting")
+    log("stdio_bus 9.9.9 starting" if OURS else "stdio Bus kernel v0.1.0 starting")
     log(f"{len(config['pools'])} pools, status {config.get('status')}")
     if "deaf" in WORDS:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -122,6 +123,8 @@ def main(arguments: list[str]) -> None:
     # The original SDK keeps a thread in a read of stderr for as long as that is open.
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
+    if "stuck" in WORDS:
+        signal.pause()
     Router(write).serve(sys.stdin)
     while "deaf" in WORDS:
         signal.pause()

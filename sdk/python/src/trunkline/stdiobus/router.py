@@ -19,7 +19,8 @@ STATUS_METHOD = "stdio_bus/status"
 
 # The key of the configuration that switches it on. The original overlooks it.
 _STATUS = "status"
-_OURS = re.compile(r"\btrunkline\b", re.IGNORECASE)
+# The original writes "stdio Bus kernel v0.1.0 starting on linux".
+_OURS = re.compile(r"\bstdio_bus \d+\.\d+\.\d+ starting\b")
 _RUNNING = ("up", "half-open")
 
 
