@@ -3,8 +3,9 @@
 CARGO ?= cargo
 NPM ?= npm
 PROFILE ?= dev
+PYTHON ?= python3
 
-.PHONY: run test test-long bench lint web web-test browser-test agents openapi
+.PHONY: run test test-long bench lint web web-test browser-test sdk-test agents openapi
 
 run: web            ## Build everything, start the daemon, print a one-time link, open a demo session.
 	$(CARGO) build --release -p trunkline-cli
@@ -32,6 +33,19 @@ test-long:          ## A thousand agent lifecycles.
 browser-test:       ## The page in a real browser, against the built binary. Chromium is fetched if there is none.
 	$(CARGO) test --workspace --no-run
 	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" $(NPM) run e2e
+
+sdk-test: target/venv/ready ## The Python SDK against the built router: tests, types, style.
+	$(CARGO) build -p stdio-bus
+	cd sdk/python && STDIO_BUS="$(CURDIR)/target/debug/stdio_bus" ../../target/venv/bin/python -m pytest -q
+	cd sdk/python && ../../target/venv/bin/mypy
+	cd sdk/python && ../../target/venv/bin/ruff check . && ../../target/venv/bin/ruff format --check .
+
+target/venv/ready: sdk/python/requirements-test.txt sdk/python/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name one in PYTHON"; exit 1; }
+	$(PYTHON) -m venv --clear target/venv
+	target/venv/bin/python -m pip install -q --disable-pip-version-check -r sdk/python/requirements-test.txt
+	target/venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e sdk/python
+	touch $@
 
 agents:             ## The real agents that the tests run, from their registry.
 	$(NPM) ci --prefix tests/agents --no-audit --no-fund
