@@ -103,7 +103,9 @@ async def test_errors_of_a_worker(router: str) -> None:
 async def test_a_dead_worker_costs_an_error_at_once_and_is_replaced(router: str) -> None:
     async with bus_on(router) as bus:
         before = (await bus.request("echo"))["pid"]
+        notifications = bus.subscribe_notifications()
         held = asyncio.ensure_future(bus.request("hold", {"key": "k"}))
+        assert (await anext(notifications))["method"] == "holding"
         with pytest.raises(stdiobus.StdioBusError) as caught:
             await soon(bus.request("exit", {"code": 3}), 1.0)
         assert not isinstance(caught.value, stdiobus.TimeoutError)
