@@ -292,6 +292,25 @@ async def test_the_router_refuses_its_configuration(router: str, tmp_path: Any) 
     bus.destroy()
 
 
+async def test_the_router_tells_its_counts(router: str) -> None:
+    async with running(real(router, pool(instances=3))) as bus:
+        assert (bus.get_worker_count(), bus.get_client_count(), bus.get_session_count()) == (3, 1, 0)
+        notifications = bus.subscribe_notifications()
+        held = asyncio.ensure_future(bus.request("hold", {"key": "k"}))
+        await soon(anext(notifications))
+        status = await bus.status()
+        assert (status.workers, status.sessions, status.pending, bus.get_pending_count()) == (3, 1, 1, 1)
+        await bus.notify("release", {"key": "k"})
+        await held
+        with pytest.raises(Exception, match=r".*"):
+            await bus.request("exit", {"code": 3})
+        await answered_again(bus)
+        status = await bus.status()
+        assert status.routing_errors >= 1
+        assert [pool["id"] for pool in status.told["pools"]] == ["pool"]
+        assert bus.get_stats().messages_in >= 4
+
+
 async def test_an_answer_that_is_no_hello(router: str) -> None:
     workers = PoolConfig("p", sys.executable, ["-c", NO_HELLO])
     async with running(real(router, BusConfig([workers]))) as bus:

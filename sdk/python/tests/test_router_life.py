@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ async def test_start_returns_when_the_router_says_ready() -> None:
 
 
 async def test_a_silent_router_is_taken_to_be_ready() -> None:
-    async with running(scripted("silent")) as bus:
+    options = dataclasses.replace(scripted_router("silent"), start_timeout_sec=0.1)
+    async with running(AsyncStdioBus(pool(), subprocess=options)) as bus:
         assert (await bus.request("echo", {"a": 1}))["echo"] == {"a": 1}
 
 

@@ -198,10 +198,10 @@ class SubprocessOptions:
     """How the router is run as a child process.
 
     ``binary_path`` is taken as it is; if it is empty, ``stdio_bus`` is looked up on ``PATH``.
-    ``start_timeout_sec`` bounds the time until the router is ready; a router that does not say whether it is ready
-    is taken to be so after half a second. ``drain_timeout_sec`` is what ``stop()`` of the backend waits if it is
-    told no time. ``stderr_buffer_lines`` lines of the router's stderr are kept for error messages. ``env`` is added
-    to this process's environment.
+    ``start_timeout_sec`` bounds the time until the router is ready; one that speaks but does not say whether it is
+    ready is taken to be so half a second after its first word, and one that is silent when the time is over.
+    ``drain_timeout_sec`` is what ``stop()`` of the backend waits if it is told no time. ``stderr_buffer_lines`` lines
+    of the router's stderr are kept for error messages. ``env`` is added to this process's environment.
     """
 
     binary_path: str = ""

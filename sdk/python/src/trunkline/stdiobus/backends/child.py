@@ -20,8 +20,8 @@ from trunkline.stdiobus.router import is_ours
 
 __all__ = ["Child"]
 
-# A router that says nothing is taken to be ready after this long; the original SDK waits as long for any.
-SILENT_START_SEC = 0.5
+# How long a router may take from its first word to being ready; the original SDK waits as long for any.
+SPOKEN_START_SEC = 0.5
 # How long the last output of a process may take to arrive after it is gone. Its workers may hold stderr open.
 LAST_WORDS_SEC = 0.25
 
@@ -38,6 +38,7 @@ class Child(asyncio.SubprocessProtocol):
         self._on_gone = on_gone
         self._transport: asyncio.SubprocessTransport | None = None
         self._heard: asyncio.Future[None] = self._loop.create_future()
+        self._first_word: asyncio.Future[None] = self._loop.create_future()
         self._stderr_ended: asyncio.Future[None] = self._loop.create_future()
         self._stdout_ended: asyncio.Future[None] = self._loop.create_future()
         self.exited: asyncio.Future[None] = self._loop.create_future()
@@ -68,13 +69,19 @@ class Child(asyncio.SubprocessProtocol):
             raise TransportError(f"{command[0]} cannot be run: {failed.strerror or failed}") from failed
 
     async def wait_ready(self, timeout_sec: float) -> None:
-        """Wait until the router says so, speaks, or has been silent for half a second.
+        """Wait until the router says that it is ready, or answers something, or the time is over.
+
+        A router that is not ours may never say so: half a second after its first word it is taken to be ready.
 
         Raises:
             TransportError: it ended instead; with its exit code and what it wrote to stderr.
         """
-        patience = min(SILENT_START_SEC, timeout_sec)
-        await asyncio.wait((self._heard, self.gone), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        deadline = self._loop.time() + timeout_sec
+        signs = (self._heard, self.gone, self._first_word)
+        await asyncio.wait(signs, timeout=timeout_sec, return_when=asyncio.FIRST_COMPLETED)
+        left = max(0.0, deadline - self._loop.time())
+        patience = left if self.is_ours else min(left, SPOKEN_START_SEC)
+        await asyncio.wait(signs[:2], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if self.gone.done():
             raise self.end("did not start")
 
@@ -158,6 +165,7 @@ class Child(asyncio.SubprocessProtocol):
             _done(self._heard)
             self._on_output(data)
             return
+        _done(self._first_word)
         for line in self.tail.feed(data):
             logger.debug("%s", line)
             self.is_ours = self.is_ours or is_ours(line)
@@ -169,6 +177,7 @@ class Child(asyncio.SubprocessProtocol):
         if fd == _STDIN:
             self._widen()
         elif fd == _STDERR:
+            _done(self._first_word)
             _done(self._stderr_ended)
             if self._ending:
                 self._watch_end()

@@ -74,12 +74,14 @@ class DockerBackend(StreamBackend):
         self._splitter.reset()
         try:
             await self._check_engine()
+            # What may be left of a lost container.
+            await self._kill_container()
             await self._pull()
             port = await self._run()
             self._link = await self._connect(port)
         except BaseException:
             self._state = BusState.STOPPED
-            self._kill_container()
+            await self._kill_container()
             raise
         self._connected()
 
@@ -105,7 +107,7 @@ class DockerBackend(StreamBackend):
         if self._link is not None:
             with contextlib.suppress(RuntimeError):
                 self._link.close()
-        self._kill_container()
+        self._kill_container_now()
         self._forget_config()
         self._message_handlers.clear()
         self._close_handlers.clear()
@@ -214,8 +216,14 @@ class DockerBackend(StreamBackend):
             self._temporary.cleanup()
             self._temporary = None
 
-    def _kill_container(self) -> None:
-        """End the container without a loop; nobody waits for it, so the engine's own process does the waiting."""
+    async def _kill_container(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            # One that has ended by itself is no error.
+            await self._engine("kill", container)
+
+    def _kill_container_now(self) -> None:
+        """End the container where there may be no loop to wait on. This blocks as long as the engine takes."""
         container, self._container = self._container, None
         if container is not None:
             with contextlib.suppress(OSError):
@@ -231,8 +239,6 @@ class DockerBackend(StreamBackend):
 
     def _link_gone(self, link: _Link) -> None:
         if link is self._link and self._state == BusState.RUNNING:
-            # What may be left of the container would hold its port against the next one.
-            self._kill_container()
             self._lost(TransportError("the connection to the router's container is lost"))
 
 
