@@ -63,7 +63,7 @@ async def test_a_wrong_configuration_is_told_in_the_routers_own_words() -> None:
     bus.destroy()
 
 
-@pytest.mark.parametrize("path", ["/nowhere/stdio_bus", __file__])
+@pytest.mark.parametrize("path", ["/nowhere/stdio_bus", __file__], ids=["missing", "no program"])
 async def test_a_binary_that_cannot_be_run(path: str) -> None:
     bus = AsyncStdioBus(pool(), subprocess=SubprocessOptions(binary_path=path))
     with pytest.raises(TransportError, match="cannot be run"):
@@ -83,6 +83,18 @@ async def test_a_configuration_in_a_file(tmp_path: Path) -> None:
     bus = AsyncStdioBus(config_path=str(file), subprocess=scripted_router("ours"))
     async with running(bus):
         assert bus.get_worker_count() == 3
+
+
+async def test_a_request_before_the_router_is_ready_is_refused() -> None:
+    bus = scripted()
+    starting = asyncio.ensure_future(bus.start())
+    await asyncio.sleep(0)
+    assert bus.get_state() is BusState.STARTING
+    with pytest.raises(InvalidStateError, match="not running"):
+        await bus.request("echo")
+    await starting
+    await bus.stop()
+    bus.destroy()
 
 
 async def test_a_bus_is_started_once() -> None:

@@ -128,6 +128,8 @@ def test_connect_hello_stop_destroy(router: str) -> None:
     bus.destroy()
     bus.destroy()
     bus.stop()
+    with pytest.raises(InvalidStateError, match="destroyed"):
+        bus.request("echo")
 
 
 def test_the_thread_ends_with_the_bus(router: str) -> None:

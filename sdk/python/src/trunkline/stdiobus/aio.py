@@ -54,6 +54,8 @@ __all__ = ["AsyncStdioBus", "RequestHandler"]
 logger = logging.getLogger("trunkline.stdiobus")
 
 MAX_ANSWERING = 1024
+# The router answers this by itself; one that takes longer has other troubles.
+STATUS_TIMEOUT_MS = 2000
 
 RequestHandler = Callable[[dict[str, Any]], Any]
 """Answers a worker's request: gets the message, returns the result or an awaitable of it, or raises."""
@@ -188,11 +190,11 @@ class AsyncStdioBus:
     def destroy(self) -> None:
         """Let go of everything at once; a router that still runs is killed. Idempotent, needs no running loop."""
         backend, self._backend = self._backend, None
-        self._close_subscriptions()
         self._census.end()
         self._lifeline.cut()
         # The loop of what is still open may be closed; then nobody waits.
         with contextlib.suppress(RuntimeError):
+            self._close_subscriptions()
             self._pending.fail_all(TransportError("the bus was destroyed"))
         if backend is not None:
             backend.destroy()
@@ -305,7 +307,9 @@ class AsyncStdioBus:
         """
         if self._backend is None or not self._backend.tells_status():
             raise NotSupportedError("this router does not tell its status")
-        with self._call(STATUS_METHOD, None, None, None, RequestOptions(), stream=False, own=True) as call:
+        with self._call(
+            STATUS_METHOD, None, STATUS_TIMEOUT_MS, None, RequestOptions(), stream=False, own=True
+        ) as call:
             line = message_line(STATUS_METHOD, None, RequestOptions(), call.session, call.id)
             self._overhead.messages_in += 1
             self._overhead.bytes_in += len(line) + 1
@@ -383,7 +387,7 @@ class AsyncStdioBus:
         stream: bool,
         own: bool = False,
     ) -> Iterator[Pending]:
-        if self.get_state() not in (BusState.RUNNING, BusState.STARTING):
+        if self._backend is None or not self._lifeline.takes_calls():
             raise InvalidStateError("Bus not running")
         session = options.session_id or session_id or self._session
         call = self._pending.open(session, params, stream=stream, own=own)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from trunkline.stdiobus.backends import Backend
-from trunkline.stdiobus.errors import InvalidStateError, StdioBusError, TransportError
+from trunkline.stdiobus.errors import InvalidStateError, TransportError
 from trunkline.stdiobus.reconnect import ReconnectPolicy
 from trunkline.stdiobus.types import BusState
 
@@ -37,7 +37,7 @@ class Lifeline:
         self._on_again = on_again
         self._on_end = on_end
         self._recovery: asyncio.Task[None] | None = None
-        self._reason: StdioBusError | None = None
+        self._reason: Exception | None = None
         self._attempt = 0
         self._up_since = 0.0
         self._begun = False
@@ -78,6 +78,10 @@ class Lifeline:
         """Return the backend's state; between a loss and its end that is ``STARTING``."""
         return BusState.STARTING if self._recovery is not None else self._backend.get_state()
 
+    def takes_calls(self) -> bool:
+        """Tell whether the backend runs, or a lost one may come back."""
+        return self._recovery is not None or self._backend.is_running()
+
     async def wait_up(self, unless: asyncio.Future[object]) -> None:
         """Wait until a lost router is back, or something else is done.
 
@@ -87,7 +91,7 @@ class Lifeline:
         while self._recovery is not None and not unless.done():
             await asyncio.wait((self._recovery, unless), return_when=asyncio.FIRST_COMPLETED)
         if not unless.done() and not self._backend.is_running():
-            raise TransportError(self._reason.message if self._reason else "Bus is shutting down")
+            raise TransportError(getattr(self._reason, "message", str(self._reason or "Bus is shutting down")))
 
     def _lost(self, reason: TransportError) -> None:
         self._reason = reason
@@ -112,8 +116,9 @@ class Lifeline:
             await asyncio.sleep(delay)
             try:
                 await self._backend.start()
-            except StdioBusError as failed:
-                logger.warning("attempt %d to start the router again: %s", self._attempt, failed.message)
+            except Exception as failed:
+                # Whatever it is, a full disk or too many open files among them, it may be over at the next attempt.
+                logger.warning("attempt %d to start the router again: %s", self._attempt, failed)
                 self._reason = failed
                 continue
             self._up_since = asyncio.get_running_loop().time()

@@ -22,17 +22,19 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there and return what it returns. An interrupt here cancels it there.
 
         Raises:
-            InvalidStateError: called on that very thread, by a handler; it would wait for itself.
+            InvalidStateError: it is closed, or called on that very thread by a handler, which would wait for itself.
         """
-        if threading.current_thread() is self._thread:
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._running())
+        except InvalidStateError:
             work.close()
-            raise InvalidStateError("a handler must not wait for its own bus; use AsyncStdioBus, or another thread")
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+            raise
         try:
             return future.result()
         except BaseException:
@@ -48,7 +50,7 @@ class LoopThread:
         """Cancel what still runs and end the thread. Idempotent. From the thread itself, it ends a little later."""
         with self._lock:
             loop, thread = self._loop, self._thread
-            self._loop = None
+            self._loop, self._closed = None, True
         if loop is None or thread is None:
             return
         loop.call_soon_threadsafe(loop.stop)
@@ -56,7 +58,11 @@ class LoopThread:
             thread.join()
 
     def _running(self) -> asyncio.AbstractEventLoop:
+        if threading.current_thread() is self._thread:
+            raise InvalidStateError("a handler must not wait for its own bus; use AsyncStdioBus, or another thread")
         with self._lock:
+            if self._closed:
+                raise InvalidStateError("the bus was destroyed")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_work, args=(self._loop,), name=self._name, daemon=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
 from trunkline.stdiobus.aio import AsyncStdioBus, RequestHandler
+from trunkline.stdiobus.errors import InvalidStateError
 from trunkline.stdiobus.loop_thread import LoopThread
 from trunkline.stdiobus.reconnect import DEFAULT_RECONNECT, ReconnectPolicy
 from trunkline.stdiobus.router import RouterStatus
@@ -146,7 +148,8 @@ class StdioBus:
             while (event := self._thread.run(_next(events))) is not None:
                 yield event
         finally:
-            if self._thread.started:
+            # A stream that nobody holds any more may be collected on the bus's own thread, which cannot wait for it.
+            with contextlib.suppress(InvalidStateError):
                 self._thread.run(_close(events))
 
     def notify(
