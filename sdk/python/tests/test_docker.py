@@ -59,6 +59,14 @@ async def test_a_container_is_run_spoken_to_and_stopped(engine: Engine) -> None:
     assert re.fullmatch(r"stop -t 30 \d+", stop)
 
 
+async def test_the_routers_own_stand_in_for_docker(router: str, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\nTMPDIR={shlex.quote(str(tmp_path))} exec {shlex.quote(router)} docker "$@"\n')
+    docker.chmod(0o755)
+    async with running(AsyncStdioBus(pool(), backend="docker", docker=DockerOptions(engine_path=str(docker)))) as bus:
+        assert (await bus.request("echo", {"a": 1}))["echo"] == {"a": 1}
+
+
 async def test_two_buses_are_two_containers(engine: Engine) -> None:
     async with running(engine.bus()) as one, running(engine.bus()) as other:
         told = await asyncio.gather(one.request("echo"), other.request("echo"))
