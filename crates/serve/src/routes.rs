@@ -267,15 +267,21 @@ fn session_routes() -> Vec<Route> {
         )
         .gives::<trunkline_core::setting::View>(200),
         Route::put("/v1/sessions/{session}/mode", settings::mode, "Choose a mode of the agent.")
-            .takes::<settings::Mode>(),
+            .takes::<settings::Mode>()
+            .gives::<trunkline_core::setting::View>(200)
+            .keyed(),
         Route::put("/v1/sessions/{session}/model", settings::model, "Choose a model of the agent.")
-            .takes::<settings::Model>(),
+            .takes::<settings::Model>()
+            .gives::<trunkline_core::setting::View>(200)
+            .keyed(),
         Route::put(
             "/v1/sessions/{session}/options/{option}",
             settings::option,
             "Choose the value of an option of the agent.",
         )
-        .takes::<settings::Choose>(),
+        .takes::<settings::Choose>()
+        .gives::<trunkline_core::setting::View>(200)
+        .keyed(),
         Route::get("/v1/sessions/{session}/presence", presence::list, "Who is attached.")
             .gives::<List<Client>>(200),
     ]

@@ -103,6 +103,7 @@ async fn every_operation_answers_as_documented() {
 }
 
 async fn hosted(reader: &mut Reader) {
+    settings(reader).await;
     let workspace = tempfile::tempdir().unwrap();
     let create = json!({"agent": "quiet", "argv": ["quiet"], "workspace": workspace.path()});
     let session = id(&reader.post("/v1/sessions", &[], create).await);
@@ -128,6 +129,18 @@ async fn hosted(reader: &mut Reader) {
     reader.get("/v1/sessions/{session}/grants", &of).await;
     let named = [of[0], ("grant", &grant)];
     reader.does("delete", "/v1/sessions/{session}/grants/{grant}", &named, None).await;
+}
+
+/// What is chosen before the agent has said what it offers waits for it.
+async fn settings(reader: &mut Reader) {
+    let create = json!({"agent": "quiet", "argv": ["quiet"], "workspace": "/"});
+    let session = id(&reader.world.post("/v1/sessions", &create).await.1);
+    let of = [("session", session.as_str())];
+    reader.get("/v1/sessions/{session}/settings", &of).await;
+    reader.does("put", "/v1/sessions/{session}/mode", &of, Some(r#"{"mode":"plan"}"#)).await;
+    reader.does("put", "/v1/sessions/{session}/model", &of, Some(r#"{"model":"large"}"#)).await;
+    let named = [of[0], ("option", "effort")];
+    reader.does("put", "/v1/sessions/{session}/options/{option}", &named, Some(r#"{"value":true}"#)).await;
 }
 
 async fn external(reader: &mut Reader) {
