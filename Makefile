@@ -2,7 +2,6 @@
 
 CARGO ?= cargo
 NPM ?= npm
-PROFILE ?= dev
 PYTHON ?= python3
 
 .PHONY: run test test-long bench lint web web-test browser-test sdk-test agents openapi
@@ -13,7 +12,7 @@ run: web            ## Build everything, start the daemon, print a one-time link
 
 test: lint web-test agents ## Everything that must hold.
 	$(CARGO) test --workspace --no-fail-fast
-	$(MAKE) browser-test
+	$(MAKE) browser-test sdk-test
 
 lint:               ## Format, house rules, clippy.
 	$(CARGO) fmt --all --check
@@ -35,7 +34,7 @@ browser-test:       ## The page in a real browser, against the built binary. Chr
 	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" $(NPM) run e2e
 
 sdk-test: target/venv/ready ## The Python SDK against the built router: tests, types, style.
-	$(CARGO) build -p stdio-bus
+	$(CARGO) test --workspace --no-run
 	cd sdk/python && STDIO_BUS="$(CURDIR)/target/debug/stdio_bus" ../../target/venv/bin/python -m pytest -q
 	cd sdk/python && ../../target/venv/bin/mypy
 	cd sdk/python && ../../target/venv/bin/ruff check . && ../../target/venv/bin/ruff format --check .

@@ -1,5 +1,6 @@
 //! Runs a command.
 
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -72,7 +73,9 @@ fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    let outcome = runtime.block_on(app.command(cli.command));
+    // The runtime has several ways to wait; behind a pointer, all commands are compiled for one of them only.
+    let command: Pin<Box<dyn Future<Output = Result<Exit>>>> = Box::pin(app.command(cli.command));
+    let outcome = runtime.block_on(command);
     // A thread that waits for a key or a line must not hold the exit up.
     runtime.shutdown_background();
     outcome
