@@ -98,6 +98,7 @@ impl Daemon {
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
             custody: custody.clone(),
+            sessionbus: trunkline_serve::Sessionbus::default(),
         });
         home.announce(address, &base_url)?;
         tracing::info!(%base_url, home = %self.home.display(), "ready");

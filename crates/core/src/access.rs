@@ -94,7 +94,7 @@ impl Access {
         let token = self.token(sha256, now)?;
         let principal = match token.scope {
             Scope::Agent(session) => Principal::agent(session),
-            Scope::Viewer | Scope::Operator | Scope::Admin => Principal::token(&token.name),
+            Scope::Viewer | Scope::Operator | Scope::Admin | Scope::Local => Principal::token(&token.name),
         };
         Some(Caller { principal, scope: token.scope })
     }
@@ -107,6 +107,9 @@ impl Access {
 
     fn create(&self, created: &Created, now: Time) -> Result<Vec<Draft>, Refused> {
         check_name("name", &created.name, 64)?;
+        if created.scope == Scope::Local {
+            return Err(Refused::invalid("scope", "must be viewer, operator or admin"));
+        }
         if created.expires.is_some_and(|end| end <= now) {
             return Err(Refused::invalid("expires", "must be in the future"));
         }

@@ -19,7 +19,7 @@ use crate::id::{Seq, TurnId};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
-use crate::{access, agent, blob, grant, message, name, presence, request, session, setting, turn};
+use crate::{access, agent, blob, grant, message, name, outside, presence, request, session, setting, turn};
 
 /// A fact with its place in a log.
 #[derive(Debug, Clone, PartialEq)]
@@ -196,6 +196,10 @@ facts! {
     SessionClosed(session::Closed) = "session.closed",
     /// It is gone; the id is never used again.
     SessionDeleted(session::Deleted) = "session.deleted",
+    /// An agent that runs elsewhere said what it does, or is back.
+    SessionReported(outside::Reported) = "session.reported",
+    /// Nobody has heard of it for two minutes.
+    SessionUnseen(outside::Unseen) = "session.unseen",
     /// Somebody asked for a turn.
     TurnQueued(turn::Queued) = "turn.queued",
     /// Somebody took a queued prompt back.
@@ -264,6 +268,8 @@ facts! {
     PresenceJoined(presence::Joined) = "presence.joined",
     /// It left.
     PresenceLeft(presence::Left) = "presence.left",
+    /// The agent of a session that runs elsewhere was there.
+    PresenceSeen(presence::Seen) = "presence.seen",
 }
 
 impl JsonSchema for Event {

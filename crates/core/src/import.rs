@@ -56,6 +56,8 @@ impl Importer {
     fn fact(&mut self, fact: Fact, fresh: impl FnOnce() -> Uuid) -> Option<Fact> {
         match fact {
             Fact::SessionUpdated(_)
+            | Fact::SessionReported(_)
+            | Fact::SessionUnseen(_)
             | Fact::SessionClosed(_)
             | Fact::TurnQueued(_)
             | Fact::TurnUnqueued(_)
@@ -112,6 +114,7 @@ impl Importer {
             | Fact::BlobChunk(_)
             | Fact::PresenceJoined(_)
             | Fact::PresenceLeft(_)
+            | Fact::PresenceSeen(_)
             | Fact::Unknown { .. } => None,
         }
     }

@@ -5,7 +5,7 @@
 //! - [`id`], [`time`], [`raw`], [`principal`]: the small types everything else is written in.
 //! - [`event`]: the envelope and the closed list of facts, with their stable tags.
 //! - [`machine`]: what a kind of log is: `decide`, `apply`, `wanted`, `rows`.
-//! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`setting`], [`key`].
+//! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`outside`], [`setting`], [`key`].
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`row`], [`view`]: the projections every list is served from.
@@ -23,6 +23,7 @@ pub mod key;
 pub mod machine;
 pub mod message;
 pub mod name;
+pub mod outside;
 pub mod presence;
 pub mod principal;
 pub mod raw;

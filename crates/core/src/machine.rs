@@ -55,6 +55,11 @@ pub trait Machine: Default + Send + Sync + 'static {
         None
     }
 
+    /// How many events may come before a log that is kept short is shortened again.
+    fn compact_after() -> u64 {
+        256
+    }
+
     /// The command by which time acts on the state; `None` where time changes nothing.
     fn tick() -> Option<Self::Command> {
         None

@@ -13,6 +13,8 @@ use crate::refused::Refused;
 use crate::text::{check_name, check_size};
 use crate::time::Time;
 
+/// The kind of the message that tells how a request ended.
+pub const ANSWER: &str = "request.closed";
 /// How many messages may wait for one agent.
 pub const MAX_WAITING: usize = 10_000;
 /// How many bytes may wait for it. They stay in memory.
@@ -106,6 +108,14 @@ impl Inbox {
     pub(crate) fn deliver(&self) -> Vec<Draft> {
         let fresh = self.waiting.values().filter(|message| message.delivered_at.is_none());
         let ids: Vec<_> = fresh.map(|message| message.id).collect();
+        if ids.is_empty() { Vec::new() } else { vec![Delivered { ids }.into()] }
+    }
+
+    /// Marks those of these that were not fetched yet as fetched.
+    pub(crate) fn fetch(&self, messages: &[MessageId]) -> Vec<Draft> {
+        let fresh =
+            |id: &&MessageId| self.waiting.get(*id).is_some_and(|message| message.delivered_at.is_none());
+        let ids: Vec<_> = messages.iter().filter(fresh).copied().collect();
         if ids.is_empty() { Vec::new() } else { vec![Delivered { ids }.into()] }
     }
 

@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
+use crate::id::SessionId;
 use crate::machine::{Context, Draft, Machine, Wanted};
+use crate::outside::UNSEEN_AFTER_MS;
 use crate::principal::Principal;
+use crate::raw::Raw;
 use crate::refused::Refused;
+use crate::row::{Row, RowKind};
 use crate::text::check_name;
 use crate::time::Time;
 
@@ -36,6 +40,20 @@ pub struct Left {
     pub client: u64,
 }
 
+/// The agent of a session that runs elsewhere was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PresenceSeen")]
+pub struct Seen {
+    /// The session.
+    pub session: SessionId,
+    /// When, where the log was shortened since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// Whether the session's log tells meanwhile that it is gone.
+    #[serde(default)]
+    pub missed: bool,
+}
+
 /// A wish about presence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -43,6 +61,10 @@ pub enum Command {
     Join(Joined),
     /// Drop it from the list.
     Leave(u64),
+    /// Keep that the session's agent is there now.
+    See(SessionId),
+    /// The session's log tells that it is gone since then.
+    Miss(Time),
 }
 
 /// An attached client.
@@ -63,6 +85,8 @@ pub struct Client {
 pub struct Presence {
     /// By connection.
     pub clients: BTreeMap<u64, Client>,
+    /// The session whose agent runs elsewhere, and when it was last there.
+    pub seen: Option<Seen>,
 }
 
 impl Machine for Presence {
@@ -80,6 +104,13 @@ impl Machine for Presence {
                 Ok(vec![Left { client: *client }.into()])
             }
             Command::Leave(_) => Ok(Vec::new()),
+            Command::See(session) => Ok(vec![Seen { session: *session, at: None, missed: false }.into()]),
+            Command::Miss(at) => match &self.seen {
+                Some(seen) if seen.at == Some(*at) && !seen.missed => {
+                    Ok(vec![Seen { missed: true, ..seen.clone() }.into()])
+                }
+                Some(_) | None => Ok(Vec::new()),
+            },
         }
     }
 
@@ -97,8 +128,22 @@ impl Machine for Presence {
             Fact::PresenceLeft(Left { client }) => {
                 self.clients.remove(client);
             }
+            Fact::PresenceSeen(seen) => {
+                self.seen = Some(Seen { at: seen.at.or(Some(event.at)), ..seen.clone() });
+            }
             _ => {}
         }
+    }
+
+    fn advance(&mut self, events: &[Event]) -> Vec<Row> {
+        events.iter().for_each(|event| self.apply(event));
+        let saw = events.iter().any(|event| matches!(event.fact, Fact::PresenceSeen(_)));
+        self.seen.as_ref().filter(|_| saw).and_then(seen_row).into_iter().collect()
+    }
+
+    /// Heartbeats are many, and each makes the one before it worthless.
+    fn compact_after() -> u64 {
+        16
     }
 
     fn compaction(&self) -> Option<Vec<Draft>> {
@@ -108,10 +153,56 @@ impl Machine for Presence {
                 .into(),
             origin: Some((client.principal.clone(), client.since)),
         });
-        Some(again.collect())
+        let seen = self.seen.iter().cloned().map(Draft::from);
+        Some(again.chain(seen).collect())
     }
 
     fn wanted(&self) -> Wanted<Self::Effect> {
         Wanted::nothing()
+    }
+}
+
+fn seen_row(seen: &Seen) -> Option<Row> {
+    let at = seen.at?;
+    let due = (!seen.missed).then(|| at.plus_ms(UNSEEN_AFTER_MS + 1));
+    let row = Row::removed(RowKind::Seen, seen.session.to_string());
+    Some(Row { rank: (-at.0, 0), due, body: Raw::of(&at).ok(), ..row })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Node, Seq};
+    use crate::principal::Caller;
+
+    fn step(presence: &mut Presence, command: &Command, now: i64) -> Vec<Row> {
+        let node = Node { name: "n".into(), incarnation: 1 };
+        let caller = Caller::trunkline();
+        let ctx = Context { now: Time(now), caller: &caller, node: &node, next: Seq(1) };
+        let drafts = presence.decide(command, &ctx).unwrap();
+        let event = |fact| Event {
+            seq: Seq(1),
+            at: Time(now),
+            by: caller.principal.clone(),
+            turn: None,
+            key: None,
+            fact,
+        };
+        let events: Vec<_> = drafts.into_iter().map(|draft| event(draft.fact)).collect();
+        presence.advance(&events)
+    }
+
+    #[test]
+    fn the_row_of_an_agent_says_when_it_was_there_and_when_it_is_missed() {
+        let session: SessionId = "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap();
+        let mut presence = Presence::default();
+        let rows = step(&mut presence, &Command::See(session), 1_000);
+        assert_eq!((rows[0].rank, rows[0].due), ((-1_000, 0), Some(Time(121_001))));
+        step(&mut presence, &Command::See(session), 2_000);
+        assert_eq!(step(&mut presence, &Command::Miss(Time(1_000)), 130_000), [], "it was there since");
+        let rows = step(&mut presence, &Command::Miss(Time(2_000)), 130_000);
+        assert_eq!((rows[0].rank, rows[0].due), ((-2_000, 0), None));
+        assert_eq!(step(&mut presence, &Command::Miss(Time(2_000)), 131_000), [], "once");
+        assert_eq!(presence.compaction().unwrap().len(), 1);
     }
 }

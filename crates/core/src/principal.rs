@@ -101,6 +101,9 @@ pub enum Scope {
     Operator,
     /// Also makes and revokes tokens, and stops the daemon.
     Admin,
+    /// Has shown no credential, but is a program of the daemon's own user. Reads lists; does what its dialect offers on
+    /// sessions that were born in it. No token has it.
+    Local,
     /// Acts for one session: opens and withdraws its requests, reads its log and inbox. Never answers anything.
     Agent(SessionId),
 }
@@ -121,6 +124,12 @@ impl Caller {
         Self { principal: Principal::trunkline(), scope: Scope::Admin }
     }
 
+    /// A program of the daemon's own user without a credential.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { principal: Principal::local(), scope: Scope::Local }
+    }
+
     /// The agent of a session.
     #[must_use]
     pub fn agent(session: SessionId) -> Self {
@@ -133,7 +142,7 @@ impl Caller {
     /// `Forbidden` when the caller is another session's agent.
     pub fn may_read(&self, session: SessionId) -> Result<(), Refused> {
         match self.scope {
-            Scope::Viewer | Scope::Operator | Scope::Admin => Ok(()),
+            Scope::Viewer | Scope::Operator | Scope::Admin | Scope::Local => Ok(()),
             Scope::Agent(own) if own == session => Ok(()),
             Scope::Agent(_) => Err(forbidden("an agent's token opens its own session only")),
         }
@@ -145,7 +154,7 @@ impl Caller {
     /// `Forbidden` for agents.
     pub fn may_list(&self) -> Result<(), Refused> {
         match self.scope {
-            Scope::Viewer | Scope::Operator | Scope::Admin => Ok(()),
+            Scope::Viewer | Scope::Operator | Scope::Admin | Scope::Local => Ok(()),
             Scope::Agent(_) => Err(forbidden("an agent's token opens its own session only")),
         }
     }
@@ -158,6 +167,7 @@ impl Caller {
         match self.scope {
             Scope::Operator | Scope::Admin => Ok(()),
             Scope::Viewer => Err(forbidden("this token may only read; it needs the scope operator")),
+            Scope::Local => Err(forbidden("this needs a token of the scope operator")),
             Scope::Agent(_) => {
                 Err(forbidden("an agent never answers or steers a session, least of all its own"))
             }
@@ -171,7 +181,9 @@ impl Caller {
     pub fn may_administer(&self) -> Result<(), Refused> {
         match self.scope {
             Scope::Admin => Ok(()),
-            Scope::Viewer | Scope::Operator | Scope::Agent(_) => Err(forbidden("this needs the scope admin")),
+            Scope::Viewer | Scope::Operator | Scope::Local | Scope::Agent(_) => {
+                Err(forbidden("this needs the scope admin"))
+            }
         }
     }
 
@@ -185,6 +197,7 @@ impl Caller {
             Scope::Agent(own) if own == session => Ok(()),
             Scope::Agent(_) => Err(forbidden("an agent's token opens its own session only")),
             Scope::Viewer => Err(forbidden("this token may only read; it needs the scope operator")),
+            Scope::Local => Err(forbidden("this needs a token of the scope operator")),
         }
     }
 }
@@ -210,6 +223,7 @@ mod tests {
             (Scope::Viewer, [true, true, false, false, false, false]),
             (Scope::Operator, [true, true, true, false, true, true]),
             (Scope::Admin, [true, true, true, true, true, true]),
+            (Scope::Local, [true, true, false, false, false, false]),
             (Scope::Agent(own), [true, false, false, false, true, false]),
         ] {
             let c = caller(scope);

@@ -32,6 +32,8 @@ pub const MAX_TOOL: usize = 255;
 pub const MAX_TITLE: usize = 255;
 /// How many bytes a question, an answer or a context may have.
 pub const MAX_TEXT_BYTES: usize = 2 << 20;
+/// How many bytes the labels of a request may have together.
+pub const MAX_TAG_BYTES: usize = 64 << 10;
 
 /// What kind of answer is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -192,6 +194,9 @@ pub struct Answer {
     /// The filled form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Raw>,
+    /// What the person is called, if the client says so. It proves nothing: who answered is in the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responder: Option<Box<str>>,
 }
 
 /// How a request ended.
@@ -286,14 +291,24 @@ impl Requests {
     }
 
     /// Grants a new request.
-    pub(crate) fn ask(&self, asked: &Opened, turn: Option<TurnId>) -> Result<Vec<Draft>, Refused> {
+    pub(crate) fn ask(
+        &self,
+        asked: &Opened,
+        turn: Option<TurnId>,
+        strict: bool,
+    ) -> Result<Vec<Draft>, Refused> {
         if self.open.contains_key(&asked.id) || self.closed.contains_key(&asked.id) {
             return Err(Refused::Exists { what: "request", id: asked.id.to_string() });
         }
         if self.open.len() >= MAX_OPEN {
             return Err(Refused::TooMany { what: "open requests", limit: MAX_OPEN });
         }
-        asked.check()?;
+        // Original clients may call a request as they like; whoever shows it cleans it.
+        if strict {
+            asked.check()?;
+        } else {
+            asked.check_sizes()?;
+        }
         let open: usize = self.open.values().map(|open| open.asked.bytes()).sum();
         if open + asked.bytes() > MAX_OPEN_BYTES {
             return Err(Refused::TooMany { what: "MiB of open requests", limit: MAX_OPEN_BYTES >> 20 });
@@ -459,6 +474,17 @@ impl Opened {
         texts + options.chain(tags).chain(raws).sum::<usize>() + default
     }
 
+    /// What bounds ask for, and nothing more.
+    fn check_sizes(&self) -> Result<(), Refused> {
+        if self.title.is_empty() || self.title.chars().count() > MAX_TITLE {
+            return Err(Refused::invalid("title", format!("must have 1 to {MAX_TITLE} characters")));
+        }
+        let tags = self.tags.iter().flatten().map(|tag| tag.len() + 1).sum();
+        check_size("tags", tags, MAX_TAG_BYTES)?;
+        check_size("question", self.question.len(), MAX_TEXT_BYTES)?;
+        check_size("context", raw_bytes(self.context.as_ref()), MAX_TEXT_BYTES)
+    }
+
     fn check(&self) -> Result<(), Refused> {
         check_name("title", &self.title, MAX_TITLE)?;
         check_size("question", self.question.len(), MAX_TEXT_BYTES)?;
@@ -513,6 +539,9 @@ impl Opened {
     pub fn accept(&self, answer: &Answer) -> Result<Answer, Refused> {
         check_size("text", answer.text.as_ref().map_or(0, String::len), MAX_TEXT_BYTES)?;
         check_size("fields", answer.fields.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
+        if answer.responder.as_ref().is_some_and(|name| name.chars().count() > MAX_TITLE) {
+            return Err(Refused::invalid("responder", format!("must be at most {MAX_TITLE} characters")));
+        }
         let option = answer.option.as_deref().map(|given| self.choice(given)).transpose()?;
         let says = answer.text.as_ref().is_some_and(|text| !text.is_empty());
         match self.kind {
@@ -523,7 +552,7 @@ impl Opened {
             }
             Kind::Permission | Kind::Question | Kind::Form => {
                 let option = option.map(|choice| choice.id.clone());
-                Ok(Answer { option, text: answer.text.clone(), fields: answer.fields.clone() })
+                Ok(Answer { option, ..answer.clone() })
             }
         }
     }

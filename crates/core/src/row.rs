@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, Fact};
 use crate::id::{LogId, RequestId, SessionId};
 use crate::machine::{Machine, Receipt};
+use crate::outside::Born;
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::request::{Open, Priority};
@@ -30,11 +31,15 @@ pub enum RowKind {
     Key = 5,
     /// Something large beside a session's log. Key: the name of its log. Body: `null`.
     Blob = 6,
+    /// When the agent of a session that runs elsewhere was last there, the latest first. In the `live` store. Key: the
+    /// session. Body: the time.
+    Seen = 7,
 }
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [Self::Session, Self::Request, Self::Inbox, Self::Owed, Self::Key, Self::Blob];
+    pub const ALL: [Self; 7] =
+        [Self::Session, Self::Request, Self::Inbox, Self::Owed, Self::Key, Self::Blob, Self::Seen];
 }
 
 /// A row of a list, or its removal.
@@ -131,6 +136,7 @@ fn session_rows(session: &Session) -> Vec<Row> {
     let mut facets = vec![facet("agent", &view.agent), facet("state", view.state.word())];
     facets.extend(view.workspace.iter().map(|path| facet("workspace", path)));
     facets.extend(view.project.iter().map(|path| facet("project", path)));
+    facets.extend(tenant(view.born.as_ref()));
     let row = Row {
         kind: RowKind::Session,
         key,
@@ -143,10 +149,15 @@ fn session_rows(session: &Session) -> Vec<Row> {
     vec![row, owed]
 }
 
+fn tenant(born: Option<&Born>) -> Option<String> {
+    born?.tenant.as_ref().map(|tenant| facet("tenant", tenant))
+}
+
 fn request_rows(view: &RequestView) -> [Row; 2] {
     let key = view.id.to_string();
     let mut facets = vec![facet("session", view.session), facet("status", view.status.word())];
     facets.extend(view.project.iter().map(|path| facet("project", path)));
+    facets.extend(tenant(view.born.as_ref()));
     let shared = Row {
         kind: RowKind::Request,
         key: key.clone(),

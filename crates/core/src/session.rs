@@ -12,6 +12,7 @@ use crate::id::{Node, RequestId, SessionId, TurnId};
 use crate::key::Keys;
 use crate::machine::{Context, Draft, Machine, Receipt, Wanted};
 use crate::message::{self, Inbox};
+use crate::outside::{self, Born, Outside};
 use crate::principal::{Caller, Principal};
 use crate::raw::Raw;
 use crate::refused::Refused;
@@ -54,6 +55,9 @@ pub struct Created {
     /// Whatever the maker wants to find again; an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Raw>,
+    /// How it came to be, where a client of another protocol made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<Born>,
     /// The session this is a copy of, from an export. Its facts follow, then `session.imported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<SessionId>,
@@ -112,6 +116,8 @@ pub struct Session {
     pub requests: Requests,
     /// Its messages.
     pub inbox: Inbox,
+    /// What is known of an agent that runs elsewhere.
+    pub outside: Outside,
     /// Its standing permissions.
     pub grants: Grants,
     /// Its agent.
@@ -156,6 +162,7 @@ impl Session {
         }
         check_name("driver", &created.driver, 40)?;
         check_name("agent", &created.agent, 255)?;
+        created.born.as_ref().map_or(Ok(()), Born::check)?;
         for (field, path) in [("workspace", &created.workspace), ("project", &created.project)] {
             if let Some(path) = path {
                 check_name(field, path, MAX_PATH)?;
@@ -225,7 +232,7 @@ impl Session {
                 if running.stopping.is_some() {
                     return Err(Refused::Stale { turn: *turn });
                 }
-                let mut facts = self.requests.ask(asked, Some(*turn))?;
+                let mut facts = self.requests.ask(asked, Some(*turn), true)?;
                 facts.extend(self.granted(*turn, asked, ctx));
                 Ok(facts)
             }
@@ -341,7 +348,7 @@ impl Session {
         if !asked_outside || !self.inbox.has_room(&payload) {
             return None;
         }
-        Some(message::Queued { id: closed.id.into(), kind: "request.closed".to_owned(), payload }.into())
+        Some(message::Queued { id: closed.id.into(), kind: message::ANSWER.to_owned(), payload }.into())
     }
 }
 
@@ -351,11 +358,11 @@ impl Machine for Session {
 
     fn decide(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
         if let Command::Create(created) = command {
-            ctx.caller.may_operate()?;
+            allow(command, ctx.caller, created.id, true)?;
             return self.create(created);
         }
         let id = self.id()?;
-        allow(command, ctx.caller, id)?;
+        allow(command, ctx.caller, id, self.born().is_some())?;
         match command {
             Command::Create(created) => self.create(created),
             Command::Update(updated) => {
@@ -373,13 +380,22 @@ impl Machine for Session {
             }
             Command::Unqueue(turn) => self.turns.unqueue(*turn),
             Command::Stop { turn, why, grace_ms } => self.stop(*turn, *why, *grace_ms, ctx),
-            Command::Ask(asked) => self.open().and_then(|_| self.requests.ask(asked, None)),
+            Command::Ask(asked) => {
+                let strict = self.born().is_none();
+                self.open().and_then(|_| self.requests.ask(asked, None, strict))
+            }
             Command::Answer(request, answer) => self.answer(*request, answer),
             Command::Dismiss(request) => self.requests.dismiss(*request),
             Command::Withdraw(request, outcome) => self.requests.withdraw(*request, *outcome),
             Command::Send(queued) => self.open().and_then(|_| self.inbox.send(queued)),
             Command::Deliver => Ok(self.inbox.deliver()),
+            Command::Fetch(messages) => Ok(self.inbox.fetch(messages)),
             Command::Ack(message) => self.inbox.ack(*message),
+            Command::Report(report) => {
+                check_labels(None, report.metadata.as_ref())?;
+                self.report(report)
+            }
+            Command::Missed(seen) => Ok(self.miss(*seen)),
             Command::Grant(added) => self.open().and_then(|_| self.grants.add(added)),
             Command::Revoke(grant) => self.grants.revoke(*grant),
             Command::Set(_) if self.is_external() => Err(Refused::External),
@@ -414,11 +430,12 @@ impl Machine for Session {
         self.turns.apply(event);
         self.requests.apply(event);
         self.inbox.apply(event);
+        self.apply_outside(event);
         self.grants.apply(event);
         self.agent.apply(event);
         self.settings.apply(event);
         self.keys.apply(event);
-        if moves(&event.fact) {
+        if moves(&event.fact) && !matches!(event.fact, Fact::SessionUnseen(_)) {
             self.updated = event.at;
         }
     }
@@ -489,7 +506,10 @@ pub const fn moves(fact: &Fact) -> bool {
 }
 
 /// Who may wish what. The agent of a session acts for it; it never answers and never steers.
-fn allow(command: &Command, caller: &Caller, id: SessionId) -> Result<(), Refused> {
+fn allow(command: &Command, caller: &Caller, id: SessionId, born: bool) -> Result<(), Refused> {
+    if outside::is_local(caller.scope) {
+        return outside::allow_local(command, born);
+    }
     match command {
         Command::Create(_)
         | Command::Update(_)
@@ -506,11 +526,14 @@ fn allow(command: &Command, caller: &Caller, id: SessionId) -> Result<(), Refuse
         | Command::Grant(_)
         | Command::Revoke(_)
         | Command::Set(_) => caller.may_operate(),
-        Command::Ask(_) | Command::Withdraw(..) | Command::Deliver | Command::Ack(_) => {
-            caller.may_act_for(id)
-        }
+        Command::Ask(_)
+        | Command::Withdraw(..)
+        | Command::Deliver
+        | Command::Fetch(_)
+        | Command::Ack(_)
+        | Command::Report(_) => caller.may_act_for(id),
         // Only the hub makes these, for itself or in the name of the session's agent.
-        Command::Run(_) | Command::Tick => Ok(()),
+        Command::Run(_) | Command::Missed(_) | Command::Tick => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RequestId, SessionId, TurnId};
+use crate::outside::{Born, Status};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::request::{Choice, Closed, Kind, OnTimeout, Open, Outcome, Priority};
@@ -88,6 +89,26 @@ pub struct SessionView {
     /// What went wrong in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// How it came to be, where a client of another protocol made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<Born>,
+    /// What an agent that runs elsewhere says that it is doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Status>,
+    /// When that agent last did something that the log tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Time>,
+    /// Whether nobody has heard of it for two minutes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unseen: bool,
+    /// Whether it has taken the last answer it was given, and waits for no other.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub answer_taken: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes every field so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Where a request stands.
@@ -194,6 +215,9 @@ pub struct RequestView {
     /// Its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,
+    /// How its session came to be, where a client of another protocol made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<Born>,
 }
 
 impl Session {
@@ -208,7 +232,12 @@ impl Session {
             Some(_) | None if asks => SessionState::Waiting,
             Some(_) => SessionState::Running,
             None if failed => SessionState::Failed,
-            None => SessionState::Idle,
+            None => match self.outside.status {
+                Some(Status::Working) => SessionState::Running,
+                Some(Status::Waiting) => SessionState::Waiting,
+                Some(Status::Error) => SessionState::Failed,
+                Some(Status::Done) | None => SessionState::Idle,
+            },
         }
     }
 
@@ -235,6 +264,11 @@ impl Session {
             turns: self.turns.count,
             last_stop_reason: last.map(|ended| ended.stop_reason),
             last_error: last.and_then(|ended| ended.error.clone()),
+            born: created.born.clone(),
+            reported: self.outside.status,
+            seen_at: self.outside.seen,
+            unseen: self.outside.unseen,
+            answer_taken: self.answer_taken(),
         })
     }
 
@@ -270,6 +304,7 @@ impl Session {
             deadline: asked.deadline,
             on_timeout: asked.on_timeout,
             closed: closed.cloned(),
+            born: created.born.clone(),
         })
     }
 }

@@ -53,6 +53,7 @@ impl World {
             project: None,
             title: None,
             metadata: None,
+            born: None,
             imported: imported.then(|| SessionId::new(Uuid::from_u128(8))),
         };
         world.owner(&Command::Create(created)).unwrap();

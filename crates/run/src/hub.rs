@@ -102,6 +102,7 @@ impl Hub {
         hub.recover().await?;
         hub.sweep().await?;
         hub.keep_sweeping();
+        hub.0.tasks.spawn(hub.clone().keep_missing());
         Ok(hub)
     }
 
@@ -372,6 +373,18 @@ impl Hub {
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.0.stop.clone()
+    }
+
+    pub(crate) fn live(&self) -> &dyn Log {
+        &*self.0.live
+    }
+
+    pub(crate) async fn presence(
+        &self,
+        id: SessionId,
+        command: presence::Command,
+    ) -> Result<Done, CommandError> {
+        self.0.presence.command(&LogId::presence(id), Caller::trunkline(), command, None).await
     }
 
     pub(crate) fn disk(&self) -> &dyn Log {

@@ -3,6 +3,7 @@
 //! - [`hub`]: the one handle everything outside uses: command, look, read, find, follow.
 //! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
+//! - `seen`: when agents that run elsewhere were last there.
 //! - [`clock`]: the one place where time is read.
 //! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
@@ -21,6 +22,7 @@ pub mod keep;
 pub mod peer;
 mod persist;
 mod runner;
+mod seen;
 pub mod tail;
 pub mod turn;
 pub mod workspace;

@@ -12,6 +12,7 @@ mod judge;
 mod kernel;
 mod sys;
 mod table;
+mod user;
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
@@ -24,6 +25,7 @@ use trunkline_core::id::SessionId;
 use crate::custody::{Custody, Running};
 use judge::{Judge, Known, Tree};
 use kernel::Kernel;
+pub use user::{is_our_user, is_own_user};
 
 /// How many processes are remembered as having been outside; the oldest goes.
 const MAX_KNOWN: usize = 32;

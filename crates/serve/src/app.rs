@@ -31,6 +31,8 @@ pub(crate) struct App {
     /// How long a turn may run if its prompt does not say.
     pub(crate) turn_timeout_ms: Option<u64>,
     pub(crate) started: tokio::time::Instant,
+    /// Who may use the dialect of the original human-input hub.
+    pub(crate) sessionbus: crate::sessionbus::Access,
     /// Numbers the clients that attach.
     pub(crate) clients: std::sync::atomic::AtomicU64,
     /// Cancelled when somebody asks the daemon to stop.

@@ -133,7 +133,8 @@ fn told(change: &Change) -> Vec<Bytes> {
             (RowKind::Session, Some(body)) => ("session", body.get().to_owned()),
             (RowKind::Session, None) => ("session-removed", format!("{{\"id\":\"{}\"}}", row.key)),
             (RowKind::Request, Some(body)) => ("request", body.get().to_owned()),
-            (RowKind::Request | RowKind::Inbox | RowKind::Owed | RowKind::Key | RowKind::Blob, _) => {
+            (RowKind::Request, None)
+            | (RowKind::Inbox | RowKind::Owed | RowKind::Key | RowKind::Blob | RowKind::Seen, _) => {
                 return None;
             }
         };

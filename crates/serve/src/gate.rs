@@ -89,7 +89,7 @@ fn needs_token(path: &str) -> bool {
     path.starts_with("/v1/") && path != EXCHANGE && path != "/v1/openapi.json"
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pass), Problem> {
+pub(crate) async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pass), Problem> {
     if !headers.contains_key(header::AUTHORIZATION) {
         return Err(Problem::unauthenticated(
             "this needs a token: send `Authorization: Bearer …`. In a browser, open a link from `trunkline open`",

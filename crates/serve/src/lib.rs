@@ -1,10 +1,12 @@
 //! Who may ask: listeners, authentication, the routes and what stands behind them.
 //!
 //! - [`server`]: connections in, and a stop that does not wait for ever.
+//! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `tokens`,
 //!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
+//! - `sessionbus`: the dialect of the original human-input hub.
 #![forbid(unsafe_code)]
 
 mod agents;
@@ -21,6 +23,7 @@ mod grants;
 mod health;
 mod import;
 mod inbox;
+mod local;
 pub mod openapi;
 mod presence;
 mod problem;
@@ -28,6 +31,7 @@ mod queue;
 mod requests;
 mod routes;
 pub mod server;
+mod sessionbus;
 mod sessions;
 mod settings;
 mod shutdown;
@@ -38,3 +42,4 @@ mod ui;
 
 pub use gate::Allowed;
 pub use server::{Listener, Options, Server};
+pub use sessionbus::Access as Sessionbus;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use trunkline_core::access::Token;
 use trunkline_core::event::Event;
@@ -352,6 +352,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for route in routes() {
         router = router.route(route.path, route.router);
+    }
+    // Dialects have their own answers for what they do not know.
+    router = router.route("/api/{*rest}", any(crate::sessionbus::api));
+    for path in ["/ui/sessionbus", "/ui/sessionbus/{*rest}", "/ui/sessionbus/", "/partials/{*rest}"] {
+        router = router.route(path, any(crate::sessionbus::pages));
+    }
+    for path in ["/requests/{*rest}", "/static/{*rest}"] {
+        router = router.route(path, any(crate::sessionbus::pages));
     }
     router
         .fallback(crate::ui::page)

@@ -22,6 +22,7 @@ use trunkline_run::peer::{Origin, Peer, Peers};
 use crate::app::App;
 use crate::auth::Auth;
 use crate::gate::{Allowed, Came, stranger};
+use crate::local::Wire;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,11 +49,14 @@ pub struct Options {
     pub turn_timeout_ms: Option<u64>,
     /// The processes of our agents: whoever connects from among them is that agent.
     pub custody: Custody,
+    /// Who may use the dialect of the original human-input hub.
+    pub sessionbus: crate::Sessionbus,
 }
 
 /// The server. Connections are accepted while [`serve`](Self::serve) runs.
 pub struct Server {
     router: Router,
+    dashboard: Router,
     app: Arc<App>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -72,11 +76,13 @@ impl Server {
             base_url: options.base_url,
             turn_timeout_ms: options.turn_timeout_ms,
             started: tokio::time::Instant::now(),
+            sessionbus: options.sessionbus,
             stop_asked: CancellationToken::new(),
             clients: std::sync::atomic::AtomicU64::new(1),
         });
         Self {
             router: crate::routes::router(Arc::clone(&app)),
+            dashboard: crate::sessionbus::dashboard(Arc::clone(&app)),
             app,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -104,7 +110,11 @@ impl Server {
             };
             match accepted {
                 Ok(stream) => {
-                    let (router, closing) = (self.router.clone(), self.closing.clone());
+                    let router = match listener {
+                        Listener::Dashboard(_) => &self.dashboard,
+                        Listener::Tcp(_) | Listener::Unix(_) => &self.router,
+                    };
+                    let (router, closing) = (router.clone(), self.closing.clone());
                     let peers = Arc::clone(&self.peers);
                     self.tasks.spawn(async move {
                         let (router, agent) = match origin(&stream, peers).await {
@@ -142,6 +152,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+    /// A TCP port where the dashboard of a dialect is, and that dialect's paths alone.
+    Dashboard(TcpListener),
 }
 
 type Stream = Either<TcpStream, UnixStream>;
@@ -149,7 +161,7 @@ type Stream = Either<TcpStream, UnixStream>;
 impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener) | Self::Dashboard(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // A frame must not wait for the acknowledgement of the one before it. It fails for who has left already.
                 let _client_left = stream.set_nodelay(true);
@@ -164,6 +176,14 @@ impl Listener {
 /// Everything else is about one client (it left early, a firewall forbids it) or passes (no memory, too many files).
 fn is_final(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(9 | 22 | 88))
+}
+
+/// What can be looked up of a connection.
+fn wire(stream: &Stream) -> Wire {
+    match stream {
+        Either::Left(tcp) => Wire::tcp(tcp),
+        Either::Right(unix) => Wire::unix(unix),
+    }
 }
 
 /// Where a connection comes from. Whoever is not known to be outside is not taken for somebody outside.
@@ -187,9 +207,11 @@ fn local(stream: &Stream) -> Option<IpAddr> {
 }
 
 async fn connection(stream: Stream, router: Router, came: Came, closing: CancellationToken) {
+    let wire = Arc::new(wire(&stream));
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(came);
+        request.extensions_mut().insert(Arc::clone(&wire));
         service.call(request)
     });
     let connection = hyper::server::conn::http1::Builder::new()

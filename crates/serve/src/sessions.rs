@@ -126,7 +126,18 @@ impl Create {
         let project = workspace.as_deref().map(trunkline_run::workspace::project_root);
         let made = |driver: String, agent: String, argv: Vec<String>| {
             let (workspace, project) = (workspace.clone(), project.clone());
-            Created { id, driver, agent, argv, workspace, project, title, metadata, imported: None }
+            Created {
+                id,
+                driver,
+                agent,
+                argv,
+                workspace,
+                project,
+                title,
+                metadata,
+                born: None,
+                imported: None,
+            }
         };
         if driver.as_deref() == Some(EXTERNAL) {
             let agent = agent

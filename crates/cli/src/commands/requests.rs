@@ -100,7 +100,7 @@ async fn decide(app: &App, args: args::Decide, kinds: [OptionKind; 2], does: &st
     let client = app.connect().await?;
     let request = pick::request(app, &client, args.request.as_deref()).await?;
     let choice = choose(&request, kinds[usize::from(args.always)], does)?;
-    let answer = Answer { option: Some(choice.id.clone()), text: args.text, fields: None };
+    let answer = Answer { option: Some(choice.id.clone()), text: args.text, ..Answer::default() };
     send(app, &client, &request, &answer).await
 }
 
@@ -145,21 +145,21 @@ fn compose(
     let given = given.map(str::trim).filter(|given| !given.is_empty());
     if let Some(given) = given {
         if let Some(choice) = find_option(request, given) {
-            return Ok(Answer { option: Some(choice.id.clone()), text, fields });
+            return Ok(Answer { option: Some(choice.id.clone()), text, fields, responder: None });
         }
         if request.kind == Kind::Question && text.is_none() {
-            return Ok(Answer { option: None, text: Some(given.to_owned()), fields });
+            return Ok(Answer { text: Some(given.to_owned()), fields, ..Answer::default() });
         }
         if request.kind == Kind::Form && fields.is_none() {
             let fields = Raw::parse(given).ok().filter(Raw::is_object);
             let fields = fields.ok_or_else(|| CliError::usage("a form is answered with a JSON object"))?;
-            return Ok(Answer { option: None, text, fields: Some(fields) });
+            return Ok(Answer { text, fields: Some(fields), ..Answer::default() });
         }
         let error = CliError::usage(format!("`{given}` is none of the options"));
         return Err(error.hint(format!("choose one: {}", options(request))));
     }
     if text.is_some() || fields.is_some() {
-        return Ok(Answer { option: None, text, fields });
+        return Ok(Answer { text, fields, ..Answer::default() });
     }
     let error = CliError::usage("there is no answer to send");
     Err(match request.kind {

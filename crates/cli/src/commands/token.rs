@@ -80,6 +80,7 @@ fn scope_word(scope: Scope) -> &'static str {
         Scope::Viewer => "viewer",
         Scope::Operator => "operator",
         Scope::Admin => "admin",
+        Scope::Local => "local",
         Scope::Agent(_) => "agent",
     }
 }

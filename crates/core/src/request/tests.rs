@@ -51,22 +51,22 @@ fn a_question_wants_words_or_an_option() {
 #[test]
 fn a_request_is_checked_before_it_opens() {
     let requests = Requests::default();
-    assert!(requests.ask(&permission(), None).is_ok());
+    assert!(requests.ask(&permission(), None, true).is_ok());
     let without = Opened { options: vec![], ..permission() };
-    assert!(requests.ask(&without, None).is_err());
+    assert!(requests.ask(&without, None, true).is_err());
     let twice = Opened { options: vec![permission().options[0].clone(); 2], ..permission() };
     assert_eq!(
-        requests.ask(&twice, None).unwrap_err().to_string(),
+        requests.ask(&twice, None, true).unwrap_err().to_string(),
         "options[1].id must differ from the others"
     );
     let hasty = Opened { on_timeout: OnTimeout::Deny, ..permission() };
-    assert_eq!(requests.ask(&hasty, None).unwrap_err().to_string(), "on_timeout needs a deadline");
+    assert_eq!(requests.ask(&hasty, None, true).unwrap_err().to_string(), "on_timeout needs a deadline");
 }
 
 #[test]
 fn every_field_that_an_agent_fills_has_a_bound() {
     let requests = Requests::default();
-    let refused = |asked: Opened| requests.ask(&asked, None).unwrap_err().to_string();
+    let refused = |asked: Opened| requests.ask(&asked, None, true).unwrap_err().to_string();
     let long = Raw::of(&"x".repeat(MAX_TEXT_BYTES)).unwrap();
     assert!(refused(Opened { schema: Some(long), ..permission() }).contains("the limit is"));
     let list = Some(Raw::parse("[]").unwrap());
@@ -94,15 +94,18 @@ fn open_requests_have_a_budget_of_bytes_that_closing_frees() {
     let large = |n| Opened { id: id(n), question: "x".repeat(MAX_TEXT_BYTES), ..permission() };
     let fits = MAX_OPEN_BYTES / (MAX_TEXT_BYTES + 1_000);
     for n in 0..fits as u64 {
-        requests.ask(&large(n), None).unwrap();
+        requests.ask(&large(n), None, true).unwrap();
         requests.apply(&event(n, large(n)));
     }
-    let refused = requests.ask(&large(99), None).unwrap_err();
+    let refused = requests.ask(&large(99), None, true).unwrap_err();
     assert_eq!(refused.to_string(), "there are already 32 MiB of open requests, which is the limit");
-    assert!(requests.ask(&Opened { id: id(99), ..permission() }, None).is_ok(), "a small one still fits");
+    assert!(
+        requests.ask(&Opened { id: id(99), ..permission() }, None, true).is_ok(),
+        "a small one still fits"
+    );
     let closed = ClosedFact { id: id(0), outcome: Outcome::Cancelled, answer: None, grant: None };
     requests.apply(&event(100, closed));
-    assert!(requests.ask(&large(99), None).is_ok());
+    assert!(requests.ask(&large(99), None, true).is_ok());
 }
 
 #[test]

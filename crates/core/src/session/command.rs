@@ -6,8 +6,10 @@ use crate::grant;
 use crate::id::{GrantId, MessageId, RequestId, TurnId};
 use crate::machine::Draft;
 use crate::message;
+use crate::outside::Report;
 use crate::request::{self, Answer, Opened};
 use crate::setting::{Pending, Setting};
+use crate::time::Time;
 use crate::turn::{self, WhenBusy, Why};
 
 /// A wish about a session.
@@ -55,8 +57,14 @@ pub enum Command {
     Send(message::Queued),
     /// Mark the waiting messages as fetched.
     Deliver,
+    /// Mark these as fetched, those of them that wait.
+    Fetch(Vec<MessageId>),
     /// The agent is done with a message.
     Ack(MessageId),
+    /// What an agent that runs elsewhere says of itself.
+    Report(Report),
+    /// It was last there at this time, which is too long ago. Only the hub makes this.
+    Missed(Time),
     /// Give a standing permission.
     Grant(grant::Added),
     /// Take a standing permission back.

@@ -6,16 +6,13 @@ use trunkline_core::principal::Caller;
 
 use super::{Batch, Cell};
 
-/// A log that needs no history is shortened after this many events.
-const COMPACT_AFTER: u64 = 256;
-
 impl<M: Machine> Cell<M> {
     /// Appends what lives again, then trims what was before. Where nothing lives nothing is kept, at once.
     pub(super) async fn compact(&mut self) {
         if self.head == self.compacted {
             return;
         }
-        let many = self.head.0 - self.compacted.0 >= COMPACT_AFTER;
+        let many = self.head.0 - self.compacted.0 >= M::compact_after();
         let Some(drafts) = self.state.compaction().filter(|drafts| many || drafts.is_empty()) else { return };
         let before = self.head;
         let at = self.at;

@@ -186,6 +186,7 @@ pub(crate) fn created(driver: &str) -> Created {
         project: None,
         title: None,
         metadata: None,
+        born: None,
         imported: None,
     }
 }

@@ -62,6 +62,7 @@ impl World {
             allowed: Allowed { hosts: vec![], origins: vec!["https://editor.example".into()] },
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
+            sessionbus: trunkline_serve::Sessionbus::Local,
             custody: Custody::new(CustodyOptions {
                 keep_program: "/nowhere".into(),
                 grace: std::time::Duration::ZERO,

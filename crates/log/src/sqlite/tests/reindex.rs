@@ -38,6 +38,7 @@ impl Writer {
             project: Some("/work".into()),
             title: None,
             metadata: None,
+            born: None,
             imported: None,
         };
         writer.write(vec![Command::Create(created)]).await;

@@ -1,0 +1,342 @@
+//! The dialect of the original human-input hub: its clients work against this daemon as they are.
+//!
+//! It is a mapping and keeps nothing: a registered session is an external session, a request is a request, an answer lies
+//! in the inbox. So everything that came this way is seen and answered from everywhere else, and the other way around.
+//!
+//! - `json`, `fields`, `moment`: what goes in and out, byte for byte as the original has it.
+//! - `route`: its paths. `show`: its objects. `sessions`, `requests`, `inbox`, `events`: its operations.
+//! - `dashboard`, `page`, `form`: its pages for a browser, on a listener of their own.
+
+mod dashboard;
+mod events;
+mod fields;
+mod form;
+mod inbox;
+mod json;
+mod moment;
+mod page;
+mod requests;
+mod route;
+mod sessions;
+mod show;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use trunkline_core::principal::{Caller, Scope};
+use trunkline_core::refused::Refused;
+use trunkline_log::{AppendError, LogError};
+use trunkline_run::CommandError;
+
+use crate::app::App;
+use crate::extract::MAX_BODY;
+use crate::gate::{Came, Pass};
+use crate::local::{self, Wire};
+pub(crate) use dashboard::{pages, router as dashboard};
+use fields::Wrong;
+use json::Json;
+use route::{Found, Route};
+
+/// Who may use the dialect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Programs of the daemon's own user without a credential, and tokens.
+    #[default]
+    Local,
+    /// Tokens.
+    Token,
+    /// Nobody.
+    Off,
+}
+
+/// Marks the requests of the dashboard's own listener: a browser is welcome there, from that origin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnDashboard;
+
+/// Why a request failed.
+pub(crate) enum Fail {
+    /// There is no such thing.
+    Missing(&'static str),
+    /// Values that are not as they must be.
+    Wrong(Vec<Wrong>),
+    /// Anything else.
+    Says(StatusCode, String),
+}
+
+type Outcome = Result<Response, Fail>;
+
+/// The routes below `/api`.
+pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Response {
+    if app.sessionbus == Access::Off {
+        return Fail::Missing("Not Found").into_response();
+    }
+    let host = request.headers().get(header::HOST).cloned();
+    match route::find(request.method(), request.uri().path()) {
+        Found::Route(route) => match who(&app, request.headers(), request.extensions()).await {
+            Ok((caller, pass)) => {
+                run(&app, &caller, pass, route, request).await.unwrap_or_else(Fail::into_response)
+            }
+            Err(fail) => fail.into_response(),
+        },
+        Found::Slash(path) => elsewhere(host.as_ref(), &path, request.uri().query()),
+        Found::Method(allowed) => no_method(allowed),
+        Found::Nothing => Fail::Missing("Not Found").into_response(),
+    }
+}
+
+async fn run(app: &Arc<App>, caller: &Caller, pass: Pass, route: Route, request: Request) -> Outcome {
+    let (parts, body) = request.into_parts();
+    match route {
+        Route::Register => sessions::register(app, caller, read(&parts, body).await?).await,
+        Route::Heartbeat(id) => sessions::heartbeat(app, caller, &id, read(&parts, body).await?).await,
+        Route::State(id) => sessions::state(app, caller, &id, read(&parts, body).await?).await,
+        Route::Sessions => sessions::list(app, caller, &parts).await,
+        Route::Ask(id) => {
+            let key = key(&parts.headers);
+            requests::ask(app, caller, &id, read(&parts, body).await?, key).await
+        }
+        Route::Requests => requests::list(app, caller, &parts).await,
+        Route::Request(id) => requests::show(app, caller, &id).await,
+        Route::Respond(id) => requests::respond(app, caller, &id, read(&parts, body).await?).await,
+        Route::Dismiss(id) => requests::dismiss(app, caller, &id).await,
+        Route::Inbox(id) => inbox::poll(app, caller, pass, &id, &parts).await,
+        Route::Ack(id, message) => inbox::ack(app, caller, &id, &message).await,
+        Route::Events => events::stream(app, caller, pass, &parts),
+    }
+}
+
+/// Who asks: the holder of a token, or a program of the daemon's own user. An agent that the daemon runs is neither.
+async fn who(
+    app: &App,
+    headers: &HeaderMap,
+    extensions: &axum::http::Extensions,
+) -> Result<(Caller, Pass), Fail> {
+    if extensions.get::<Came>().is_some_and(|came| came.agent.is_some()) {
+        let why = "an agent that runs here has its own way to ask: its requests come through the daemon";
+        return Err(Fail::Says(StatusCode::FORBIDDEN, why.to_owned()));
+    }
+    if headers.contains_key(header::AUTHORIZATION) {
+        return crate::gate::caller(app, headers)
+            .await
+            .map_err(|problem| Fail::Says(StatusCode::UNAUTHORIZED, problem.detail.clone()));
+    }
+    if app.sessionbus == Access::Local && may_be_local(headers, extensions) {
+        let wire = extensions.get::<Arc<Wire>>();
+        if let Some(wire) = wire
+            && wire.is_own_user().await
+        {
+            return Ok((Caller::local(), Pass(None)));
+        }
+    }
+    let why = "this needs a token: send `Authorization: Bearer …`. Without one it is open to programs of the daemon's own \
+               user on this machine, if the setting `sessionbus` is `local`; never to browsers and proxies";
+    Err(Fail::Says(StatusCode::UNAUTHORIZED, why.to_owned()))
+}
+
+fn may_be_local(headers: &HeaderMap, extensions: &axum::http::Extensions) -> bool {
+    let browses_here = extensions.get::<OnDashboard>().is_some();
+    !local::was_forwarded(headers) && (browses_here || !local::is_from_browser(headers))
+}
+
+/// Reads a JSON body as leniently as the original.
+async fn read(parts: &Parts, body: Body) -> Result<Json, Fail> {
+    let too_large = || {
+        let why = format!("the body is larger than {MAX_BODY} bytes");
+        Fail::Says(StatusCode::PAYLOAD_TOO_LARGE, why)
+    };
+    let bytes = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+    let wrong = |wrong| Fail::Wrong(vec![wrong]);
+    if bytes.is_empty() {
+        return Err(wrong(Wrong::new("missing", &["body"], "Field required", Json::Null)));
+    }
+    let body = if is_json(&parts.headers) {
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| wrong(not_json("'utf-8' codec can't decode byte", 0)))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Json::parse(text).map_err(|error| wrong(not_json(error.why, error.at)))?
+    } else {
+        Json::text(String::from_utf8_lossy(&bytes))
+    };
+    match body {
+        Json::Object(_) => Ok(body),
+        Json::Null => Err(wrong(Wrong::new("missing", &["body"], "Field required", Json::Null))),
+        Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
+            let says = "Input should be a valid dictionary or object to extract fields from";
+            Err(wrong(Wrong::new("model_attributes_type", &["body"], says, body)))
+        }
+    }
+}
+
+fn not_json(why: &str, at: usize) -> Wrong {
+    let wrong = Wrong::new("json_invalid", &["body"], "JSON decode error", Json::Object(Vec::new()));
+    wrong.at(at).with("error", Json::text(why))
+}
+
+/// Without a type a body is JSON; with another it is a text, which no operation takes.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return true };
+    let kind = given.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let subtype = kind.strip_prefix("application/");
+    subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// The idempotency key, in a form of one length. What comes with it a second time does not count.
+fn key(headers: &HeaderMap) -> Option<(String, String)> {
+    use sha2::{Digest, Sha256};
+    let given = headers.get("x-idempotency-key").filter(|key| !key.is_empty())?;
+    Some((format!("sessionbus/{}", crate::extract::hex(&Sha256::digest(given.as_bytes()))), String::new()))
+}
+
+/// The last value of a parameter.
+fn parameter(parts: &Parts, name: &str) -> Option<String> {
+    form::pairs(parts.uri.query().unwrap_or("").as_bytes())
+        .into_iter()
+        .rev()
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// How many items a list has at most, if the caller wants fewer than there may be.
+fn limit(parts: &Parts, most: usize) -> Result<usize, Fail> {
+    let given = parameter(parts, "limit");
+    let most_wanted = u64::try_from(most).unwrap_or(u64::MAX);
+    let limit = fields::whole("limit", given.as_deref(), most_wanted, most_wanted);
+    limit.map(|limit| usize::try_from(limit).unwrap_or(most)).map_err(Fail::Wrong)
+}
+
+fn answer(body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("an answer has a JSON form");
+    json_answer(StatusCode::OK, body)
+}
+
+fn json_answer(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn no_method(allowed: &'static str) -> Response {
+    let mut response =
+        Fail::Says(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()).into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The same without the slash at the end.
+fn elsewhere(host: Option<&HeaderValue>, path: &str, query: Option<&str>) -> Response {
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or("");
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("http://{host}{path}{query}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+impl Fail {
+    /// A value that the core does not take.
+    fn refused(field: &str, why: impl std::fmt::Display) -> Self {
+        let says = format!("Value error, {field} {why}");
+        Self::Wrong(vec![Wrong::new("value_error", &["body", field], says, Json::Null)])
+    }
+}
+
+impl IntoResponse for Fail {
+    fn into_response(self) -> Response {
+        let says = |detail: &str| Json::Object(vec![("detail".to_owned(), Json::text(detail))]).compact();
+        match self {
+            Self::Missing(what) => json_answer(StatusCode::NOT_FOUND, says(what)),
+            Self::Wrong(all) => json_answer(StatusCode::UNPROCESSABLE_ENTITY, Wrong::detail(all)),
+            Self::Says(status, detail) => {
+                let mut response = json_answer(status, says(&detail));
+                if status == StatusCode::UNAUTHORIZED {
+                    response
+                        .headers_mut()
+                        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                }
+                response
+            }
+        }
+    }
+}
+
+impl From<Refused> for Fail {
+    fn from(refused: Refused) -> Self {
+        let status = match &refused {
+            Refused::NotFound { what: "session", .. } | Refused::Deleted { .. } => {
+                return Self::Missing("Session not found");
+            }
+            Refused::NotFound { what: "request", .. } => return Self::Missing("Request not found"),
+            Refused::NotFound { what: "message", .. } => return Self::Missing("Message not found"),
+            Refused::NotFound { .. } => return Self::Missing("Not Found"),
+            Refused::Invalid { field, reason } => return Self::refused(field, reason),
+            Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refused::SessionClosed
+            | Refused::Exists { .. }
+            | Refused::Busy { .. }
+            | Refused::NotRunning
+            | Refused::External
+            | Refused::RequestClosed { .. }
+            | Refused::KeyReused
+            | Refused::Stale { .. } => StatusCode::CONFLICT,
+        };
+        Self::Says(status, refused.to_string())
+    }
+}
+
+impl From<CommandError> for Fail {
+    fn from(error: CommandError) -> Self {
+        let status = match &error {
+            CommandError::Refused(refused) => return refused.clone().into(),
+            CommandError::Append(AppendError::Full) | CommandError::Read(LogError::Full) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
+            CommandError::Append(AppendError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            CommandError::Append(_) | CommandError::Read(_) | CommandError::Stopping => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        Self::Says(status, error.to_string())
+    }
+}
+
+/// Whether somebody's word counts for sessions that were not born here.
+const fn is_local(caller: &Caller) -> bool {
+    matches!(caller.scope, Scope::Local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_json() {
+        for (kind, counts) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/vnd.api+json", true),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", false),
+            ("application/jsonp", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())]);
+            assert_eq!(is_json(&headers), counts, "{kind}");
+        }
+        assert!(is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_key_has_one_length_and_an_empty_one_is_none() {
+        let with =
+            |key: &str| HeaderMap::from_iter([("x-idempotency-key".parse().unwrap(), key.parse().unwrap())]);
+        assert_eq!(key(&with("")), None);
+        assert_eq!(key(&with(&"k".repeat(1_000))).unwrap().0.len(), 75);
+        assert_ne!(key(&with("a")), key(&with("b")));
+    }
+}

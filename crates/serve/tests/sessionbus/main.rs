@@ -1,0 +1,13 @@
+//! The dialect of the original human-input hub over real sockets: what its clients send, and what they rely on.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod access;
+mod dashboard;
+mod errors;
+mod events;
+mod inbox;
+mod races;
+mod requests;
+mod sessions;
+mod world;

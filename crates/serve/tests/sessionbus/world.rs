@@ -1,0 +1,220 @@
+//! A server with a dashboard, and a client that shows no credential.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use trunkline_core::id::{Node, RequestId, SessionId};
+use trunkline_core::principal::{Caller, Principal, Scope};
+use trunkline_core::raw::Raw;
+use trunkline_core::request::{Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
+use trunkline_core::session::{Command, Created};
+use trunkline_core::time::Time;
+use trunkline_core::turn::{Queued, WhenBusy};
+use trunkline_log::Memory;
+use trunkline_run::Hub;
+use trunkline_run::catalog::Catalog;
+use trunkline_run::clock::Clock;
+use trunkline_run::custody::{Custody, CustodyOptions};
+use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
+use trunkline_wire::sse::{Decoder, Event};
+use uuid::Uuid;
+
+pub(crate) const OWNER: &str = "the-owner's-token";
+
+/// A running server.
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) dashboard: SocketAddr,
+    pub(crate) hub: Hub,
+    pub(crate) http: Client,
+    server: Arc<Server>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Sessionbus::Local).await
+    }
+
+    pub(crate) async fn with(access: Sessionbus) -> Self {
+        let memory = |at| Arc::new(Memory::new(Time(at)));
+        let hub = Hub::start(trunkline_run::hub::Options {
+            disk: memory(1_000),
+            live: memory(2_000),
+            clock: Clock::system(),
+            node: Node { name: "here".into(), incarnation: 1 },
+            drivers: HashMap::new(),
+        })
+        .await
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, dashboard) = (listener.local_addr().unwrap(), pages.local_addr().unwrap());
+        let server = Arc::new(Server::new(Options {
+            hub: hub.clone(),
+            catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
+            owner_token: OWNER.into(),
+            allowed: Allowed { hosts: vec![], origins: vec![] },
+            base_url: format!("http://{address}"),
+            turn_timeout_ms: None,
+            sessionbus: access,
+            custody: Custody::new(CustodyOptions {
+                keep_program: "/nowhere".into(),
+                grace: Duration::ZERO,
+                subreaper: None,
+            }),
+        }));
+        for listener in [Listener::Tcp(listener), Listener::Dashboard(pages)] {
+            let accepting = Arc::clone(&server);
+            #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]
+            drop(tokio::spawn(async move { accepting.serve(listener).await }));
+        }
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { address, dashboard, hub, http, server }
+    }
+
+    pub(crate) fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        ok(self.ask(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        ok(self.ask(Method::POST, path).json(body)).await
+    }
+
+    /// A body as it is, with a type or without one: the status and the whole answer.
+    pub(crate) async fn raw(&self, path: &str, kind: Option<&str>, body: &'static [u8]) -> (u16, String) {
+        let request = self.ask(Method::POST, path).body(body);
+        let request = kind.into_iter().fold(request, |request, kind| request.header("content-type", kind));
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub(crate) async fn register(&self, name: &str) -> String {
+        let made = self.post("/api/sessions/register", &json!({"display_name": name})).await;
+        made["session_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn question(&self, session: &str, title: &str) -> String {
+        let body = json!({"title": title, "question": "Shall I?"});
+        let made = self.post(&format!("/api/sessions/{session}/requests"), &body).await;
+        made["request_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn respond(&self, request: &str, text: &str) -> Value {
+        self.post(&format!("/api/requests/{request}/respond"), &json!({"response_text": text})).await
+    }
+
+    pub(crate) async fn dismiss(&self, request: &str) -> Value {
+        ok(self.ask(Method::POST, &format!("/api/requests/{request}/dismiss"))).await
+    }
+
+    pub(crate) async fn poll(&self, session: &str, timeout: u32) -> Vec<Value> {
+        let body = self.get(&format!("/api/sessions/{session}/inbox?timeout={timeout}")).await;
+        body["messages"].as_array().unwrap().clone()
+    }
+
+    pub(crate) async fn ack(&self, session: &str, message: &Value) -> Value {
+        let message = message["message_id"].as_str().unwrap();
+        ok(self.ask(Method::POST, &format!("/api/sessions/{session}/inbox/{message}/ack"))).await
+    }
+
+    /// The session as the list has it.
+    pub(crate) async fn summary(&self, session: &str) -> Value {
+        let all = self.get("/api/sessions").await;
+        all.as_array().unwrap().iter().find(|one| one["session_id"] == session).unwrap().clone()
+    }
+
+    /// A session whose agent the daemon runs, with a permission that waits.
+    pub(crate) async fn hosted(&self) -> (String, String) {
+        let owner = Caller { principal: Principal::owner(), scope: Scope::Admin };
+        let id = SessionId::new(Uuid::now_v7());
+        let created = Created {
+            id,
+            driver: "acp".into(),
+            agent: "demo".into(),
+            argv: vec![],
+            workspace: None,
+            project: None,
+            title: None,
+            metadata: None,
+            born: None,
+            imported: None,
+        };
+        self.hub.create(&owner, created, None).await.unwrap();
+        let block = Raw::parse(r#"{"type":"text","text":"go"}"#).unwrap();
+        let queued = Queued { prompt: vec![block], timeout_ms: None };
+        let prompt = Command::Prompt { queued, when_busy: WhenBusy::Queue };
+        self.hub.command(&owner, id, prompt, None).await.unwrap();
+        let choice = |id: &str, kind| Choice { id: id.into(), name: id.to_uppercase(), kind };
+        let request = RequestId::new(Uuid::now_v7());
+        let asked = Opened {
+            id: request,
+            kind: Kind::Permission,
+            title: "Write a file".into(),
+            question: String::new(),
+            options: vec![choice("go", OptionKind::AllowOnce), choice("stop", OptionKind::RejectOnce)],
+            tool_call: None,
+            tool: None,
+            schema: None,
+            context: None,
+            priority: Priority::Normal,
+            tags: None,
+            deadline: None,
+            on_timeout: OnTimeout::Wait,
+        };
+        self.hub.command(&owner, id, Command::Ask(asked), None).await.unwrap();
+        (id.to_string(), request.to_string())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.hub.shutdown().await;
+        self.server.close().await;
+    }
+}
+
+/// Everything that works is a 200.
+pub(crate) async fn ok(request: RequestBuilder) -> Value {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
+    assert_eq!(response.headers()["content-type"], "application/json");
+    response.json().await.unwrap()
+}
+
+/// The status and detail of what does not.
+pub(crate) async fn fails(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    (status, body["detail"].clone())
+}
+
+/// An event stream.
+pub(crate) struct Stream {
+    body: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    decoder: Decoder,
+}
+
+impl Stream {
+    pub(crate) fn of(response: Response) -> Self {
+        Self { body: response.bytes_stream().boxed(), decoder: Decoder::default() }
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.decoder.next() {
+                return Some(event.unwrap());
+            }
+            self.decoder.push(&self.body.next().await?.unwrap());
+        }
+    }
+}
