@@ -72,6 +72,9 @@ impl Daemon {
         command
             .env("TRUNKLINE_HOME", home)
             .env("TRUNKLINE_LISTEN", "127.0.0.1:0")
+            // What the daemon tells others, it tells them in the user's home.
+            .env("HOME", home)
+            .env("TRUNKLINE_NOTIFY", "off")
             .env("TRUNKLINE_LOG", "warn");
         command.stderr(fs::File::create(home.join("stderr"))?).kill_on_drop(true);
         let spawned = Instant::now();

@@ -50,6 +50,12 @@ impl Http {
         Ok(Self { tcp, headers, buffer: Vec::with_capacity(4 << 10) })
     }
 
+    /// A connection that shows nothing.
+    pub(crate) async fn without_token(to: SocketAddr) -> Result<Self> {
+        let http = Self::connect(to, "").await?;
+        Ok(Self { headers: format!("host: {to}\r\n"), ..http })
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Result<Answer> {
         self.send("GET", path, None).await?;
         self.answer().await

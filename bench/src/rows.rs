@@ -6,6 +6,7 @@ mod attach;
 mod binary;
 mod deliver;
 mod fanout;
+mod hub;
 mod idle;
 mod replay;
 mod scale;
@@ -48,6 +49,8 @@ pub(crate) enum Name {
     Appends,
     /// From a question to the answer at the agent
     Answer,
+    /// The original human-input hub's clients, and five hundred polls that wait
+    Hub,
     /// Ten thousand sessions, a thousand streams, every endpoint
     Scale,
     /// The stdio router beside a relay that only copies bytes
@@ -71,6 +74,7 @@ impl Name {
             Self::Attach => attach::measure(bench).await,
             Self::Appends => appends::measure(bench).await,
             Self::Answer => answer::measure(bench).await,
+            Self::Hub => hub::measure(bench).await,
             Self::Scale => scale::measure(bench).await,
             Self::Router => router::measure(&bench.router, &bench.dir, bench.span),
         }

@@ -18,6 +18,11 @@ impl Samples {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> f64 {
+        self.0.len() as f64
+    }
+
     /// The value that `percent` of all do not exceed, in milliseconds. 100 is the longest; 0 ms if nothing was measured.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();

@@ -15,15 +15,17 @@ export const BINARY = resolve(process.env.TRUNKLINE_BINARY ?? join(import.meta.d
 export class Daemon {
   readonly dir = mkdtempSync(join(tmpdir(), 'tl-page-'));
   readonly work = join(this.dir, 'work');
-  #env = { PATH: process.env.PATH, HOME: this.dir, TRUNKLINE_HOME: join(this.dir, 'home'), TRUNKLINE_LISTEN: '127.0.0.1:0', NO_COLOR: '1' };
+  #env: Record<string, string | undefined> & { TRUNKLINE_HOME: string } = { PATH: process.env.PATH, HOME: this.dir, TRUNKLINE_HOME: join(this.dir, 'home'), TRUNKLINE_LISTEN: '127.0.0.1:0', TRUNKLINE_NOTIFY: 'off', NO_COLOR: '1' };
   #child: ChildProcess | undefined;
 
-  private constructor() {
+  private constructor(more: Record<string, string>) {
+    Object.assign(this.#env, more);
     mkdirSync(this.work);
   }
 
-  static async start(): Promise<Daemon> {
-    const daemon = new Daemon();
+  /** With more in its environment, if something is to be as it is not by default. */
+  static async start(more: Record<string, string> = {}): Promise<Daemon> {
+    const daemon = new Daemon(more);
     await daemon.run();
     return daemon;
   }

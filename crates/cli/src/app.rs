@@ -31,7 +31,7 @@ pub(crate) struct App {
 
 /// Reads the command line and runs what it says.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(crate::names::translate(std::env::args_os().collect()));
     let env = Env::read();
     let screen = Screen::new(&env, cli.color, cli.json);
     match run(cli, env, screen) {
@@ -95,6 +95,7 @@ impl App {
             Command::Cancel(args) => commands::prompt::cancel(self, args).await,
             Command::Export(args) => commands::export::export(self, args).await,
             Command::Import(args) => commands::export::import(self, args).await,
+            Command::Ask(args) => commands::ask::ask(self, args).await,
             Command::Inbox(args) => commands::requests::inbox(self, args).await,
             Command::Answer(args) => commands::requests::answer(self, args).await,
             Command::Allow(args) => commands::requests::allow(self, args).await,
@@ -124,7 +125,19 @@ impl App {
             return Err(self.not_running());
         }
         self.screen.note(format!("starting the daemon in {}", self.config.home.display()));
-        start::start(&self.env, &self.config, &[]).await
+        let default = self.config.listens_by_default();
+        let args: Vec<_> = default.then(|| "--any-port".to_owned()).into_iter().collect();
+        let client = start::start(&self.env, &self.config, &args).await?;
+        let port = self.config.listen.port();
+        if default && !client.base_url().ends_with(&format!(":{port}")) {
+            let holder = crate::holder::of(port);
+            let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
+            self.screen.note(format!(
+                "port {port} is in use by {holder}; the daemon listens at {}",
+                client.base_url()
+            ));
+        }
+        Ok(client)
     }
 
     /// The error of a command that does not start the daemon.

@@ -49,6 +49,11 @@ Examples:
   trunkline run gemini \"fix the failing test\"
   trunkline run \"fix the failing test\" -- my-agent --acp";
 
+const ASK_EXAMPLES: &str = "\
+Examples:
+  trunkline ask \"Proceed with migration?\" --option yes --option no --priority urgent
+  answer=$(trunkline ask \"Which branch?\" --timeout 10m --on-timeout default=main)";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an agent in this directory
@@ -86,6 +91,13 @@ pub(crate) enum Command {
     ///
     /// The new session has the events of the old one, and an id of its own. What was open or running is not.
     Import(Import),
+    /// Ask a person, from a script
+    ///
+    /// Prints the answer once there is one; nobody answers for you unless --on-timeout says so. The exit code tells the
+    /// outcome: 0 answered, or the default; 11 nobody answered in time; 13 the question was dismissed; 10 it was cancelled;
+    /// 130 Ctrl-C, which takes it back.
+    #[command(after_help = ASK_EXAMPLES)]
+    Ask(Ask),
     /// List what waits for you
     Inbox(Inbox),
     /// Answer a request
@@ -263,8 +275,60 @@ pub(crate) struct Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// What `trunkline export` wrote; - reads it from stdin
+    /// What `trunkline export` wrote, - reads it from stdin; with --from, the other program's database
     pub(crate) file: PathBuf,
+    /// Read what another program has kept, without changing it
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub(crate) from: Option<Source>,
+}
+
+/// A program whose data can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    /// The original human-input hub: its agentflow.db
+    Sessionbus,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// One line that says what it is about
+    pub(crate) title: String,
+    /// The question in full; - reads it from stdin
+    #[arg(long, short, value_name = "TEXT")]
+    pub(crate) question: Option<String>,
+    /// An answer to offer (repeatable); without any, the answer is a text
+    #[arg(long = "option", short, value_name = "ANSWER")]
+    pub(crate) options: Vec<String>,
+    /// How soon it wants an answer
+    #[arg(long, value_enum, default_value_t = Urgency::Normal)]
+    pub(crate) priority: Urgency,
+    /// How long to wait, like 10m [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// What happens then: deny, escalate, or default=ANSWER [default: deny]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_timeout: Option<String>,
+    /// Whatever helps to decide, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) context: Option<String>,
+    /// A label (repeatable)
+    #[arg(long = "tag", value_name = "LABEL")]
+    pub(crate) tags: Vec<String>,
+    /// Ask in this session [default: one for this question]
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// What to call the session [default: the script or program that asks]
+    #[arg(long, conflicts_with = "session")]
+    pub(crate) name: Option<String>,
+}
+
+/// How soon a question wants an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Urgency {
+    Low,
+    Normal,
+    High,
+    Urgent,
 }
 
 #[derive(Debug, Args)]
@@ -324,6 +388,9 @@ pub(crate) struct Serve {
     /// This is the process in the background
     #[arg(long, hide = true)]
     pub(crate) background: bool,
+    /// Take a free port if the default one is in use
+    #[arg(long, hide = true)]
+    pub(crate) any_port: bool,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }

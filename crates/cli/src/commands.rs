@@ -1,11 +1,13 @@
 //! The commands, and how they ask.
 
+pub(crate) mod ask;
 pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config_show;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod import_hub;
 pub(crate) mod logs;
 pub(crate) mod mode;
 pub(crate) mod open;

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline_run::catalog::{Catalog, Custom};
-use trunkline_serve::Allowed;
+use trunkline_serve::{Allowed, Sessionbus};
 
+use crate::announce;
 use crate::env::Env;
 use crate::error::{CliError, Result};
 use crate::moment::parse_duration;
@@ -23,8 +24,19 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 7] =
-    ["home", "listen", "log", "turn_timeout", "allowed_hosts", "allowed_origins", "insecure_bind"];
+const KEYS: [&str; 11] = [
+    "home",
+    "listen",
+    "log",
+    "turn_timeout",
+    "allowed_hosts",
+    "allowed_origins",
+    "insecure_bind",
+    "sessionbus",
+    "dashboard",
+    "announce",
+    "notify",
+];
 
 /// Everything that is decided.
 #[derive(Debug, Clone)]
@@ -43,6 +55,14 @@ pub(crate) struct Config {
     pub(crate) allowed_origins: Vec<String>,
     /// Listen beyond loopback without TLS.
     pub(crate) insecure_bind: bool,
+    /// Who may use the dialect of the original human-input hub.
+    pub(crate) sessionbus: Sessionbus,
+    /// Where the dashboard of that dialect listens, if anywhere.
+    pub(crate) dashboard: Option<SocketAddr>,
+    /// The original clients that are told where the daemon is.
+    pub(crate) announce: Vec<String>,
+    /// Whether a new request is shown on the desktop.
+    pub(crate) notify: bool,
     /// The user's agents.
     pub(crate) agents: BTreeMap<String, Custom>,
     /// How each setting came about.
@@ -89,6 +109,18 @@ pub(crate) struct Flags {
     /// Listen beyond loopback although there is no TLS
     #[arg(long)]
     pub(crate) insecure_bind: bool,
+    /// Who may use the original hub's API: local (programs of your user), token, or off [default: local]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) sessionbus: Option<String>,
+    /// Where the original hub's dashboard listens [default: off]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) dashboard: Option<String>,
+    /// The original clients to tell where the daemon is: agentflow,sessionbus, or off [default: both]
+    #[arg(long, value_name = "CLIENTS")]
+    pub(crate) announce: Option<String>,
+    /// Whether to show new requests on the desktop: on or off [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    pub(crate) notify: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -100,6 +132,10 @@ struct File {
     allowed_hosts: Option<Vec<String>>,
     allowed_origins: Option<Vec<String>>,
     insecure_bind: Option<bool>,
+    sessionbus: Option<String>,
+    dashboard: Option<String>,
+    announce: Option<Vec<String>>,
+    notify: Option<bool>,
     agents: BTreeMap<String, Custom>,
 }
 
@@ -140,13 +176,15 @@ impl Config {
     ) -> Result<Self> {
         let shown = vec![Shown { key: "home", value: home.display().to_string(), source }];
         let mut layers = Layers { env, shown };
-        let listen = layers.text("listen", flags.listen.as_deref(), file.listen, "127.0.0.1:7433");
-        let log = layers.text("log", flags.log.as_deref(), file.log, "info");
-        let timeout = layers.text("turn_timeout", flags.turn_timeout.as_deref(), file.turn_timeout, "off");
+        let listen = layers.text("listen", flags.listen.as_deref(), file.listen.clone(), "127.0.0.1:7433");
+        let log = layers.text("log", flags.log.as_deref(), file.log.clone(), "info");
+        let timeout =
+            layers.text("turn_timeout", flags.turn_timeout.as_deref(), file.turn_timeout.clone(), "off");
         let allowed_hosts = layers.list("allowed_hosts", &flags.allowed_hosts, file.allowed_hosts.as_deref());
         let allowed_origins =
             layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins.as_deref());
         let insecure_bind = layers.switch("insecure_bind", flags.insecure_bind, file.insecure_bind)?;
+        let hub = Hub::of(&mut layers, flags, &file)?;
         let bad = |key, why: String| layers.bad(key, &why);
         let listen = listen
             .parse()
@@ -165,10 +203,19 @@ impl Config {
             allowed_hosts,
             allowed_origins,
             insecure_bind,
+            sessionbus: hub.sessionbus,
+            dashboard: hub.dashboard,
+            announce: hub.announce,
+            notify: hub.notify,
             agents,
             shown,
             file: found,
         })
+    }
+
+    /// Whether the address is nobody's wish, so that another will do.
+    pub(crate) fn listens_by_default(&self) -> bool {
+        self.shown.iter().any(|shown| shown.key == "listen" && shown.source == Source::Default)
     }
 
     /// The agents that can be run: the built-in table, the demo agent, and the user's entries over both.
@@ -191,6 +238,43 @@ impl Config {
     /// Which hosts and origins are ours.
     pub(crate) fn allowed(&self) -> Allowed {
         Allowed { hosts: self.allowed_hosts.clone(), origins: self.allowed_origins.clone() }
+    }
+}
+
+/// What is decided for original clients and for the desktop.
+struct Hub {
+    sessionbus: Sessionbus,
+    dashboard: Option<SocketAddr>,
+    announce: Vec<String>,
+    notify: bool,
+}
+
+impl Hub {
+    fn of(layers: &mut Layers<'_>, flags: &Flags, file: &File) -> Result<Self> {
+        let who = layers.text("sessionbus", flags.sessionbus.as_deref(), file.sessionbus.clone(), "local");
+        let sessionbus = match who.as_str() {
+            "local" => Sessionbus::Local,
+            "token" => Sessionbus::Token,
+            "off" => Sessionbus::Off,
+            other => return Err(layers.bad("sessionbus", &format!("`{other}` is not local, token or off"))),
+        };
+        let at = layers.text("dashboard", flags.dashboard.as_deref(), file.dashboard.clone(), "off");
+        let wrong =
+            |_| layers.bad("dashboard", &format!("`{at}` is neither off nor an address like 127.0.0.1:7434"));
+        let dashboard = if at == "off" { None } else { Some(at.parse().map_err(wrong)?) };
+        let clients = file.announce.as_ref().map(|list| list.join(","));
+        let all = announce::names().collect::<Vec<_>>().join(",");
+        let clients = layers.text("announce", flags.announce.as_deref(), clients, &all);
+        let clients = clients.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
+        let announce: Vec<_> = clients.map(str::to_owned).collect();
+        if let Some(other) = announce.iter().find(|name| announce::names().all(|known| known != *name)) {
+            return Err(layers.bad("announce", &format!("`{other}` is not one of {all}")));
+        }
+        let default = if layers.env.no_notifications { "off" } else { "on" };
+        let on = file.notify.map(|on| if on { "on" } else { "off" }.to_owned());
+        let text = layers.text("notify", flags.notify.as_deref(), on, default);
+        let notify = layers.is_on("notify", &text)?;
+        Ok(Self { sessionbus, dashboard, announce, notify })
     }
 }
 
@@ -219,8 +303,16 @@ impl Serialize for Source {
 impl Flags {
     /// The same flags as arguments of another `trunkline serve`.
     pub(crate) fn to_args(&self) -> Vec<String> {
-        let Self { listen, log, turn_timeout, allowed_hosts, allowed_origins, insecure_bind } = self;
-        let single = [("--listen", listen), ("--log", log), ("--turn-timeout", turn_timeout)];
+        let Self { allowed_hosts, allowed_origins, insecure_bind, .. } = self;
+        let single = [
+            ("--listen", &self.listen),
+            ("--log", &self.log),
+            ("--turn-timeout", &self.turn_timeout),
+            ("--sessionbus", &self.sessionbus),
+            ("--dashboard", &self.dashboard),
+            ("--announce", &self.announce),
+            ("--notify", &self.notify),
+        ];
         let lists = [("--allowed-host", allowed_hosts), ("--allowed-origin", allowed_origins)];
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let many = lists.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
@@ -308,7 +400,11 @@ impl Layers<'_> {
 
     fn switch(&mut self, key: &'static str, flag: bool, file: Option<bool>) -> Result<bool> {
         let text = self.text(key, flag.then_some("true"), file.map(|on| on.to_string()), "false");
-        match text.as_str() {
+        self.is_on(key, &text)
+    }
+
+    fn is_on(&self, key: &str, text: &str) -> Result<bool> {
+        match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(true),
             "false" | "0" | "no" | "off" => Ok(false),
             _ => Err(self.bad(key, &format!("`{text}` is neither true nor false"))),
@@ -323,7 +419,8 @@ impl Layers<'_> {
 
 fn flag_of(key: &str) -> Source {
     let name = key.replace('_', "-");
-    Source::Flag(format!("--{}", name.strip_suffix('s').unwrap_or(&name)))
+    let single = name.strip_suffix('s').filter(|_| name.starts_with("allowed"));
+    Source::Flag(format!("--{}", single.unwrap_or(&name)))
 }
 
 #[cfg(test)]

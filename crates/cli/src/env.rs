@@ -28,6 +28,8 @@ pub(crate) struct Env {
     pub(crate) browser: Option<String>,
     /// Whether there is a screen that windows can open on.
     pub(crate) has_screen: bool,
+    /// Whether the original hub's own variable says that nothing is shown on the desktop.
+    pub(crate) no_notifications: bool,
     /// What is said of colours.
     pub(crate) colours: Wishes,
     /// Everything, for the daemon to choose from what agents get.
@@ -63,6 +65,9 @@ impl Env {
             has_screen: cfg!(target_os = "macos")
                 || set("DISPLAY").is_some()
                 || set("WAYLAND_DISPLAY").is_some(),
+            no_notifications: text("AGENTFLOW_DESKTOP_NOTIFICATIONS").is_some_and(|value| {
+                matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
+            }),
             colours: Wishes {
                 no_color: set("NO_COLOR").is_some(),
                 clicolor_off: text("CLICOLOR").as_deref() == Some("0"),
@@ -89,6 +94,8 @@ mod tests {
 
     #[test]
     fn our_variables_are_known_by_their_keys() {
+        assert!(Env::with(&[("AGENTFLOW_DESKTOP_NOTIFICATIONS", " No ")]).no_notifications);
+        assert!(!Env::with(&[("AGENTFLOW_DESKTOP_NOTIFICATIONS", "nope")]).no_notifications);
         let env =
             Env::with(&[("TRUNKLINE_LISTEN", "x"), ("HOME", "/h"), ("NO_COLOR", ""), ("CLICOLOR", "0")]);
         assert_eq!(env.ours, BTreeMap::from([("listen".to_owned(), "x".to_owned())]));

@@ -1,13 +1,14 @@
 //! The `trunkline` binary: the daemon, and every command by which a person or a script uses it.
 //!
 //! - [`args`]: the command line. [`env`]: the environment, read once. [`config`]: both together with `config.toml`.
-//! - [`app`]: runs a command. `commands`: one file for each of them, or for a few that belong together.
-//! - [`serve`], [`holder`], [`logging`]: the daemon itself. [`start`]: starting it in the background.
+//! - [`names`]: other names it is called by. [`app`]: runs a command. `commands`: one file for each of them, or for a few that belong together.
+//! - [`serve`], [`holder`], [`announce`], [`logging`]: the daemon itself. [`start`]: starting it in the background.
 //! - [`screen`], [`style`], [`table`], [`clean`], [`moment`]: what is printed, and how.
 //! - [`error`], [`exit`]: what went wrong, what to do about it, and the exit code.
 //! - [`transcript`]: events as lines of text, pure. [`attach`]: the same, live, with a line to type in.
 //! - [`demo_agent`]: a real agent without a model, to try everything with.
 
+mod announce;
 mod app;
 mod args;
 mod attach;
@@ -21,6 +22,7 @@ mod exit;
 mod holder;
 mod logging;
 mod moment;
+mod names;
 mod pick;
 mod screen;
 mod serve;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,9 +23,11 @@ use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, raise_open_files};
 use trunkline_run::driver::Driver;
+use trunkline_run::notify::Notifier;
 use trunkline_run::{Drivers, Hub};
-use trunkline_serve::{Allowed, Listener, Options, Server};
+use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 
+use crate::announce::announce;
 use crate::start::LOCK;
 
 /// A file may not grow further.
@@ -49,23 +52,49 @@ pub(crate) struct Daemon {
     pub(crate) turn_timeout_ms: Option<u64>,
     /// The agents that can be run.
     pub(crate) catalog: Arc<Catalog>,
+    /// Take a free port if the one to listen on is in use.
+    pub(crate) any_port: bool,
+    /// Who may use the dialect of the original human-input hub.
+    pub(crate) sessionbus: Sessionbus,
+    /// Where its dashboard listens, if anywhere.
+    pub(crate) dashboard: Option<SocketAddr>,
+    /// Files in which original clients look for the daemon.
+    pub(crate) announce: Vec<PathBuf>,
+    /// Whether a new request is shown on the desktop.
+    pub(crate) notify: bool,
     /// The environment, of which agents get what they may have.
     pub(crate) env: Vec<(OsString, OsString)>,
 }
 
 impl Daemon {
+    fn check_addresses(&self) -> Result<()> {
+        for address in [Some(self.listen), self.dashboard].into_iter().flatten() {
+            if !address.ip().is_loopback() && !self.insecure_bind {
+                bail!(
+                    "{address} is not a loopback address, and there is no TLS: everybody on that network could read \
+                     and steer your agents. Listen on 127.0.0.1, or say --insecure-bind if that network is yours alone"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The listener of the dashboard, if it is wanted.
+    async fn pages(&self) -> Result<Option<TcpListener>> {
+        let Some(address) = self.dashboard.filter(|_| self.sessionbus != Sessionbus::Off) else {
+            return Ok(None);
+        };
+        let pages = bind(address, false).await?;
+        tracing::info!(url = %base_url(pages.local_addr()?), "the dashboard is open");
+        Ok(Some(pages))
+    }
+
     /// Runs until it is told to stop.
     ///
     /// # Errors
     /// When the home, the store or the address cannot be had. Nothing was changed then that matters.
     pub(crate) async fn run(self) -> Result<()> {
-        if !self.listen.ip().is_loopback() && !self.insecure_bind {
-            bail!(
-                "{} is not a loopback address, and there is no TLS: everybody on that network could read and steer \
-                 your agents. Listen on 127.0.0.1, or say --insecure-bind if that network is yours alone",
-                self.listen
-            );
-        }
+        self.check_addresses()?;
         let home = Home::claim(&self.home)?;
         // Writing to a file that may not grow is an error to be told, not a reason to die.
         let _file_size_signals =
@@ -77,9 +106,11 @@ impl Daemon {
         let clock = Clock::system();
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
         let token = home.token()?;
-        let tcp = bind(self.listen).await?;
+        let tcp = bind(self.listen, self.any_port).await?;
+        let pages = self.pages().await?;
         let unix = home.socket()?;
         let address = tcp.local_addr()?;
+        let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: disk.clone() as Arc<dyn Log>,
             live: Arc::new(Memory::new(clock.now())),
@@ -98,19 +129,25 @@ impl Daemon {
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
             custody: custody.clone(),
-            sessionbus: trunkline_serve::Sessionbus::default(),
+            sessionbus: self.sessionbus,
         });
-        home.announce(address, &base_url)?;
+        let dashboard = pages.as_ref().and_then(|pages| pages.local_addr().ok()).map(crate::serve::base_url);
+        home.announce(address, &base_url, dashboard.as_deref())?;
+        let files = if self.sessionbus == Sessionbus::Off { &[][..] } else { &self.announce };
+        let announced = announce(files, address, &base_url, hub.now());
         tracing::info!(%base_url, home = %self.home.display(), "ready");
-        let served =
-            async { tokio::try_join!(server.serve(Listener::Tcp(tcp)), server.serve(Listener::Unix(unix))) };
+        let listeners =
+            [Some(Listener::Tcp(tcp)), Some(Listener::Unix(unix)), pages.map(Listener::Dashboard)];
+        let served = try_join_all(listeners.into_iter().flatten().map(|listener| server.serve(listener)));
         let outcome = tokio::select! {
             biased;
             outcome = served => outcome.map(drop).context("the listener failed"),
+            () = show(notifier, &hub, &custody) => Ok(()),
             () = told_to_stop(&server) => Ok(()),
         };
         exit_at_the_second_signal();
         stop(&hub, &custody, &server).await;
+        announced.retract();
         home.retract();
         tracing::info!("stopped");
         outcome
@@ -131,6 +168,14 @@ async fn stop(hub: &Hub, custody: &Custody, server: &Server) {
         let left: Vec<_> = custody.scan().into_iter().map(|tree| tree.resource).collect();
         tracing::warn!(?left, "not everything has ended yet; the rest ends without the daemon");
     }
+}
+
+/// Shows requests on the desktop for as long as the daemon runs.
+async fn show(notifier: Option<Notifier>, hub: &Hub, custody: &Custody) {
+    if let Some(notifier) = notifier {
+        notifier.run(hub.clone(), custody.clone()).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 fn custody() -> Result<Custody> {
@@ -159,12 +204,17 @@ fn base_url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(host, address.port()))
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
+async fn bind(address: SocketAddr, any_port: bool) -> Result<TcpListener> {
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let holder = crate::holder::of(address.port());
             let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
+            if any_port {
+                tracing::warn!(%address, holder, "the address is in use; a free port is taken");
+                let free = SocketAddr::new(address.ip(), 0);
+                return TcpListener::bind(free).await.context("no port is free");
+            }
             bail!(
                 "{address} is in use by {holder}. Stop it, or choose another address with --listen \
                  (port 0 takes a free one)"
@@ -275,13 +325,16 @@ impl Home {
     }
 
     /// Tells clients where the daemon is. Written whole, after it listens.
-    fn announce(&self, address: SocketAddr, base_url: &str) -> Result<()> {
-        let runtime = json!({
+    fn announce(&self, address: SocketAddr, base_url: &str, dashboard: Option<&str>) -> Result<()> {
+        let mut runtime = json!({
             "base_url": base_url,
             "port": address.port(),
             "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"),
         });
+        if let Some(url) = dashboard {
+            runtime["dashboard"] = url.into();
+        }
         write_whole(&self.path("runtime.json"), format!("{runtime:#}\n").as_bytes())
     }
 

@@ -4,6 +4,7 @@
 //! - [`frame`]: what is appended, and what is read back.
 //! - [`memory`]: a store in memory: the `live` store, and the reference for the others.
 //! - [`sqlite`]: a store in one file: the `disk` store.
+//! - [`sessionbus`]: reads the database of the original human-input hub.
 //! - [`settle`](settle()): what to do when a store does not know whether it wrote.
 //! - `conformance`: what every store must do, as tests; with the feature `test-util`.
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@ pub mod conformance;
 pub mod contract;
 pub mod frame;
 pub mod memory;
+pub mod sessionbus;
 mod settle;
 pub mod sqlite;
 mod tail;

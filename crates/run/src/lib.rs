@@ -5,6 +5,7 @@
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
 //! - `seen`: when agents that run elsewhere were last there.
 //! - [`clock`]: the one place where time is read.
+//! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
@@ -19,6 +20,7 @@ pub mod driver;
 pub mod hub;
 mod import;
 pub mod keep;
+pub mod notify;
 pub mod peer;
 mod persist;
 mod runner;

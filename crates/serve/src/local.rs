@@ -64,9 +64,11 @@ pub(crate) fn was_forwarded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a browser sent it. Programs send none of these.
+/// Whether a browser sent it. Programs send none of these; Node.js's own `fetch` sends `sec-fetch-mode`, and no more.
 pub(crate) fn is_from_browser(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name == "origin" || name.as_str().starts_with("sec-fetch-"))
+    ["origin", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 #[cfg(test)]
@@ -82,9 +84,9 @@ mod tests {
         for name in ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"] {
             assert!(was_forwarded(&with(name)) && !is_from_browser(&with(name)), "{name}");
         }
-        for name in ["origin", "sec-fetch-site", "sec-fetch-mode"] {
+        for name in ["origin", "sec-fetch-site", "sec-fetch-dest"] {
             assert!(is_from_browser(&with(name)) && !was_forwarded(&with(name)), "{name}");
         }
-        assert!(!was_forwarded(&with("user-agent")) && !is_from_browser(&with("user-agent")));
+        assert!(!was_forwarded(&with("user-agent")) && !is_from_browser(&with("sec-fetch-mode")));
     }
 }

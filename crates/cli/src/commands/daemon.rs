@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use trunkline_client::Runtime;
 
+use crate::announce;
 use crate::app::App;
 use crate::args::Serve;
 use crate::error::{CliError, Result};
@@ -37,6 +38,11 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
             .turn_timeout
             .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         catalog: Arc::new(config.catalog(&app.env)?),
+        any_port: args.any_port,
+        sessionbus: config.sessionbus,
+        dashboard: config.dashboard,
+        announce: announce::files(app.env.user_home.as_deref(), &config.home, &config.announce),
+        notify: config.notify,
         env: app.env.all.clone(),
     };
     daemon

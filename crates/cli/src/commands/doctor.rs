@@ -10,6 +10,7 @@ use serde_json::json;
 use trunkline_client::{Runtime, TOKEN_FILE};
 use trunkline_log::{OpenError, Reindexed, Sqlite};
 use trunkline_run::custody::CONFINES;
+use trunkline_serve::Sessionbus;
 
 use crate::app::App;
 use crate::args;
@@ -69,6 +70,7 @@ pub(crate) async fn doctor(app: &App, args: args::Doctor) -> Result<Exit> {
     checks.push(database(home).await);
     checks.push(configuration(app));
     checks.extend([confinement(), agents_reach(), subreaper()]);
+    checks.push(originals(app));
     checks.push(agents(app));
     report(app, &checks)?;
     Ok(if checks.iter().any(|check| check.verdict == Verdict::Fail) { Exit::Failure } else { Exit::Ok })
@@ -150,6 +152,22 @@ fn private(path: &Path, what: &'static str, directory: bool) -> Check {
                 Check::fail(what, format!("other users can get at {shown} ({mode:o})"), hint)
             }
         }
+    }
+}
+
+/// Whether clients of the original human-input hub are let in, and how.
+fn originals(app: &App) -> Check {
+    let what = "original hub";
+    let table = ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| std::fs::File::open(table).is_ok());
+    match app.config.sessionbus {
+        Sessionbus::Off => Check::ok(what, "its clients are not let in (sessionbus = \"off\")"),
+        Sessionbus::Token => Check::ok(what, "its clients need a token (sessionbus = \"token\")"),
+        Sessionbus::Local if table => Check::ok(what, "its clients are let in if they are programs of yours"),
+        Sessionbus::Local => Check::warn(
+            what,
+            "its clients are not let in without a token: the kernel's table of connections cannot be read",
+            "give them a token, or let them use the daemon's socket",
+        ),
     }
 }
 

@@ -15,7 +15,7 @@ use trunkline_core::time::Time;
 use trunkline_core::view::SessionView;
 
 use crate::app::App;
-use crate::args::{Export, Import};
+use crate::args::{Export, Import, Source};
 use crate::commands::read_stdin;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -57,6 +57,9 @@ pub(crate) async fn export(app: &App, args: Export) -> Result<Exit> {
 }
 
 pub(crate) async fn import(app: &App, args: Import) -> Result<Exit> {
+    if let Some(Source::Sessionbus) = args.from {
+        return crate::commands::import_hub::import(app, &args.file).await;
+    }
     let export = if args.file == Path::new("-") {
         read_stdin(MAX_IMPORT).await?
     } else {

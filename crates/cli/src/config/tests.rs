@@ -40,6 +40,10 @@ fn each_setting_says_who_decided() {
     allowed_hosts=a,b (config.toml)
     allowed_origins= (default)
     insecure_bind=true (--insecure-bind)
+    sessionbus=local (default)
+    dashboard=off (default)
+    announce=agentflow,sessionbus (default)
+    notify=on (default)
     ");
 }
 
@@ -63,7 +67,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `agents`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"
@@ -124,6 +128,7 @@ fn flags_reach_the_daemon_in_the_background() {
         allowed_hosts: vec!["a".into()],
         allowed_origins: vec!["b".into()],
         insecure_bind: true,
+        ..Flags::default()
     };
     assert_eq!(flags.to_args(), [&args[..], &["--insecure-bind"]].concat());
 }
@@ -147,4 +152,26 @@ fn the_guide_has_every_setting_with_its_default() {
         assert!(guide.lines().any(|row| row.starts_with(&begins) && row.contains(&default)), "{key}");
     }
     assert_eq!(config.shown.len(), KEYS.len());
+}
+
+#[test]
+fn what_original_clients_and_the_desktop_get() {
+    let home =
+        Home::with("sessionbus = \"token\"\ndashboard = \"127.0.0.1:0\"\nannounce = []\nnotify = false");
+    let config = home.load(&[], &Flags::default()).unwrap();
+    assert_eq!((config.sessionbus, config.notify), (Sessionbus::Token, false));
+    assert_eq!(config.dashboard.unwrap().port(), 0);
+    assert!(config.announce.is_empty());
+    let vars =
+        [("TRUNKLINE_SESSIONBUS", "off"), ("TRUNKLINE_ANNOUNCE", "agentflow"), ("TRUNKLINE_NOTIFY", "ON")];
+    let config = home.load(&vars, &Flags::default()).unwrap();
+    assert_eq!(
+        (config.sessionbus, config.notify, &*config.announce),
+        (Sessionbus::Off, true, &["agentflow".to_owned()][..])
+    );
+    let plain = Home::with("").load(&[("AGENTFLOW_DESKTOP_NOTIFICATIONS", "no")], &Flags::default()).unwrap();
+    assert!(!plain.notify && plain.listens_by_default());
+    for wrong in ["sessionbus = \"open\"", "dashboard = \"7434\"", "announce = [\"engram\"]"] {
+        assert!(Home::with(wrong).load(&[], &Flags::default()).is_err(), "{wrong}");
+    }
 }

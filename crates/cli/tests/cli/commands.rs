@@ -322,6 +322,10 @@ fn the_configuration_is_shown_with_its_sources() {
     allowed_hosts - default
     allowed_origins - default
     insecure_bind false default
+    sessionbus local default
+    dashboard off default
+    announce agentflow,sessionbus default
+    notify on default
     agents.demo trunkline demo-agent --pace 0 config.toml
     ");
     assert_eq!(home.json(&["config", "show"])["settings"][1]["source"], "TRUNKLINE_LISTEN");

@@ -48,7 +48,7 @@ impl Home {
         command.args(args).env_clear().current_dir(self.work());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.dir.path()).env("TRUNKLINE_HOME", self.path());
-        command.env("TRUNKLINE_LISTEN", "127.0.0.1:0").env("NO_COLOR", "1");
+        command.env("TRUNKLINE_LISTEN", "127.0.0.1:0").env("NO_COLOR", "1").env("TRUNKLINE_NOTIFY", "off");
         command
     }
 

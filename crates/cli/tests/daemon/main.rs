@@ -6,6 +6,7 @@
 mod agents;
 mod harness;
 mod kill;
+mod originals;
 mod start;
 mod strangers;
 mod turns;

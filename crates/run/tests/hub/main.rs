@@ -5,5 +5,6 @@
 mod basics;
 mod failures;
 mod script;
+mod seen;
 mod two_hubs;
 mod world;

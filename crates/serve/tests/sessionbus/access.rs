@@ -14,7 +14,7 @@ async fn browsers_and_proxies_need_a_token() {
         ("origin", own.as_str()),
         ("sec-fetch-site", "none"),
         ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
         ("forwarded", "for=1.2.3.4"),
         ("via", "1.1 proxy"),
         ("x-forwarded-for", "1.2.3.4"),
