@@ -1,0 +1,624 @@
+# Made from trunkline/hub/_async by unasync.py; change it there.
+"""The client: one method for each thing the daemon can do, and the waits that are made of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from os import PathLike, fspath
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from trunkline.hub import body, wire
+from trunkline.hub._sync.stream import EventStream, Stream
+from trunkline.hub._sync.transport import Transport
+from trunkline.hub.backoff import Backoff
+from trunkline.hub.body import as_id
+from trunkline.hub.call import Call, drop_none, query, segment
+from trunkline.hub.cursor import FeedCursor, SessionCursor
+from trunkline.hub.errors import NotFoundError, ProblemError, StillOpenError, StillRunningError, TrunklineError
+from trunkline.hub.items import Deleted, FeedItem, Gap
+from trunkline.hub.models import (
+    Agent,
+    Attached,
+    CatalogEntry,
+    Choice,
+    Event,
+    EventPage,
+    Grant,
+    Health,
+    Me,
+    Message,
+    OnTimeout,
+    Page,
+    Priority,
+    Request,
+    RequestKind,
+    RequestStatus,
+    Scope,
+    Session,
+    SessionState,
+    Token,
+    Turn,
+    Waiting,
+    millis,
+)
+from trunkline.hub.pause import Pause
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+_POLL = 60.0
+
+
+class Client:
+    """A daemon, as seen from outside.
+
+    * Without arguments: the daemon of the home directory (``TRUNKLINE_HOME``, else ``~/.trunkline``), by its Unix
+      socket, with the owner's token. When it moves, the client and its streams follow.
+    * With ``home``: the daemon of that directory.
+    * With ``base_url`` and ``token``: any daemon.
+
+    What it changes carries an idempotency key, and is sent once more if the connection breaks, so that it happens once.
+    Give ``idempotency_key`` to repeat a call yourself, also from another process. Making tokens is never repeated.
+
+    Sessions, requests and messages are given as what this client returned, or by their ids.
+    """
+
+    def __init__(
+        self, home: str | PathLike[str] | None = None, *, base_url: str | None = None, token: str | None = None
+    ) -> None:
+        origin, place = wire.find(None if home is None else Path(fspath(home)), base_url, token)
+        self._transport = Transport(origin, place)
+
+    @property
+    def base_url(self) -> str:
+        """Where the daemon is."""
+        return self._transport.base_url
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # The daemon
+
+    def health(self) -> Health:
+        """Whether the daemon lives. Needs no token."""
+        return self._get("/health", Health)
+
+    def me(self) -> Me:
+        """Who this client is to the daemon."""
+        return self._get("/v1/me", Me)
+
+    def catalog(self) -> list[CatalogEntry]:
+        """List the agents one can run."""
+        return self._list("/v1/catalog", CatalogEntry)
+
+    def agents(self) -> list[Agent]:
+        """List the agents that run."""
+        return self._list("/v1/agents", Agent)
+
+    # Sessions
+
+    def create_session(
+        self,
+        agent: str | None = None,
+        *,
+        workspace: str | PathLike[str] | None = None,
+        argv: Sequence[str] | None = None,
+        driver: str | None = None,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Session:
+        """Make a session of an agent in the catalog, or of any command line that speaks ACP (``argv``)."""
+        new = drop_none(
+            agent=agent,
+            workspace=None if workspace is None else fspath(workspace),
+            argv=None if argv is None else list(argv),
+            driver=driver,
+            title=title,
+            metadata=None if metadata is None else dict(metadata),
+        )
+        return self._command("/v1/sessions", Session, new, idempotency_key)
+
+    def register(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Session:
+        """Make a session of this program: one that the daemon does not run, but that asks people and has an inbox."""
+        return self.create_session(
+            name, driver="external", title=title, metadata=metadata, idempotency_key=idempotency_key
+        )
+
+    def sessions_page(
+        self,
+        *,
+        state: SessionState | None = None,
+        agent: str | None = None,
+        workspace: str | PathLike[str] | None = None,
+        project: str | PathLike[str] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Session]:
+        """List sessions, newest activity first: one page."""
+        params = query(
+            state=state,
+            agent=agent,
+            workspace=None if workspace is None else fspath(workspace),
+            project=None if project is None else fspath(project),
+            limit=limit,
+            cursor=cursor,
+        )
+        return self._get("/v1/sessions" + params, Page[Session])
+
+    def sessions(
+        self,
+        *,
+        state: SessionState | None = None,
+        agent: str | None = None,
+        workspace: str | PathLike[str] | None = None,
+        project: str | PathLike[str] | None = None,
+    ) -> Iterator[Session]:
+        """List sessions, newest activity first: all, page by page."""
+        cursor = None
+        while True:
+            page = self.sessions_page(state=state, agent=agent, workspace=workspace, project=project, cursor=cursor)
+            for session in page.items:
+                yield session
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def session(self, session: Session | str) -> Session:
+        """Return a session as it is now."""
+        return self._get(_session(session), Session)
+
+    def update_session(
+        self,
+        session: Session | str,
+        *,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Session:
+        """Change a session's title or metadata; what is not given stays."""
+        change = drop_none(title=title, metadata=None if metadata is None else dict(metadata))
+        return self._command(_session(session), Session, change, idempotency_key, "PATCH")
+
+    def close_session(self, session: Session | str, *, idempotency_key: str | None = None) -> Session:
+        """Close a session: its log stays, its agent ends."""
+        return self._command(_session(session, "close"), Session, None, idempotency_key)
+
+    def delete_session(self, session: Session | str) -> None:
+        """Delete a session with its log."""
+        self._transport.content(Call.delete(_session(session)))
+
+    def presence(self, session: Session | str) -> list[Attached]:
+        """List who is attached to a session."""
+        return self._list(_session(session, "presence"), Attached)
+
+    # The log
+
+    def events(self, session: Session | str, after: int = 0, *, limit: int | None = None) -> EventPage:
+        """Read a page of a session's log."""
+        return self._get(_session(session, "events") + query(after=after, limit=limit), EventPage)
+
+    def attach(self, session: Session | str, after: int = 0, *, client: str | None = None) -> EventStream:
+        """Follow a session: its log from ``after`` on, then live, with no gap and no double.
+
+        Gives :class:`Event`, and beside them :class:`Open`, :class:`CaughtUp`, :class:`Gap`, :class:`Lost` and
+        :class:`Deleted`; each has a ``type``. To go on later, give the ``last`` of the stream as ``after``. With
+        ``client`` this program is listed by that name among those attached.
+        """
+        return EventStream(self._transport, SessionCursor(as_id(session), after, client))
+
+    def feed(
+        self,
+        after: int | str | None = None,
+        *,
+        sessions: Mapping[str, int] | None = None,
+        client: str | None = None,
+    ) -> Stream[FeedItem]:
+        """Follow what happens to all sessions and requests, and the logs of some sessions, each after the number given.
+
+        Take the lists first (``sessions_page``, ``requests_page``), then the feed with their ``at``: nothing is missed.
+        """
+        return Stream(self._transport, FeedCursor(after, sessions or {}, client))
+
+    def blob(self, session: Session | str, sha256: str) -> Any:
+        """Read the whole of an update that was too large for the log; its event has ``data["blob"]``."""
+        return json.loads(self._transport.content(Call.get(_session(session, "blobs", sha256))))
+
+    # Turns
+
+    def prompt(
+        self,
+        session: Session | str,
+        prompt: str | Sequence[Mapping[str, Any]],
+        *,
+        queue: bool = False,
+        timeout: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Turn:
+        """Ask the agent of a session for a turn, by a text or by content blocks of ACP.
+
+        Args:
+            queue: wait while another turn runs, rather than raise :class:`TurnRunningError`.
+            timeout: how long the turn may run, in seconds.
+        """
+        new = drop_none(
+            prompt=prompt if isinstance(prompt, str) else [dict(block) for block in prompt],
+            when_busy="queue" if queue else None,
+            timeout_ms=None if timeout is None else round(timeout * 1000),
+        )
+        return self._command(_session(session, "turns"), Turn, new, idempotency_key)
+
+    def turn(self, session: Session | str, turn: Turn | int) -> Turn:
+        """Return where a turn stands."""
+        return self._get(_session(session, "turns", _number(turn)), Turn)
+
+    def wait_for_turn(self, session: Session | str, turn: Turn | int, *, timeout: float | None = None) -> Turn:
+        """Wait until a turn has ended, or was taken back, also over restarts of the daemon.
+
+        Raises:
+            StillRunningError: it has not within ``timeout`` seconds. It goes on.
+        """
+        until = _until(timeout)
+        number = _number(turn)
+        # A turn's number is that of its first event.
+        stream = EventStream(self._transport, SessionCursor(as_id(session), number, None), until)
+        with stream:
+            for item in stream:
+                if isinstance(item, Gap | Deleted) or (
+                    isinstance(item, Event) and item.turn == number and item.type in {"turn.ended", "turn.unqueued"}
+                ):
+                    now = self._patiently(lambda: self.turn(session, number), until)
+                    if now.state in {"ended", "unqueued"}:
+                        return now
+        raise StillRunningError(as_id(session), number)
+
+    def cancel(
+        self, session: Session | str, turn: Turn | int | None = None, *, idempotency_key: str | None = None
+    ) -> int:
+        """Ask a turn to stop: this one, or whichever runs. Gives its number."""
+        which = {} if turn is None else {"turn": _number(turn)}
+        told = self._command(_session(session, "cancel"), dict[str, int], which, idempotency_key)
+        return told["turn"]
+
+    def queue(self, session: Session | str) -> list[Waiting]:
+        """List the prompts that wait."""
+        return self._list(_session(session, "queue"), Waiting)
+
+    def unqueue(self, session: Session | str, turn: Turn | int) -> None:
+        """Take a waiting prompt back."""
+        self._transport.content(Call.delete(_session(session, "queue", _number(turn))))
+
+    # Requests
+
+    def requests_page(
+        self,
+        *,
+        status: RequestStatus | None = None,
+        session: Session | str | None = None,
+        project: str | PathLike[str] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Page[Request]:
+        """List requests: one page. Open ones come most urgent first, then oldest first; others newest first."""
+        params = query(
+            status=status,
+            session=None if session is None else as_id(session),
+            project=None if project is None else fspath(project),
+            limit=limit,
+            cursor=cursor,
+        )
+        return self._get("/v1/requests" + params, Page[Request])
+
+    def requests(
+        self,
+        *,
+        status: RequestStatus | None = None,
+        session: Session | str | None = None,
+        project: str | PathLike[str] | None = None,
+    ) -> Iterator[Request]:
+        """List requests: all, page by page, in the order of :meth:`requests_page`."""
+        cursor = None
+        while True:
+            page = self.requests_page(status=status, session=session, project=project, cursor=cursor)
+            for request in page.items:
+                yield request
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def request(self, request: Request | str) -> Request:
+        """Return a request as it is now."""
+        return self._get(_request(request), Request)
+
+    def create_request(
+        self,
+        session: Session | str,
+        title: str,
+        *,
+        question: str = "",
+        options: Sequence[str | Choice] = (),
+        schema: Mapping[str, Any] | None = None,
+        context: Any = None,
+        priority: Priority = "normal",
+        tags: Sequence[str] | None = None,
+        deadline: datetime | None = None,
+        on_timeout: OnTimeout = "wait",
+        kind: RequestKind | None = None,
+        idempotency_key: str | None = None,
+    ) -> Request:
+        """Ask people something on behalf of a session's agent, and go on.
+
+        Args:
+            title: one line.
+            question: the question in full.
+            options: the answers offered, in words or as :class:`Choice`.
+            schema: JSON Schema of a form's answer; the request is then a form.
+            context: whatever helps to decide.
+            deadline: when it stops waiting.
+            on_timeout: what happens then.
+            kind: ``question``, or ``form`` if there is a ``schema``, unless said.
+        """
+        new = body.request(
+            kind=kind,
+            title=title,
+            question=question,
+            options=options,
+            schema=schema,
+            context=context,
+            priority=priority,
+            tags=tags,
+            deadline=deadline,
+            on_timeout=on_timeout,
+        )
+        return self._command(_session(session, "requests"), Request, new, idempotency_key)
+
+    def answer(
+        self,
+        request: Request | str,
+        option: str | None = None,
+        *,
+        text: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Request:
+        """Answer a request: by the id or the name of an option, by a text, or by the fields of a form.
+
+        Raises:
+            RequestClosedError: somebody was first; ``closed`` says who, when and what.
+        """
+        answer = drop_none(option=option, text=text, fields=None if fields is None else dict(fields))
+        return self._command(_request(request, "answer"), Request, answer, idempotency_key)
+
+    def dismiss(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
+        """Set a request aside: nobody is asked any more, but it can still be answered."""
+        return self._command(_request(request, "dismiss"), Request, None, idempotency_key)
+
+    def withdraw(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
+        """Take a request back, for the agent that asked."""
+        return self._command(_request(request, "withdraw"), Request, None, idempotency_key)
+
+    def ask(
+        self,
+        session: Session | str,
+        title: str,
+        *,
+        question: str = "",
+        options: Sequence[str | Choice] = (),
+        schema: Mapping[str, Any] | None = None,
+        context: Any = None,
+        priority: Priority = "normal",
+        tags: Sequence[str] | None = None,
+        timeout: float | None = None,
+        on_timeout: OnTimeout = "wait",
+        kind: RequestKind | None = None,
+        or_dismissed: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Request:
+        """Ask people something and wait for the outcome, also over restarts of the daemon.
+
+        Gives the closed request: ``answer`` is what was answered, ``closed`` also by whom. With a key of your own the
+        same question can be asked again by a program that was restarted, and has the same outcome.
+
+        Args:
+            timeout: how many seconds to wait. With ``on_timeout`` the daemon then closes the request that way (or makes
+                it urgent, and this waits on); without, this raises :class:`StillOpenError`.
+            or_dismissed: return also when the request was set aside; its ``status`` is then ``dismissed``.
+
+        The other arguments are those of :meth:`create_request`.
+        """
+        decided = on_timeout != "wait"
+        if decided and timeout is None:
+            raise ValueError("on_timeout needs a timeout")
+        deadline = (
+            datetime.now(timezone.utc) + timedelta(seconds=timeout) if decided and timeout is not None else None
+        )
+        request = self.create_request(
+            session,
+            title,
+            question=question,
+            options=options,
+            schema=schema,
+            context=context,
+            priority=priority,
+            tags=tags,
+            deadline=deadline,
+            on_timeout=on_timeout,
+            kind=kind,
+            idempotency_key=idempotency_key,
+        )
+        request = self.wait_for_request(request, timeout=None if decided else timeout, or_dismissed=or_dismissed)
+        if request.is_closed:
+            # The outcome lies in the agent's inbox too, under the request's id; whoever is told here has got it.
+            try:
+                self._patiently(lambda: self.ack(session, request.id), None)
+            except ProblemError:
+                pass
+        return request
+
+    def wait_for_request(
+        self, request: Request | str, *, timeout: float | None = None, or_dismissed: bool = False
+    ) -> Request:
+        """Wait until a request has its outcome, also over restarts of the daemon.
+
+        Raises:
+            StillOpenError: it has none within ``timeout`` seconds. It stays open.
+        """
+        until = _until(timeout)
+        request_id = as_id(request)
+        told = {"request.closed", "request.dismissed"} if or_dismissed else {"request.closed"}
+
+        def done(request: Request) -> bool:
+            return request.is_closed or (or_dismissed and request.status == "dismissed")
+
+        now = self._patiently(lambda: self.request(request_id), until)
+        if done(now):
+            return now
+        page = self._patiently(lambda: self.events(now.session, limit=1), until)
+        now = self._patiently(lambda: self.request(request_id), until)
+        if done(now):
+            return now
+        stream = EventStream(self._transport, SessionCursor(now.session, page.head, None), until)
+        with stream:
+            for item in stream:
+                if isinstance(item, Gap | Deleted) or (
+                    isinstance(item, Event) and item.type in told and item.data.get("id") == request_id
+                ):
+                    now = self._patiently(lambda: self.request(request_id), until)
+                    if done(now):
+                        return now
+        raise StillOpenError(now)
+
+    # The inbox of an agent that runs elsewhere
+
+    def poll_inbox(self, session: Session | str, *, wait: float = 0) -> list[Message]:
+        """Fetch the messages that are not acknowledged, waiting for one up to ``wait`` seconds (at most 120)."""
+        call = Call.get(_session(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
+        return (self._transport.json(call, dict[str, list[Message]]))["items"]
+
+    def inbox(self, session: Session | str, *, timeout: float | None = None) -> Iterator[Message]:
+        """Take messages one after the other, as they come, also over restarts of the daemon.
+
+        A message is acknowledged when the next one is asked for. One whose loop ended with an error, or with ``break``,
+        is not, and comes again; :meth:`ack` it before a ``break``. With ``timeout`` it ends when nothing has come for
+        so many seconds.
+        """
+        until = _until(timeout)
+        while True:
+            wait = _POLL if until is None else max(0.0, min(_POLL, until - time.monotonic()))
+            messages = self._patiently(lambda: self.poll_inbox(session, wait=wait), until)  # noqa: B023
+            for message in messages:
+                yield message
+                try:
+                    self._patiently(lambda: self.ack(session, message), None)  # noqa: B023
+                except NotFoundError:
+                    pass  # It was acknowledged by the loop.
+            if messages:
+                until = _until(timeout)
+            elif until is not None and time.monotonic() >= until:
+                return
+
+    def ack(self, session: Session | str, message: Message | str, *, idempotency_key: str | None = None) -> None:
+        """Say that a message is dealt with."""
+        path = _session(session, "inbox", as_id(message), "ack")
+        self._transport.content(Call.command(path, key=idempotency_key))
+
+    def send_message(
+        self, session: Session | str, kind: str, payload: Any, *, idempotency_key: str | None = None
+    ) -> Message:
+        """Leave a message for a session's agent."""
+        new = {"kind": kind, "payload": payload}
+        return self._command(_session(session, "inbox"), Message, new, idempotency_key)
+
+    # Grants and tokens
+
+    def grants(self, session: Session | str) -> list[Grant]:
+        """List the standing permissions of a session."""
+        return self._list(_session(session, "grants"), Grant)
+
+    def add_grant(
+        self,
+        session: Session | str,
+        tool: str,
+        *,
+        expires: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Grant:
+        """Give a standing permission for one tool."""
+        new = drop_none(tool=tool, expires=None if expires is None else millis(expires))
+        return self._command(_session(session, "grants"), Grant, new, idempotency_key)
+
+    def revoke_grant(self, session: Session | str, grant: Grant | str) -> None:
+        """Take a standing permission back."""
+        self._transport.content(Call.delete(_session(session, "grants", as_id(grant))))
+
+    def tokens(self) -> list[Token]:
+        """List the tokens in force."""
+        return self._list("/v1/tokens", Token)
+
+    def create_token(self, name: str, scope: Scope, *, ttl: float | None = None) -> Token:
+        """Make a token that counts for ``ttl`` seconds. Its secret, ``token``, is told now and never again."""
+        new = drop_none(name=name, scope=scope, ttl_s=None if ttl is None else round(ttl))
+        return self._transport.json(Call.post("/v1/tokens", new), Token)
+
+    def revoke_token(self, token: Token | str) -> None:
+        """Revoke a token."""
+        self._transport.content(Call.delete("/v1/tokens/" + segment(as_id(token))))
+
+    def _get(self, path: str, kind: type[T]) -> T:
+        return self._transport.json(Call.get(path), kind)
+
+    def _list(self, path: str, kind: type[T]) -> list[T]:
+        page: Page[T] = self._get(path, Page[kind])  # type: ignore[valid-type]
+        return page.items
+
+    def _command(self, path: str, kind: type[T], new: Any, key: str | None, method: str = "POST") -> T:
+        return self._transport.json(Call.command(path, new, key, method), kind)
+
+    def _patiently(self, step: Callable[[], T], until: float | None) -> T:
+        """Take a step, again and again while the daemon is away."""
+        backoff = Backoff()
+        while True:
+            try:
+                return step()
+            except TrunklineError as error:
+                if not error.passing or (until is not None and time.monotonic() >= until):
+                    raise
+                Pause.sleep(backoff.next(error.retry_after if isinstance(error, ProblemError) else None))
+
+
+def _session(session: Session | str, *rest: str | int) -> str:
+    return "/".join(["/v1/sessions", *map(segment, (as_id(session), *rest))])
+
+
+def _request(request: Request | str, *rest: str) -> str:
+    return "/".join(["/v1/requests", *map(segment, (as_id(request), *rest))])
+
+
+def _number(turn: Turn | int) -> int:
+    return turn if isinstance(turn, int) else turn.turn
+
+
+def _until(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout

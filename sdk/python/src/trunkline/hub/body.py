@@ -1,0 +1,60 @@
+"""Bodies that take some making."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from trunkline.hub.call import drop_none
+from trunkline.hub.models import Choice, OnTimeout, Priority, RequestKind, millis
+
+__all__ = ["as_id", "request"]
+
+
+class HasId(Protocol):
+    """What the daemon has given an id."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+def as_id(thing: HasId | str) -> str:
+    """Return the id of a thing, or the id that it is."""
+    return thing if isinstance(thing, str) else thing.id
+
+
+def request(
+    *,
+    kind: RequestKind | None,
+    title: str,
+    question: str,
+    options: Sequence[str | Choice],
+    schema: Mapping[str, Any] | None,
+    context: Any,
+    priority: Priority,
+    tags: Sequence[str] | None,
+    deadline: datetime | None,
+    on_timeout: OnTimeout,
+) -> dict[str, Any]:
+    """Return the body of a new request."""
+    return drop_none(
+        kind=kind or ("question" if schema is None else "form"),
+        title=title,
+        question=question or None,
+        options=[_choice(option) for option in options] or None,
+        schema=None if schema is None else dict(schema),
+        context=context,
+        priority=priority,
+        tags=None if tags is None else list(tags),
+        deadline=None if deadline is None else millis(deadline),
+        on_timeout=None if on_timeout == "wait" else on_timeout,
+    )
+
+
+def _choice(option: str | Choice) -> dict[str, str]:
+    if isinstance(option, str):
+        return {"id": option, "name": option, "kind": "choice"}
+    return {"id": option.id, "name": option.name, "kind": option.kind}
