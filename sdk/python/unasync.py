@@ -1,8 +1,10 @@
-"""Makes `trunkline/hub/_sync` from `trunkline/hub/_async`; a test fails when they differ."""
+"""Makes `trunkline/hub/_sync` from `trunkline/hub/_async`; a test fails when they differ. It needs ruff."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 HUB = Path(__file__).parent / "src" / "trunkline" / "hub"
@@ -39,7 +41,9 @@ def sync(text: str) -> str:
     text = text.replace("AsyncIterator, Awaitable, Callable, Mapping", "Callable, Iterator, Mapping")
     text = text.replace("with asyncio.", "without asyncio.")
     text = text.replace("\n\n``trunkline/hub/_sync`` is made from this by ``unasync.py``: change it here.\n", "")
-    return HEADER + re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), text)
+    text = HEADER + re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), text)
+    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--stdin-filename", str(HUB / "module.py"), "-"]
+    return subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
 
 def files() -> dict[Path, str]:

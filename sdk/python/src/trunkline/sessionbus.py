@@ -25,8 +25,9 @@ _GRACE = 10.0
 class SessionBusClient:
     """A hub, as an agent sees it.
 
-    Without ``base_url`` it is the Trunkline daemon of the home directory, by its Unix socket; if there is none, the hub
-    that ``~/.agentflow/runtime.json`` or ``~/.sessionbus/runtime.json`` names; else the original's default address.
+    Without ``base_url`` it is the Trunkline daemon of the home directory, by its Unix socket; if there is none, the
+    hub that ``~/.agentflow/runtime.json`` or ``~/.sessionbus/runtime.json`` names; else the original's default
+    address.
     ``timeout`` is how long each answer may take, in seconds; a poll that is longer gets the time it needs.
 
     Raises:
@@ -87,7 +88,7 @@ class SessionBusClient:
         tags: list[str] | None = None,
         idempotency_key: str | None = None,
     ) -> str:
-        """Ask people something; give the request's id. ``priority`` is ``LOW``, ``NORMAL``, ``HIGH`` or ``URGENT``."""
+        """Ask people something; give the request's id. Priorities: ``LOW``, ``NORMAL``, ``HIGH``, ``URGENT``."""
         new = {
             "title": title,
             "question": question,

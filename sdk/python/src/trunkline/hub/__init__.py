@@ -1,7 +1,7 @@
 """The daemon, as a Python program sees it: sessions, turns, requests, the inbox and live streams.
 
-Everything public is in :mod:`trunkline` too. :class:`Client` waits, :class:`AsyncClient` is awaited; otherwise they are
-the same.
+Everything public is in :mod:`trunkline` too. :class:`Client` waits, :class:`AsyncClient` is awaited; otherwise they
+are the same.
 """
 
 from __future__ import annotations

@@ -64,9 +64,11 @@ class SessionCursor(Cursor[StreamItem]):
         self._path = f"/v1/sessions/{segment(session)}/events{query(client=client)}"
 
     def call(self) -> Call:
+        """See :class:`Cursor`."""
         return Call.stream(self._path, {"last-event-id": str(self.last)})
 
     def read(self, event: ServerSentEvent) -> StreamItem | None:
+        """See :class:`Cursor`."""
         if event.name == "message":
             read = Event.model_validate_json(event.data)
             if read.seq <= self.last:
@@ -96,26 +98,30 @@ class FeedCursor(Cursor[FeedItem]):
         self._blind = False
 
     def call(self) -> Call:
+        """See :class:`Cursor`."""
         logs = ",".join(f"{session}:{seq}" for session, seq in self.sessions.items())
         return Call.stream("/v1/feed" + query(after=self.after, sessions=logs or None, client=self._client))
 
     def opened(self) -> FeedItem:
+        """See :class:`Cursor`."""
         if self._blind:
             self._blind = False
             return FeedGap()
         return Open()
 
     def lost(self, lost: Lost) -> FeedItem:
+        """See :class:`Cursor`."""
         self._blind = self.after is None
         return lost
 
     def read(self, event: ServerSentEvent) -> FeedItem | None:
+        """See :class:`Cursor`."""
         item = self._read(event.name, event.data)
         if event.id:
             self.after = event.id
         return item
 
-    def _read(self, name: str, data: str) -> FeedItem | None:
+    def _read(self, name: str, data: str) -> FeedItem | None:  # noqa: PLR0911 - one for each event
         if name == "events":
             return self._events(_object(data))
         if name == "session":

@@ -174,7 +174,7 @@ class TooManyError(ProblemError):
 
 
 class UnavailableError(ProblemError):
-    """The daemon is stopping, or its store does not work: 5xx. ``retry_after`` says in how many seconds to try again."""
+    """The daemon is stopping, or its store does not work: 5xx. Try again in ``retry_after`` seconds."""
 
     passing = True
 

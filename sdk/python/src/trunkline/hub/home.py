@@ -32,8 +32,8 @@ def default_home() -> Path:
 def discover(home: Path) -> Origin:
     """Find the daemon of a home directory.
 
-    A port that a daemon has left can be taken by any user of the machine, who would then be sent the token. The socket
-    lies in a directory that only its owner may enter, so it is preferred.
+    A port that a daemon has left can be taken by any user of the machine, who would then be sent the token. The
+    socket lies in a directory that only its owner may enter, so it is preferred.
 
     Raises:
         NotRunningError: there is no ``runtime.json``.

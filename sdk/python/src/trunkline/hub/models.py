@@ -134,7 +134,8 @@ class Event(_Model):
     at: Time
     by: str
     turn: int | None = None
-    key: str | None = None
+    key: Any = None
+    """The idempotency key of the command that caused it, and which of its events this is."""
     data: Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)] = Field(
         default_factory=dict
     )

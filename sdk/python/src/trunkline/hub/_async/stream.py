@@ -73,7 +73,7 @@ class AsyncStream(Generic[Item]):
         if steps is not None:
             await steps.aclose()
 
-    async def _run(self) -> AsyncGenerator[Item | Open | Lost, None]:
+    async def _run(self) -> AsyncGenerator[Item | Open | Lost, None]:  # noqa: C901 - one connection after the other
         backoff = Backoff()
         decoder = Decoder()
         while not self._is_late():

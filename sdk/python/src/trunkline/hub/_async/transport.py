@@ -57,15 +57,14 @@ class AsyncTransport:
     async def open(self, call: Call) -> httpx.Response:
         """Send a call and give the answer as soon as it begins. Whoever gets it closes it."""
         response = await self._send(call)
+        if response.is_success:
+            return response
         try:
-            if response.is_success:
-                return response
             with wire.translated(self.base_url, call.timeout):
                 await response.aread()
-            raise wire.refusal(call, response)
-        except BaseException:
+        finally:
             await response.aclose()
-            raise
+        raise wire.refusal(call, response)
 
     async def _once(self, call: Call) -> bytes:
         response = await self.open(call)
@@ -108,6 +107,7 @@ class AsyncTransport:
 
 
 def _connect(origin: Origin) -> httpx.AsyncClient:
-    # Nothing is taken from the environment: a proxy there is not for a daemon on this machine, and would see the token.
+    # Nothing is taken from the environment: a proxy there is not for a daemon on this machine, and would see the
+    # token.
     transport = httpx.AsyncHTTPTransport(uds=origin.socket, limits=wire.LIMITS, trust_env=False)
     return httpx.AsyncClient(transport=transport, trust_env=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from os import PathLike, fspath
 from pathlib import Path
@@ -63,8 +64,9 @@ class Client:
     * With ``home``: the daemon of that directory.
     * With ``base_url`` and ``token``: any daemon.
 
-    What it changes carries an idempotency key, and is sent once more if the connection breaks, so that it happens once.
-    Give ``idempotency_key`` to repeat a call yourself, also from another process. Making tokens is never repeated.
+    What it changes carries an idempotency key, and is sent once more if the connection breaks, so that it happens
+    once. Give ``idempotency_key`` to repeat a call yourself, also from another process. Making tokens is never
+    repeated.
 
     Sessions, requests and messages are given as what this client returned, or by their ids.
     """
@@ -236,9 +238,10 @@ class Client:
         sessions: Mapping[str, int] | None = None,
         client: str | None = None,
     ) -> Stream[FeedItem]:
-        """Follow what happens to all sessions and requests, and the logs of some sessions, each after the number given.
+        """Follow what happens to all sessions and requests, and the logs of some, each after the number given.
 
-        Take the lists first (``sessions_page``, ``requests_page``), then the feed with their ``at``: nothing is missed.
+        Take the lists first (``sessions_page``, ``requests_page``), then the feed with their ``at``: nothing is
+        missed.
         """
         return Stream(self._transport, FeedCursor(after, sessions or {}, client))
 
@@ -259,9 +262,8 @@ class Client:
     ) -> Turn:
         """Ask the agent of a session for a turn, by a text or by content blocks of ACP.
 
-        Args:
-            queue: wait while another turn runs, rather than raise :class:`TurnRunningError`.
-            timeout: how long the turn may run, in seconds.
+        With ``queue`` it waits while another turn runs, rather than raise :class:`TurnRunningError`. ``timeout`` is
+        how long the turn may run, in seconds.
         """
         new = drop_none(
             prompt=prompt if isinstance(prompt, str) else [dict(block) for block in prompt],
@@ -370,15 +372,11 @@ class Client:
     ) -> Request:
         """Ask people something on behalf of a session's agent, and go on.
 
-        Args:
-            title: one line.
-            question: the question in full.
-            options: the answers offered, in words or as :class:`Choice`.
-            schema: JSON Schema of a form's answer; the request is then a form.
-            context: whatever helps to decide.
-            deadline: when it stops waiting.
-            on_timeout: what happens then.
-            kind: ``question``, or ``form`` if there is a ``schema``, unless said.
+        * ``title``: one line; ``question``: the question in full; ``context``: any JSON that helps to decide.
+        * ``options``: the answers offered, in words or as :class:`Choice`.
+        * ``schema``: JSON Schema of a form's answer; the request is then a form.
+        * ``deadline``: when it stops waiting; ``on_timeout``: what happens then.
+        * ``kind``: ``question``, or ``form`` if there is a ``schema``, unless said.
         """
         new = body.request(
             kind=kind,
@@ -439,12 +437,12 @@ class Client:
         """Ask people something and wait for the outcome, also over restarts of the daemon.
 
         Gives the closed request: ``answer`` is what was answered, ``closed`` also by whom. With a key of your own the
-        same question can be asked again by a program that was restarted, and has the same outcome.
+        same question can be asked again by a program that was restarted: ask with the same arguments, and it has the
+        same outcome.
 
-        Args:
-            timeout: how many seconds to wait. With ``on_timeout`` the daemon then closes the request that way (or makes
-                it urgent, and this waits on); without, this raises :class:`StillOpenError`.
-            or_dismissed: return also when the request was set aside; its ``status`` is then ``dismissed``.
+        * ``timeout``: how many seconds to wait. With ``on_timeout`` the daemon then closes the request that way (or
+          makes it urgent, and this waits on); without, this raises :class:`StillOpenError`.
+        * ``or_dismissed``: return also when the request was set aside; its ``status`` is then ``dismissed``.
 
         The other arguments are those of :meth:`create_request`.
         """
@@ -471,10 +469,8 @@ class Client:
         request = self.wait_for_request(request, timeout=None if decided else timeout, or_dismissed=or_dismissed)
         if request.is_closed:
             # The outcome lies in the agent's inbox too, under the request's id; whoever is told here has got it.
-            try:
+            with suppress(ProblemError):
                 self._patiently(lambda: self.ack(session, request.id), None)
-            except ProblemError:
-                pass
         return request
 
     def wait_for_request(
@@ -520,9 +516,9 @@ class Client:
     def inbox(self, session: Session | str, *, timeout: float | None = None) -> Iterator[Message]:
         """Take messages one after the other, as they come, also over restarts of the daemon.
 
-        A message is acknowledged when the next one is asked for. One whose loop ended with an error, or with ``break``,
-        is not, and comes again; :meth:`ack` it before a ``break``. With ``timeout`` it ends when nothing has come for
-        so many seconds.
+        A message is acknowledged when the next one is asked for. One whose loop ended with an error, or with
+        ``break``, is not, and comes again; :meth:`ack` it before a ``break``. With ``timeout`` it ends when nothing
+        has come for so many seconds.
         """
         until = _until(timeout)
         while True:
@@ -530,10 +526,9 @@ class Client:
             messages = self._patiently(lambda: self.poll_inbox(session, wait=wait), until)  # noqa: B023
             for message in messages:
                 yield message
-                try:
+                # It may have been acknowledged by the loop.
+                with suppress(NotFoundError):
                     self._patiently(lambda: self.ack(session, message), None)  # noqa: B023
-                except NotFoundError:
-                    pass  # It was acknowledged by the loop.
             if messages:
                 until = _until(timeout)
             elif until is not None and time.monotonic() >= until:

@@ -74,7 +74,7 @@ class Stream(Generic[Item]):
         if steps is not None:
             steps.close()
 
-    def _run(self) -> Generator[Item | Open | Lost, None, None]:
+    def _run(self) -> Generator[Item | Open | Lost, None, None]:  # noqa: C901 - one connection after the other
         backoff = Backoff()
         decoder = Decoder()
         while not self._is_late():

@@ -58,15 +58,14 @@ class Transport:
     def open(self, call: Call) -> httpx.Response:
         """Send a call and give the answer as soon as it begins. Whoever gets it closes it."""
         response = self._send(call)
+        if response.is_success:
+            return response
         try:
-            if response.is_success:
-                return response
             with wire.translated(self.base_url, call.timeout):
                 response.read()
-            raise wire.refusal(call, response)
-        except BaseException:
+        finally:
             response.close()
-            raise
+        raise wire.refusal(call, response)
 
     def _once(self, call: Call) -> bytes:
         response = self.open(call)
@@ -109,6 +108,7 @@ class Transport:
 
 
 def _connect(origin: Origin) -> httpx.Client:
-    # Nothing is taken from the environment: a proxy there is not for a daemon on this machine, and would see the token.
+    # Nothing is taken from the environment: a proxy there is not for a daemon on this machine, and would see the
+    # token.
     transport = httpx.HTTPTransport(uds=origin.socket, limits=wire.LIMITS, trust_env=False)
     return httpx.Client(transport=transport, trust_env=False)
