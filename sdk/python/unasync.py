@@ -38,7 +38,7 @@ def sync(text: str) -> str:
     text = re.sub(r"\bawait ", "", text)
     text = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"Generator[\1, None, None]", text)
     text = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", text)
-    text = text.replace("AsyncIterator, Awaitable, Callable, Mapping", "Callable, Iterator, Mapping")
+    text = text.replace("AsyncGenerator, AsyncIterator, Awaitable, Callable", "Callable, Generator, Iterator")
     text = text.replace("with asyncio.", "without asyncio.")
     text = text.replace("\n\n``trunkline/hub/_sync`` is made from this by ``unasync.py``: change it here.\n", "")
     text = HEADER + re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), text)

@@ -112,7 +112,7 @@ def _drain(process: subprocess.Popen[str]) -> None:
 
 
 class Cutter:
-    """Passes connections on to a daemon, and cuts the first ones once the daemon has answered, before we hear of it."""
+    """Passes connections on to a daemon, and cuts the first ones when the daemon has answered, unheard."""
 
     def __init__(self, base_url: str, cuts: int) -> None:
         url = urlsplit(base_url)
@@ -180,7 +180,7 @@ def thread(target: object, *args: object) -> Iterator[None]:
     def run() -> None:
         try:
             target(*args)  # type: ignore[operator]
-        except BaseException as error:  # noqa: BLE001 - raised below
+        except BaseException as error:  # raised below
             failed.append(error)
 
     beside = threading.Thread(target=run, daemon=True)

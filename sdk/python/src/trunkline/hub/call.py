@@ -48,7 +48,7 @@ class Call:
     @classmethod
     def command(cls, path: str, body: Any = None, key: str | None = None, method: str = "POST") -> Call:
         """Change something, once however often it is sent."""
-        return cls(method, path, body, key=uuid.uuid4().hex if key is None else key)
+        return cls(method, path, {} if body is None else body, key=uuid.uuid4().hex if key is None else key)
 
     @classmethod
     def stream(cls, path: str, headers: Mapping[str, str] | None = None) -> Call:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from os import PathLike, fspath
@@ -516,7 +516,7 @@ class AsyncClient:
         call = Call.get(_session(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
         return (await self._transport.json(call, dict[str, list[Message]]))["items"]
 
-    async def inbox(self, session: Session | str, *, timeout: float | None = None) -> AsyncIterator[Message]:
+    async def inbox(self, session: Session | str, *, timeout: float | None = None) -> AsyncGenerator[Message, None]:
         """Take messages one after the other, as they come, also over restarts of the daemon.
 
         A message is acknowledged when the next one is asked for. One whose loop ended with an error, or with

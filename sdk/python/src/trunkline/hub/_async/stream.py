@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trunkline.hub import wire
 from trunkline.hub._async.transport import AsyncTransport
@@ -17,6 +17,9 @@ from trunkline.hub.errors import BrokenError, TrunklineError, UnexpectedError
 from trunkline.hub.items import Lost, Open, StreamItem
 from trunkline.hub.pause import AsyncPause
 from trunkline.hub.sse import Decoder, ServerSentEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["AsyncEventStream", "AsyncStream"]
 
@@ -40,7 +43,7 @@ class AsyncStream(Generic[Item]):
         self._steps: AsyncGenerator[Item | Open | Lost, None] | None = None
         self._over = False
 
-    def __aiter__(self) -> AsyncStream[Item]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Item | Open | Lost:
@@ -58,7 +61,7 @@ class AsyncStream(Generic[Item]):
             self._steps = None
             raise
 
-    async def __aenter__(self) -> AsyncStream[Item]:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from os import PathLike, fspath
@@ -513,7 +513,7 @@ class Client:
         call = Call.get(_session(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
         return (self._transport.json(call, dict[str, list[Message]]))["items"]
 
-    def inbox(self, session: Session | str, *, timeout: float | None = None) -> Iterator[Message]:
+    def inbox(self, session: Session | str, *, timeout: float | None = None) -> Generator[Message, None, None]:
         """Take messages one after the other, as they come, also over restarts of the daemon.
 
         A message is acknowledged when the next one is asked for. One whose loop ended with an error, or with

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trunkline.hub import wire
 from trunkline.hub._sync.transport import Transport
@@ -18,6 +18,9 @@ from trunkline.hub.errors import BrokenError, TrunklineError, UnexpectedError
 from trunkline.hub.items import Lost, Open, StreamItem
 from trunkline.hub.pause import Pause
 from trunkline.hub.sse import Decoder, ServerSentEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["EventStream", "Stream"]
 
@@ -41,7 +44,7 @@ class Stream(Generic[Item]):
         self._steps: Generator[Item | Open | Lost, None, None] | None = None
         self._over = False
 
-    def __iter__(self) -> Stream[Item]:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Item | Open | Lost:
@@ -59,7 +62,7 @@ class Stream(Generic[Item]):
             self._steps = None
             raise
 
-    def __enter__(self) -> Stream[Item]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
