@@ -33,9 +33,10 @@ browser-test:       ## The page in a real browser, against the built binary. Chr
 	$(CARGO) test --workspace --no-run
 	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" $(NPM) run e2e
 
-sdk-test: target/venv/ready ## The Python SDK against the built router: tests, types, style.
+sdk-test: target/venv/ready ## The Python SDK against the built router and daemon: tests, types, style.
 	$(CARGO) test --workspace --no-run
-	cd sdk/python && STDIO_BUS="$(CURDIR)/target/debug/stdio_bus" ../../target/venv/bin/python -m pytest -q
+	cd sdk/python && STDIO_BUS="$(CURDIR)/target/debug/stdio_bus" TRUNKLINE="$(CURDIR)/target/debug/trunkline" \
+		../../target/venv/bin/python -m pytest -q
 	cd sdk/python && ../../target/venv/bin/mypy
 	cd sdk/python && ../../target/venv/bin/ruff check . && ../../target/venv/bin/ruff format --check .
 

@@ -82,8 +82,16 @@ def test_ask_waits_no_longer_than_it_may(client: trunkline.Client, bot: trunklin
     assert isinstance(still.value, TimeoutError)
     assert client.request(still.value.request).status == "open"
     assert client.ask(bot, "Nobody?", timeout=0.1, on_timeout="deny").status == "expired"
-    with pytest.raises(ValueError, match="timeout"):
+    with pytest.raises(ValueError, match="on_timeout needs"):
         client.ask(bot, "When?", on_timeout="deny")
+    with pytest.raises(ValueError, match="either"):
+        client.ask(bot, "When?", timeout=1, deadline=datetime.now(timezone.utc))
+    soon = datetime.now(timezone.utc) + timedelta(milliseconds=100)
+    with pytest.raises(trunkline.StillOpenError):
+        client.ask(bot, "Until when?", deadline=soon)
+    soon = datetime.now(timezone.utc) + timedelta(seconds=1)
+    closed = client.ask(bot, "Who?", deadline=soon, on_timeout="deny", idempotency_key="who")
+    assert client.ask(bot, "Who?", deadline=soon, on_timeout="deny", idempotency_key="who") == closed
 
 
 def test_the_inbox(client: trunkline.Client, bot: trunkline.Session) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from trunkline.hub.call import drop_none
 from trunkline.hub.models import Choice, OnTimeout, Priority, RequestKind, millis
 
-__all__ = ["as_id", "request"]
+__all__ = ["as_id", "deadline", "request"]
 
 
 class HasId(Protocol):
@@ -24,6 +24,22 @@ class HasId(Protocol):
 def as_id(thing: HasId | str) -> str:
     """Return the id of a thing, or the id that it is."""
     return thing if isinstance(thing, str) else thing.id
+
+
+def deadline(
+    timeout: float | None, at: datetime | None, on_timeout: OnTimeout
+) -> tuple[float | None, datetime | None]:
+    """Return how long to wait ourselves, and when the daemon is to decide."""
+    if timeout is not None and at is not None:
+        raise ValueError("give either a timeout or a deadline")
+    now = datetime.now(timezone.utc)
+    if on_timeout == "wait":
+        return timeout if at is None else max(0.0, (at.astimezone(timezone.utc) - now).total_seconds()), None
+    if timeout is not None:
+        at = now + timedelta(seconds=timeout)
+    if at is None:
+        raise ValueError("on_timeout needs a timeout or a deadline")
+    return None, at
 
 
 def request(

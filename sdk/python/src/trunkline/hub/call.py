@@ -53,7 +53,9 @@ class Call:
     @classmethod
     def stream(cls, path: str, headers: Mapping[str, str] | None = None) -> Call:
         """Open an event stream."""
-        return cls("GET", path, headers={"accept": "text/event-stream", **(headers or {})}, timeout=SILENCE)
+        # As it comes: a compressor may hold an event back.
+        wanted = {"accept": "text/event-stream", "accept-encoding": "identity", **(headers or {})}
+        return cls("GET", path, headers=wanted, timeout=SILENCE)
 
     def patient(self, seconds: float) -> Call:
         """The same, for an answer that may take this much longer."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-
-import anyio
 
 __all__ = ["AsyncPause", "Pause"]
 
 
 class AsyncPause:
-    """Lets others run meanwhile, under asyncio or trio."""
+    """Lets others run meanwhile."""
 
     @staticmethod
     async def sleep(seconds: float) -> None:
         """Wait."""
-        await anyio.sleep(seconds)
+        await asyncio.sleep(seconds)
 
 
 class Pause:

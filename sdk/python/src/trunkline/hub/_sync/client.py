@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
@@ -429,6 +429,7 @@ class Client:
         priority: Priority = "normal",
         tags: Sequence[str] | None = None,
         timeout: float | None = None,
+        deadline: datetime | None = None,
         on_timeout: OnTimeout = "wait",
         kind: RequestKind | None = None,
         or_dismissed: bool = False,
@@ -440,18 +441,14 @@ class Client:
         same question can be asked again by a program that was restarted: ask with the same arguments, and it has the
         same outcome.
 
-        * ``timeout``: how many seconds to wait. With ``on_timeout`` the daemon then closes the request that way (or
-          makes it urgent, and this waits on); without, this raises :class:`StillOpenError`.
+        * ``timeout``: how many seconds to wait, or ``deadline``: until when. With ``on_timeout`` the daemon then
+          closes the request that way (or makes it urgent, and this waits on); without, this raises
+          :class:`StillOpenError`. A question that may be asked again with its key needs a ``deadline`` that is the same again.
         * ``or_dismissed``: return also when the request was set aside; its ``status`` is then ``dismissed``.
 
         The other arguments are those of :meth:`create_request`.
         """
-        decided = on_timeout != "wait"
-        if decided and timeout is None:
-            raise ValueError("on_timeout needs a timeout")
-        deadline = (
-            datetime.now(timezone.utc) + timedelta(seconds=timeout) if decided and timeout is not None else None
-        )
+        patience, deadline = body.deadline(timeout, deadline, on_timeout)
         request = self.create_request(
             session,
             title,
@@ -466,7 +463,7 @@ class Client:
             kind=kind,
             idempotency_key=idempotency_key,
         )
-        request = self.wait_for_request(request, timeout=None if decided else timeout, or_dismissed=or_dismissed)
+        request = self.wait_for_request(request, timeout=patience, or_dismissed=or_dismissed)
         if request.is_closed:
             # The outcome lies in the agent's inbox too, under the request's id; whoever is told here has got it.
             with suppress(ProblemError):
@@ -521,18 +518,25 @@ class Client:
         has come for so many seconds.
         """
         until = _until(timeout)
+        backoff = Backoff()
         while True:
-            wait = _POLL if until is None else max(0.0, min(_POLL, until - time.monotonic()))
+            begun = time.monotonic()
+            wait = _POLL if until is None else max(0.0, min(_POLL, until - begun))
             messages = self._patiently(lambda: self.poll_inbox(session, wait=wait), until)  # noqa: B023
             for message in messages:
                 yield message
                 # It may have been acknowledged by the loop.
                 with suppress(NotFoundError):
                     self._patiently(lambda: self.ack(session, message), None)  # noqa: B023
+            now = time.monotonic()
             if messages:
                 until = _until(timeout)
-            elif until is not None and time.monotonic() >= until:
+                backoff.reset()
+            elif until is not None and now >= until:
                 return
+            elif now - begun < wait / 2:
+                # A daemon that is stopping does not let anybody wait.
+                Pause.sleep(min(backoff.next(), wait))
 
     def ack(self, session: Session | str, message: Message | str, *, idempotency_key: str | None = None) -> None:
         """Say that a message is dealt with."""
@@ -600,7 +604,8 @@ class Client:
             except TrunklineError as error:
                 if not error.passing or (until is not None and time.monotonic() >= until):
                     raise
-                Pause.sleep(backoff.next(error.retry_after if isinstance(error, ProblemError) else None))
+                wait = backoff.next(error.retry_after if isinstance(error, ProblemError) else None)
+                Pause.sleep(wait if until is None else max(0.0, min(wait, until - time.monotonic())))
 
 
 def _session(session: Session | str, *rest: str | int) -> str:
