@@ -443,7 +443,8 @@ class Client:
 
         * ``timeout``: how many seconds to wait, or ``deadline``: until when. With ``on_timeout`` the daemon then
           closes the request that way (or makes it urgent, and this waits on); without, this raises
-          :class:`StillOpenError`. A question that may be asked again with its key needs a ``deadline`` that is the same again.
+          :class:`StillOpenError`. A question that may be asked again with its key needs a ``deadline`` that is the
+          same again.
         * ``or_dismissed``: return also when the request was set aside; its ``status`` is then ``dismissed``.
 
         The other arguments are those of :meth:`create_request`.
