@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -76,10 +77,28 @@ def test_ask_and_wait(client: trunkline.Client, bot: trunkline.Session, daemon: 
     assert client.ask(bot, "Proceed?", options=["yes", "no"], idempotency_key="proceed") == closed
 
 
+def test_a_token_for_one_session_is_enough_to_ask(
+    client: trunkline.Client, bot: trunkline.Session, daemon: Daemon
+) -> None:
+    token = client.create_token("asks", {"agent": bot.id}).token
+    at = client.requests_page().at
+    with (
+        trunkline.Client(base_url=client.base_url, token=token) as agent,
+        thread(answer_next, daemon, at, "yes"),
+    ):
+        closed = agent.ask(bot, "Proceed?", options=["yes", "no"])
+        assert closed.answer == trunkline.Answer(option="yes")
+        client.send_message(bot, "note", "hello")
+        assert [message.payload for message in agent.inbox(bot, timeout=0)] == ["hello"]
+        with pytest.raises(trunkline.ForbiddenError):
+            agent.answer(client.create_request(bot, "By itself?"), text="yes")
+
+
 def test_ask_waits_no_longer_than_it_may(client: trunkline.Client, bot: trunkline.Session) -> None:
     with pytest.raises(trunkline.StillOpenError) as still:
         client.ask(bot, "Anybody?", timeout=0.1)
     assert isinstance(still.value, TimeoutError)
+    assert pickle.loads(pickle.dumps(still.value)).request == still.value.request  # noqa: S301 - our own
     assert client.request(still.value.request).status == "open"
     assert client.ask(bot, "Nobody?", timeout=0.1, on_timeout="deny").status == "expired"
     with pytest.raises(ValueError, match="on_timeout needs"):

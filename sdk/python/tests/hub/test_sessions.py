@@ -79,6 +79,8 @@ def test_queue_and_cancel(client: trunkline.Client, daemon: Daemon) -> None:
     assert client.queue(session)[0].prompt == [{"type": "text", "text": "two"}]
     client.unqueue(session, taken_back)
     assert client.wait_for_turn(session, taken_back).state == "unqueued"
+    with pytest.raises(trunkline.NotFoundError):
+        client.wait_for_turn(session, 1)
     with pytest.raises(trunkline.StillRunningError):
         client.wait_for_turn(session, turn, timeout=0.05)
     assert client.cancel(session, turn) == turn.turn

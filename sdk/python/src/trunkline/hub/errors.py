@@ -83,6 +83,9 @@ class StillOpenError(TrunklineError, TimeoutError):
         super().__init__(f"nobody has answered {request.title!r} yet")
         self.request = request
 
+    def __reduce__(self) -> tuple[type[StillOpenError], tuple[Request]]:
+        return type(self), (self.request,)
+
 
 class StillRunningError(TrunklineError, TimeoutError):
     """The wait is over, and the turn is not. It goes on."""
@@ -91,6 +94,9 @@ class StillRunningError(TrunklineError, TimeoutError):
         super().__init__(f"turn {turn} of session {session} has not ended yet")
         self.session = session
         self.turn = turn
+
+    def __reduce__(self) -> tuple[type[StillRunningError], tuple[str, int]]:
+        return type(self), (self.session, self.turn)
 
 
 class ProblemError(TrunklineError):

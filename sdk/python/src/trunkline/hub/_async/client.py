@@ -285,6 +285,9 @@ class AsyncClient:
         """
         until = _until(timeout)
         number = _number(turn)
+        now = await self._patiently(lambda: self.turn(session, number), until)
+        if now.state in {"ended", "unqueued"}:
+            return now
         # A turn's number is that of its first event.
         stream = AsyncEventStream(self._transport, SessionCursor(as_id(session), number, None), until)
         async with stream:
@@ -468,8 +471,8 @@ class AsyncClient:
         request = await self.wait_for_request(request, timeout=patience, or_dismissed=or_dismissed)
         if request.is_closed:
             # The outcome lies in the agent's inbox too, under the request's id; whoever is told here has got it.
-            with suppress(ProblemError):
-                await self._patiently(lambda: self.ack(session, request.id), None)
+            with suppress(TrunklineError):
+                await self.ack(session, request.id)
         return request
 
     async def wait_for_request(

@@ -284,6 +284,9 @@ class Client:
         """
         until = _until(timeout)
         number = _number(turn)
+        now = self._patiently(lambda: self.turn(session, number), until)
+        if now.state in {"ended", "unqueued"}:
+            return now
         # A turn's number is that of its first event.
         stream = EventStream(self._transport, SessionCursor(as_id(session), number, None), until)
         with stream:
@@ -467,8 +470,8 @@ class Client:
         request = self.wait_for_request(request, timeout=patience, or_dismissed=or_dismissed)
         if request.is_closed:
             # The outcome lies in the agent's inbox too, under the request's id; whoever is told here has got it.
-            with suppress(ProblemError):
-                self._patiently(lambda: self.ack(session, request.id), None)
+            with suppress(TrunklineError):
+                self.ack(session, request.id)
         return request
 
     def wait_for_request(
