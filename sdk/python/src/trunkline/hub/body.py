@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from os import PathLike
+from pathlib import Path
 from typing import Any, Protocol
 
 from trunkline.hub.call import drop_none
 from trunkline.hub.models import Choice, OnTimeout, Priority, RequestKind, millis
 
-__all__ = ["as_id", "deadline", "request"]
+__all__ = ["as_id", "deadline", "directory", "request"]
 
 
 class HasId(Protocol):
@@ -40,6 +42,11 @@ def deadline(
     if at is None:
         raise ValueError("on_timeout needs a timeout or a deadline")
     return None, at
+
+
+def directory(path: str | PathLike[str] | None) -> str | None:
+    """Return a directory as the daemon wants it, which works elsewhere: absolute."""
+    return None if path is None else str(Path(path).absolute())
 
 
 def request(

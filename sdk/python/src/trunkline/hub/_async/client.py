@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -73,7 +73,7 @@ class AsyncClient:
     def __init__(
         self, home: str | PathLike[str] | None = None, *, base_url: str | None = None, token: str | None = None
     ) -> None:
-        origin, place = wire.find(None if home is None else Path(fspath(home)), base_url, token)
+        origin, place = wire.find(None if home is None else Path(home), base_url, token)
         self._transport = AsyncTransport(origin, place)
 
     @property
@@ -124,10 +124,13 @@ class AsyncClient:
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Session:
-        """Make a session of an agent in the catalog, or of any command line that speaks ACP (``argv``)."""
+        """Make a session of an agent in the catalog, or of any command line that speaks ACP (``argv``).
+
+        ``workspace`` is the directory it works in.
+        """
         new = drop_none(
             agent=agent,
-            workspace=None if workspace is None else fspath(workspace),
+            workspace=body.directory(workspace),
             argv=None if argv is None else list(argv),
             driver=driver,
             title=title,
@@ -162,8 +165,8 @@ class AsyncClient:
         params = query(
             state=state,
             agent=agent,
-            workspace=None if workspace is None else fspath(workspace),
-            project=None if project is None else fspath(project),
+            workspace=body.directory(workspace),
+            project=body.directory(project),
             limit=limit,
             cursor=cursor,
         )
@@ -331,7 +334,7 @@ class AsyncClient:
         params = query(
             status=status,
             session=None if session is None else as_id(session),
-            project=None if project is None else fspath(project),
+            project=body.directory(project),
             limit=limit,
             cursor=cursor,
         )
