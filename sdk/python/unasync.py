@@ -10,10 +10,10 @@ from pathlib import Path
 HUB = Path(__file__).parent / "src" / "trunkline" / "hub"
 
 WORDS = {
+    "AsyncBase": "Base",
     "AsyncClient": "Client",
     "AsyncEventStream": "EventStream",
     "AsyncGenerator": "Generator",
-    "AsyncHTTPTransport": "HTTPTransport",
     "AsyncIterator": "Iterator",
     "AsyncPause": "Pause",
     "AsyncStream": "Stream",
@@ -27,6 +27,7 @@ WORDS = {
     "aclose": "close",
     "aiter_raw": "iter_raw",
     "anext": "next",
+    "async_way": "way",
     "aread": "read",
 }
 HEADER = "# Made from trunkline/hub/_async by unasync.py; change it there.\n"
@@ -38,7 +39,8 @@ def sync(text: str) -> str:
     text = re.sub(r"\bawait ", "", text)
     text = re.sub(r"\bAsyncGenerator\[(.+), None\]", r"Generator[\1, None, None]", text)
     text = re.sub(r"\bAwaitable\[(\w+)\]", r"\1", text)
-    text = text.replace("AsyncGenerator, AsyncIterator, Awaitable, Callable", "Callable, Generator, Iterator")
+    text = text.replace("AsyncGenerator, AsyncIterator,", "Generator, Iterator,")
+    text = text.replace("import Awaitable, Callable", "import Callable")
     text = text.replace("with asyncio.", "without asyncio.")
     text = text.replace("\n\n``trunkline/hub/_sync`` is made from this by ``unasync.py``: change it here.\n", "")
     text = HEADER + re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), text)

@@ -15,6 +15,7 @@ import httpx
 
 from trunkline.hub.errors import HomeError
 from trunkline.hub.home import SOCKET, default_home, read_runtime
+from trunkline.hub.ways import UnixTransport
 
 __all__ = ["AgentFlowClient", "SessionBusClient"]
 
@@ -40,7 +41,7 @@ class SessionBusClient:
             base_url, socket = _discover()
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
-        transport = httpx.HTTPTransport(uds=socket) if socket else None
+        transport = UnixTransport(socket) if socket else None
         self._http = httpx.Client(base_url=self.base_url, timeout=timeout, transport=transport)
 
     def __enter__(self) -> SessionBusClient:

@@ -168,8 +168,6 @@ def test_what_has_no_key_is_not_repeated(client: trunkline.Client, daemon: Daemo
     assert [token.name for token in client.tokens()].count("cut-token") == 1
 
 
-# httpcore does not close a Unix socket that cannot be connected; the collector does.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
 def test_a_moved_daemon_is_found_again(own: Daemon) -> None:
     with own.client() as client:
         before = client.base_url

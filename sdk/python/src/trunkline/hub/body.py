@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-from trunkline.hub.call import drop_none
-from trunkline.hub.models import Choice, OnTimeout, Priority, RequestKind, millis
+from trunkline.hub.call import drop_none, segment
+from trunkline.hub.models import Choice, OnTimeout, Priority, RequestKind, Turn, millis
 
-__all__ = ["as_id", "deadline", "directory", "request"]
+__all__ = ["as_id", "deadline", "directory", "number", "request", "request_path", "session_path", "until"]
 
 
 class HasId(Protocol):
@@ -81,3 +82,23 @@ def _choice(option: str | Choice) -> dict[str, str]:
     if isinstance(option, str):
         return {"id": option, "name": option, "kind": "choice"}
     return {"id": option.id, "name": option.name, "kind": option.kind}
+
+
+def session_path(session: HasId | str, *rest: str | int) -> str:
+    """Return a path below a session."""
+    return "/".join(["/v1/sessions", *map(segment, (as_id(session), *rest))])
+
+
+def request_path(request: HasId | str, *rest: str) -> str:
+    """Return a path below a request."""
+    return "/".join(["/v1/requests", *map(segment, (as_id(request), *rest))])
+
+
+def number(turn: Turn | int) -> int:
+    """Return the number of a turn, or the number that it is."""
+    return turn if isinstance(turn, int) else turn.turn
+
+
+def until(timeout: float | None) -> float | None:
+    """Return when a wait is over, on the monotonic clock."""
+    return None if timeout is None else time.monotonic() + timeout

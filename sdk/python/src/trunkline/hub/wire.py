@@ -28,7 +28,6 @@ from trunkline.hub.home import Origin, default_home, discover
 
 __all__ = [
     "AT",
-    "LIMITS",
     "check_stream",
     "find",
     "headers",
@@ -44,7 +43,6 @@ T = TypeVar("T")
 AT = "trunkline-at"
 """By this header the daemon says which commit an answer stands for, and is told which one a list must include."""
 CONNECT = 5.0
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 _TOLD = 200
 
 

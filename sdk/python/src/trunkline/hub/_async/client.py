@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-from trunkline.hub import body, wire
+from trunkline.hub import body
+from trunkline.hub._async.base import AsyncBase
 from trunkline.hub._async.stream import AsyncEventStream, AsyncStream
-from trunkline.hub._async.transport import AsyncTransport
 from trunkline.hub.backoff import Backoff
-from trunkline.hub.body import as_id
+from trunkline.hub.body import as_id, request_path, session_path
 from trunkline.hub.call import Call, drop_none, query, segment
 from trunkline.hub.cursor import FeedCursor, SessionCursor
-from trunkline.hub.errors import NotFoundError, ProblemError, StillOpenError, StillRunningError, TrunklineError
+from trunkline.hub.errors import NotFoundError, StillOpenError, StillRunningError, TrunklineError
 from trunkline.hub.items import Deleted, FeedItem, Gap
 from trunkline.hub.models import (
     Agent,
@@ -50,12 +48,10 @@ from trunkline.hub.pause import AsyncPause
 
 __all__ = ["AsyncClient"]
 
-T = TypeVar("T")
-
 _POLL = 60.0
 
 
-class AsyncClient:
+class AsyncClient(AsyncBase):
     """A daemon, as seen from outside.
 
     * Without arguments: the daemon of the home directory (``TRUNKLINE_HOME``, else ``~/.trunkline``), by its Unix
@@ -69,29 +65,6 @@ class AsyncClient:
 
     Sessions, requests and messages are given as what this client returned, or by their ids.
     """
-
-    def __init__(
-        self, home: str | PathLike[str] | None = None, *, base_url: str | None = None, token: str | None = None
-    ) -> None:
-        origin, place = wire.find(None if home is None else Path(home), base_url, token)
-        self._transport = AsyncTransport(origin, place)
-
-    @property
-    def base_url(self) -> str:
-        """Where the daemon is."""
-        return self._transport.base_url
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._transport.aclose()
-
-    async def __aenter__(self) -> AsyncClient:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # The daemon
 
@@ -194,7 +167,7 @@ class AsyncClient:
 
     async def session(self, session: Session | str) -> Session:
         """Return a session as it is now."""
-        return await self._get(_session(session), Session)
+        return await self._get(session_path(session), Session)
 
     async def update_session(
         self,
@@ -206,25 +179,25 @@ class AsyncClient:
     ) -> Session:
         """Change a session's title or metadata; what is not given stays."""
         change = drop_none(title=title, metadata=None if metadata is None else dict(metadata))
-        return await self._command(_session(session), Session, change, idempotency_key, "PATCH")
+        return await self._command(session_path(session), Session, change, idempotency_key, "PATCH")
 
     async def close_session(self, session: Session | str, *, idempotency_key: str | None = None) -> Session:
         """Close a session: its log stays, its agent ends."""
-        return await self._command(_session(session, "close"), Session, None, idempotency_key)
+        return await self._command(session_path(session, "close"), Session, None, idempotency_key)
 
     async def delete_session(self, session: Session | str) -> None:
         """Delete a session with its log."""
-        await self._transport.content(Call.delete(_session(session)))
+        await self._transport.content(Call.delete(session_path(session)))
 
     async def presence(self, session: Session | str) -> list[Attached]:
         """List who is attached to a session."""
-        return await self._list(_session(session, "presence"), Attached)
+        return await self._list(session_path(session, "presence"), Attached)
 
     # The log
 
     async def events(self, session: Session | str, after: int = 0, *, limit: int | None = None) -> EventPage:
         """Read a page of a session's log."""
-        return await self._get(_session(session, "events") + query(after=after, limit=limit), EventPage)
+        return await self._get(session_path(session, "events") + query(after=after, limit=limit), EventPage)
 
     def attach(self, session: Session | str, after: int = 0, *, client: str | None = None) -> AsyncEventStream:
         """Follow a session: its log from ``after`` on, then live, with no gap and no double.
@@ -251,7 +224,7 @@ class AsyncClient:
 
     async def blob(self, session: Session | str, sha256: str) -> Any:
         """Read the whole of an update that was too large for the log; its event has ``data["blob"]``."""
-        return json.loads(await self._transport.content(Call.get(_session(session, "blobs", sha256))))
+        return json.loads(await self._transport.content(Call.get(session_path(session, "blobs", sha256))))
 
     # Turns
 
@@ -274,11 +247,11 @@ class AsyncClient:
             when_busy="queue" if queue else None,
             timeout_ms=None if timeout is None else round(timeout * 1000),
         )
-        return await self._command(_session(session, "turns"), Turn, new, idempotency_key)
+        return await self._command(session_path(session, "turns"), Turn, new, idempotency_key)
 
     async def turn(self, session: Session | str, turn: Turn | int) -> Turn:
         """Return where a turn stands."""
-        return await self._get(_session(session, "turns", _number(turn)), Turn)
+        return await self._get(session_path(session, "turns", body.number(turn)), Turn)
 
     async def wait_for_turn(self, session: Session | str, turn: Turn | int, *, timeout: float | None = None) -> Turn:
         """Wait until a turn has ended, or was taken back, also over restarts of the daemon.
@@ -286,8 +259,8 @@ class AsyncClient:
         Raises:
             StillRunningError: it has not within ``timeout`` seconds. It goes on.
         """
-        until = _until(timeout)
-        number = _number(turn)
+        until = body.until(timeout)
+        number = body.number(turn)
         now = await self._patiently(lambda: self.turn(session, number), until)
         if now.state in {"ended", "unqueued"}:
             return now
@@ -307,17 +280,17 @@ class AsyncClient:
         self, session: Session | str, turn: Turn | int | None = None, *, idempotency_key: str | None = None
     ) -> int:
         """Ask a turn to stop: this one, or whichever runs. Gives its number."""
-        which = {} if turn is None else {"turn": _number(turn)}
-        told = await self._command(_session(session, "cancel"), dict[str, int], which, idempotency_key)
+        which = {} if turn is None else {"turn": body.number(turn)}
+        told = await self._command(session_path(session, "cancel"), dict[str, int], which, idempotency_key)
         return told["turn"]
 
     async def queue(self, session: Session | str) -> list[Waiting]:
         """List the prompts that wait."""
-        return await self._list(_session(session, "queue"), Waiting)
+        return await self._list(session_path(session, "queue"), Waiting)
 
     async def unqueue(self, session: Session | str, turn: Turn | int) -> None:
         """Take a waiting prompt back."""
-        await self._transport.content(Call.delete(_session(session, "queue", _number(turn))))
+        await self._transport.content(Call.delete(session_path(session, "queue", body.number(turn))))
 
     # Requests
 
@@ -359,7 +332,7 @@ class AsyncClient:
 
     async def request(self, request: Request | str) -> Request:
         """Return a request as it is now."""
-        return await self._get(_request(request), Request)
+        return await self._get(request_path(request), Request)
 
     async def create_request(
         self,
@@ -397,7 +370,7 @@ class AsyncClient:
             deadline=deadline,
             on_timeout=on_timeout,
         )
-        return await self._command(_session(session, "requests"), Request, new, idempotency_key)
+        return await self._command(session_path(session, "requests"), Request, new, idempotency_key)
 
     async def answer(
         self,
@@ -414,15 +387,15 @@ class AsyncClient:
             RequestClosedError: somebody was first; ``closed`` says who, when and what.
         """
         answer = drop_none(option=option, text=text, fields=None if fields is None else dict(fields))
-        return await self._command(_request(request, "answer"), Request, answer, idempotency_key)
+        return await self._command(request_path(request, "answer"), Request, answer, idempotency_key)
 
     async def dismiss(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
         """Set a request aside: nobody is asked any more, but it can still be answered."""
-        return await self._command(_request(request, "dismiss"), Request, None, idempotency_key)
+        return await self._command(request_path(request, "dismiss"), Request, None, idempotency_key)
 
     async def withdraw(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
         """Take a request back, for the agent that asked."""
-        return await self._command(_request(request, "withdraw"), Request, None, idempotency_key)
+        return await self._command(request_path(request, "withdraw"), Request, None, idempotency_key)
 
     async def ask(
         self,
@@ -486,7 +459,7 @@ class AsyncClient:
         Raises:
             StillOpenError: it has none within ``timeout`` seconds. It stays open.
         """
-        until = _until(timeout)
+        until = body.until(timeout)
         request_id = as_id(request)
         told = {"request.closed", "request.dismissed"} if or_dismissed else {"request.closed"}
 
@@ -515,7 +488,7 @@ class AsyncClient:
 
     async def poll_inbox(self, session: Session | str, *, wait: float = 0) -> list[Message]:
         """Fetch the messages that are not acknowledged, waiting for one up to ``wait`` seconds (at most 120)."""
-        call = Call.get(_session(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
+        call = Call.get(session_path(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
         return (await self._transport.json(call, dict[str, list[Message]]))["items"]
 
     async def inbox(self, session: Session | str, *, timeout: float | None = None) -> AsyncGenerator[Message, None]:
@@ -525,7 +498,7 @@ class AsyncClient:
         ``break``, is not, and comes again; :meth:`ack` it before a ``break``. With ``timeout`` it ends when nothing
         has come for so many seconds.
         """
-        until = _until(timeout)
+        until = body.until(timeout)
         backoff = Backoff()
         while True:
             begun = time.monotonic()
@@ -538,7 +511,7 @@ class AsyncClient:
                     await self._patiently(lambda: self.ack(session, message), None)  # noqa: B023
             now = time.monotonic()
             if messages:
-                until = _until(timeout)
+                until = body.until(timeout)
                 backoff.reset()
             elif until is not None and now >= until:
                 return
@@ -550,7 +523,7 @@ class AsyncClient:
         self, session: Session | str, message: Message | str, *, idempotency_key: str | None = None
     ) -> None:
         """Say that a message is dealt with."""
-        path = _session(session, "inbox", as_id(message), "ack")
+        path = session_path(session, "inbox", as_id(message), "ack")
         await self._transport.content(Call.command(path, key=idempotency_key))
 
     async def send_message(
@@ -558,13 +531,13 @@ class AsyncClient:
     ) -> Message:
         """Leave a message for a session's agent."""
         new = {"kind": kind, "payload": payload}
-        return await self._command(_session(session, "inbox"), Message, new, idempotency_key)
+        return await self._command(session_path(session, "inbox"), Message, new, idempotency_key)
 
     # Grants and tokens
 
     async def grants(self, session: Session | str) -> list[Grant]:
         """List the standing permissions of a session."""
-        return await self._list(_session(session, "grants"), Grant)
+        return await self._list(session_path(session, "grants"), Grant)
 
     async def add_grant(
         self,
@@ -576,11 +549,11 @@ class AsyncClient:
     ) -> Grant:
         """Give a standing permission for one tool."""
         new = drop_none(tool=tool, expires=None if expires is None else millis(expires))
-        return await self._command(_session(session, "grants"), Grant, new, idempotency_key)
+        return await self._command(session_path(session, "grants"), Grant, new, idempotency_key)
 
     async def revoke_grant(self, session: Session | str, grant: Grant | str) -> None:
         """Take a standing permission back."""
-        await self._transport.content(Call.delete(_session(session, "grants", as_id(grant))))
+        await self._transport.content(Call.delete(session_path(session, "grants", as_id(grant))))
 
     async def tokens(self) -> list[Token]:
         """List the tokens in force."""
@@ -594,41 +567,3 @@ class AsyncClient:
     async def revoke_token(self, token: Token | str) -> None:
         """Revoke a token."""
         await self._transport.content(Call.delete("/v1/tokens/" + segment(as_id(token))))
-
-    async def _get(self, path: str, kind: type[T]) -> T:
-        return await self._transport.json(Call.get(path), kind)
-
-    async def _list(self, path: str, kind: type[T]) -> list[T]:
-        page: Page[T] = await self._get(path, Page[kind])  # type: ignore[valid-type]
-        return page.items
-
-    async def _command(self, path: str, kind: type[T], new: Any, key: str | None, method: str = "POST") -> T:
-        return await self._transport.json(Call.command(path, new, key, method), kind)
-
-    async def _patiently(self, step: Callable[[], Awaitable[T]], until: float | None) -> T:
-        """Take a step, again and again while the daemon is away."""
-        backoff = Backoff()
-        while True:
-            try:
-                return await step()
-            except TrunklineError as error:
-                if not error.passing or (until is not None and time.monotonic() >= until):
-                    raise
-                wait = backoff.next(error.retry_after if isinstance(error, ProblemError) else None)
-                await AsyncPause.sleep(wait if until is None else max(0.0, min(wait, until - time.monotonic())))
-
-
-def _session(session: Session | str, *rest: str | int) -> str:
-    return "/".join(["/v1/sessions", *map(segment, (as_id(session), *rest))])
-
-
-def _request(request: Request | str, *rest: str) -> str:
-    return "/".join(["/v1/requests", *map(segment, (as_id(request), *rest))])
-
-
-def _number(turn: Turn | int) -> int:
-    return turn if isinstance(turn, int) else turn.turn
-
-
-def _until(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout

@@ -12,6 +12,7 @@ from trunkline.hub import wire
 from trunkline.hub.call import Call
 from trunkline.hub.errors import BrokenError, UnreachableError
 from trunkline.hub.home import Origin
+from trunkline.hub.ways import async_way
 
 __all__ = ["AsyncTransport"]
 
@@ -24,7 +25,7 @@ class AsyncTransport:
     def __init__(self, origin: Origin, home: Path | None) -> None:
         self._home = home
         self._lock = threading.Lock()
-        self._way = (origin, _connect(origin))
+        self._way = (origin, async_way(origin))
         # Ways that were given up while somebody may still have been on them.
         self._old: list[httpx.AsyncClient] = []
         # The newest commit this client has seen: lists it asks for include it.
@@ -102,12 +103,5 @@ class AsyncTransport:
         with self._lock:
             if self._way[0] != found:
                 self._old.append(self._way[1])
-                self._way = (found, _connect(found))
+                self._way = (found, async_way(found))
             return self._way
-
-
-def _connect(origin: Origin) -> httpx.AsyncClient:
-    # Nothing is taken from the environment: a proxy there is not for a daemon on this machine, and would see the
-    # token.
-    transport = httpx.AsyncHTTPTransport(uds=origin.socket, limits=wire.LIMITS, trust_env=False)
-    return httpx.AsyncClient(transport=transport, trust_env=False)

@@ -5,22 +5,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-from trunkline.hub import body, wire
+from trunkline.hub import body
+from trunkline.hub._sync.base import Base
 from trunkline.hub._sync.stream import EventStream, Stream
-from trunkline.hub._sync.transport import Transport
 from trunkline.hub.backoff import Backoff
-from trunkline.hub.body import as_id
+from trunkline.hub.body import as_id, request_path, session_path
 from trunkline.hub.call import Call, drop_none, query, segment
 from trunkline.hub.cursor import FeedCursor, SessionCursor
-from trunkline.hub.errors import NotFoundError, ProblemError, StillOpenError, StillRunningError, TrunklineError
+from trunkline.hub.errors import NotFoundError, StillOpenError, StillRunningError, TrunklineError
 from trunkline.hub.items import Deleted, FeedItem, Gap
 from trunkline.hub.models import (
     Agent,
@@ -51,12 +49,10 @@ from trunkline.hub.pause import Pause
 
 __all__ = ["Client"]
 
-T = TypeVar("T")
-
 _POLL = 60.0
 
 
-class Client:
+class Client(Base):
     """A daemon, as seen from outside.
 
     * Without arguments: the daemon of the home directory (``TRUNKLINE_HOME``, else ``~/.trunkline``), by its Unix
@@ -70,29 +66,6 @@ class Client:
 
     Sessions, requests and messages are given as what this client returned, or by their ids.
     """
-
-    def __init__(
-        self, home: str | PathLike[str] | None = None, *, base_url: str | None = None, token: str | None = None
-    ) -> None:
-        origin, place = wire.find(None if home is None else Path(home), base_url, token)
-        self._transport = Transport(origin, place)
-
-    @property
-    def base_url(self) -> str:
-        """Where the daemon is."""
-        return self._transport.base_url
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._transport.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # The daemon
 
@@ -193,7 +166,7 @@ class Client:
 
     def session(self, session: Session | str) -> Session:
         """Return a session as it is now."""
-        return self._get(_session(session), Session)
+        return self._get(session_path(session), Session)
 
     def update_session(
         self,
@@ -205,25 +178,25 @@ class Client:
     ) -> Session:
         """Change a session's title or metadata; what is not given stays."""
         change = drop_none(title=title, metadata=None if metadata is None else dict(metadata))
-        return self._command(_session(session), Session, change, idempotency_key, "PATCH")
+        return self._command(session_path(session), Session, change, idempotency_key, "PATCH")
 
     def close_session(self, session: Session | str, *, idempotency_key: str | None = None) -> Session:
         """Close a session: its log stays, its agent ends."""
-        return self._command(_session(session, "close"), Session, None, idempotency_key)
+        return self._command(session_path(session, "close"), Session, None, idempotency_key)
 
     def delete_session(self, session: Session | str) -> None:
         """Delete a session with its log."""
-        self._transport.content(Call.delete(_session(session)))
+        self._transport.content(Call.delete(session_path(session)))
 
     def presence(self, session: Session | str) -> list[Attached]:
         """List who is attached to a session."""
-        return self._list(_session(session, "presence"), Attached)
+        return self._list(session_path(session, "presence"), Attached)
 
     # The log
 
     def events(self, session: Session | str, after: int = 0, *, limit: int | None = None) -> EventPage:
         """Read a page of a session's log."""
-        return self._get(_session(session, "events") + query(after=after, limit=limit), EventPage)
+        return self._get(session_path(session, "events") + query(after=after, limit=limit), EventPage)
 
     def attach(self, session: Session | str, after: int = 0, *, client: str | None = None) -> EventStream:
         """Follow a session: its log from ``after`` on, then live, with no gap and no double.
@@ -250,7 +223,7 @@ class Client:
 
     def blob(self, session: Session | str, sha256: str) -> Any:
         """Read the whole of an update that was too large for the log; its event has ``data["blob"]``."""
-        return json.loads(self._transport.content(Call.get(_session(session, "blobs", sha256))))
+        return json.loads(self._transport.content(Call.get(session_path(session, "blobs", sha256))))
 
     # Turns
 
@@ -273,11 +246,11 @@ class Client:
             when_busy="queue" if queue else None,
             timeout_ms=None if timeout is None else round(timeout * 1000),
         )
-        return self._command(_session(session, "turns"), Turn, new, idempotency_key)
+        return self._command(session_path(session, "turns"), Turn, new, idempotency_key)
 
     def turn(self, session: Session | str, turn: Turn | int) -> Turn:
         """Return where a turn stands."""
-        return self._get(_session(session, "turns", _number(turn)), Turn)
+        return self._get(session_path(session, "turns", body.number(turn)), Turn)
 
     def wait_for_turn(self, session: Session | str, turn: Turn | int, *, timeout: float | None = None) -> Turn:
         """Wait until a turn has ended, or was taken back, also over restarts of the daemon.
@@ -285,8 +258,8 @@ class Client:
         Raises:
             StillRunningError: it has not within ``timeout`` seconds. It goes on.
         """
-        until = _until(timeout)
-        number = _number(turn)
+        until = body.until(timeout)
+        number = body.number(turn)
         now = self._patiently(lambda: self.turn(session, number), until)
         if now.state in {"ended", "unqueued"}:
             return now
@@ -306,17 +279,17 @@ class Client:
         self, session: Session | str, turn: Turn | int | None = None, *, idempotency_key: str | None = None
     ) -> int:
         """Ask a turn to stop: this one, or whichever runs. Gives its number."""
-        which = {} if turn is None else {"turn": _number(turn)}
-        told = self._command(_session(session, "cancel"), dict[str, int], which, idempotency_key)
+        which = {} if turn is None else {"turn": body.number(turn)}
+        told = self._command(session_path(session, "cancel"), dict[str, int], which, idempotency_key)
         return told["turn"]
 
     def queue(self, session: Session | str) -> list[Waiting]:
         """List the prompts that wait."""
-        return self._list(_session(session, "queue"), Waiting)
+        return self._list(session_path(session, "queue"), Waiting)
 
     def unqueue(self, session: Session | str, turn: Turn | int) -> None:
         """Take a waiting prompt back."""
-        self._transport.content(Call.delete(_session(session, "queue", _number(turn))))
+        self._transport.content(Call.delete(session_path(session, "queue", body.number(turn))))
 
     # Requests
 
@@ -358,7 +331,7 @@ class Client:
 
     def request(self, request: Request | str) -> Request:
         """Return a request as it is now."""
-        return self._get(_request(request), Request)
+        return self._get(request_path(request), Request)
 
     def create_request(
         self,
@@ -396,7 +369,7 @@ class Client:
             deadline=deadline,
             on_timeout=on_timeout,
         )
-        return self._command(_session(session, "requests"), Request, new, idempotency_key)
+        return self._command(session_path(session, "requests"), Request, new, idempotency_key)
 
     def answer(
         self,
@@ -413,15 +386,15 @@ class Client:
             RequestClosedError: somebody was first; ``closed`` says who, when and what.
         """
         answer = drop_none(option=option, text=text, fields=None if fields is None else dict(fields))
-        return self._command(_request(request, "answer"), Request, answer, idempotency_key)
+        return self._command(request_path(request, "answer"), Request, answer, idempotency_key)
 
     def dismiss(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
         """Set a request aside: nobody is asked any more, but it can still be answered."""
-        return self._command(_request(request, "dismiss"), Request, None, idempotency_key)
+        return self._command(request_path(request, "dismiss"), Request, None, idempotency_key)
 
     def withdraw(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
         """Take a request back, for the agent that asked."""
-        return self._command(_request(request, "withdraw"), Request, None, idempotency_key)
+        return self._command(request_path(request, "withdraw"), Request, None, idempotency_key)
 
     def ask(
         self,
@@ -485,7 +458,7 @@ class Client:
         Raises:
             StillOpenError: it has none within ``timeout`` seconds. It stays open.
         """
-        until = _until(timeout)
+        until = body.until(timeout)
         request_id = as_id(request)
         told = {"request.closed", "request.dismissed"} if or_dismissed else {"request.closed"}
 
@@ -514,7 +487,7 @@ class Client:
 
     def poll_inbox(self, session: Session | str, *, wait: float = 0) -> list[Message]:
         """Fetch the messages that are not acknowledged, waiting for one up to ``wait`` seconds (at most 120)."""
-        call = Call.get(_session(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
+        call = Call.get(session_path(session, "inbox") + query(wait_ms=round(wait * 1000))).patient(wait)
         return (self._transport.json(call, dict[str, list[Message]]))["items"]
 
     def inbox(self, session: Session | str, *, timeout: float | None = None) -> Generator[Message, None, None]:
@@ -524,7 +497,7 @@ class Client:
         ``break``, is not, and comes again; :meth:`ack` it before a ``break``. With ``timeout`` it ends when nothing
         has come for so many seconds.
         """
-        until = _until(timeout)
+        until = body.until(timeout)
         backoff = Backoff()
         while True:
             begun = time.monotonic()
@@ -537,7 +510,7 @@ class Client:
                     self._patiently(lambda: self.ack(session, message), None)  # noqa: B023
             now = time.monotonic()
             if messages:
-                until = _until(timeout)
+                until = body.until(timeout)
                 backoff.reset()
             elif until is not None and now >= until:
                 return
@@ -547,7 +520,7 @@ class Client:
 
     def ack(self, session: Session | str, message: Message | str, *, idempotency_key: str | None = None) -> None:
         """Say that a message is dealt with."""
-        path = _session(session, "inbox", as_id(message), "ack")
+        path = session_path(session, "inbox", as_id(message), "ack")
         self._transport.content(Call.command(path, key=idempotency_key))
 
     def send_message(
@@ -555,13 +528,13 @@ class Client:
     ) -> Message:
         """Leave a message for a session's agent."""
         new = {"kind": kind, "payload": payload}
-        return self._command(_session(session, "inbox"), Message, new, idempotency_key)
+        return self._command(session_path(session, "inbox"), Message, new, idempotency_key)
 
     # Grants and tokens
 
     def grants(self, session: Session | str) -> list[Grant]:
         """List the standing permissions of a session."""
-        return self._list(_session(session, "grants"), Grant)
+        return self._list(session_path(session, "grants"), Grant)
 
     def add_grant(
         self,
@@ -573,11 +546,11 @@ class Client:
     ) -> Grant:
         """Give a standing permission for one tool."""
         new = drop_none(tool=tool, expires=None if expires is None else millis(expires))
-        return self._command(_session(session, "grants"), Grant, new, idempotency_key)
+        return self._command(session_path(session, "grants"), Grant, new, idempotency_key)
 
     def revoke_grant(self, session: Session | str, grant: Grant | str) -> None:
         """Take a standing permission back."""
-        self._transport.content(Call.delete(_session(session, "grants", as_id(grant))))
+        self._transport.content(Call.delete(session_path(session, "grants", as_id(grant))))
 
     def tokens(self) -> list[Token]:
         """List the tokens in force."""
@@ -591,41 +564,3 @@ class Client:
     def revoke_token(self, token: Token | str) -> None:
         """Revoke a token."""
         self._transport.content(Call.delete("/v1/tokens/" + segment(as_id(token))))
-
-    def _get(self, path: str, kind: type[T]) -> T:
-        return self._transport.json(Call.get(path), kind)
-
-    def _list(self, path: str, kind: type[T]) -> list[T]:
-        page: Page[T] = self._get(path, Page[kind])  # type: ignore[valid-type]
-        return page.items
-
-    def _command(self, path: str, kind: type[T], new: Any, key: str | None, method: str = "POST") -> T:
-        return self._transport.json(Call.command(path, new, key, method), kind)
-
-    def _patiently(self, step: Callable[[], T], until: float | None) -> T:
-        """Take a step, again and again while the daemon is away."""
-        backoff = Backoff()
-        while True:
-            try:
-                return step()
-            except TrunklineError as error:
-                if not error.passing or (until is not None and time.monotonic() >= until):
-                    raise
-                wait = backoff.next(error.retry_after if isinstance(error, ProblemError) else None)
-                Pause.sleep(wait if until is None else max(0.0, min(wait, until - time.monotonic())))
-
-
-def _session(session: Session | str, *rest: str | int) -> str:
-    return "/".join(["/v1/sessions", *map(segment, (as_id(session), *rest))])
-
-
-def _request(request: Request | str, *rest: str) -> str:
-    return "/".join(["/v1/requests", *map(segment, (as_id(request), *rest))])
-
-
-def _number(turn: Turn | int) -> int:
-    return turn if isinstance(turn, int) else turn.turn
-
-
-def _until(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout

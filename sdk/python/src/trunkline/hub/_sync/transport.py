@@ -13,6 +13,7 @@ from trunkline.hub import wire
 from trunkline.hub.call import Call
 from trunkline.hub.errors import BrokenError, UnreachableError
 from trunkline.hub.home import Origin
+from trunkline.hub.ways import way
 
 __all__ = ["Transport"]
 
@@ -25,7 +26,7 @@ class Transport:
     def __init__(self, origin: Origin, home: Path | None) -> None:
         self._home = home
         self._lock = threading.Lock()
-        self._way = (origin, _connect(origin))
+        self._way = (origin, way(origin))
         # Ways that were given up while somebody may still have been on them.
         self._old: list[httpx.Client] = []
         # The newest commit this client has seen: lists it asks for include it.
@@ -103,12 +104,5 @@ class Transport:
         with self._lock:
             if self._way[0] != found:
                 self._old.append(self._way[1])
-                self._way = (found, _connect(found))
+                self._way = (found, way(found))
             return self._way
-
-
-def _connect(origin: Origin) -> httpx.Client:
-    # Nothing is taken from the environment: a proxy there is not for a daemon on this machine, and would see the
-    # token.
-    transport = httpx.HTTPTransport(uds=origin.socket, limits=wire.LIMITS, trust_env=False)
-    return httpx.Client(transport=transport, trust_env=False)
