@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline_run::catalog::{Catalog, Custom};
+use trunkline_run::sandbox::{Mode, Policy};
 use trunkline_serve::{Allowed, Sessionbus};
 
 use crate::announce;
@@ -24,7 +25,7 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "home",
     "listen",
     "log",
@@ -32,6 +33,7 @@ const KEYS: [&str; 11] = [
     "allowed_hosts",
     "allowed_origins",
     "insecure_bind",
+    "sandbox",
     "sessionbus",
     "dashboard",
     "announce",
@@ -65,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) notify: bool,
     /// The user's agents.
     pub(crate) agents: BTreeMap<String, Custom>,
+    /// What agents may touch.
+    pub(crate) sandbox: Policy,
     /// How each setting came about.
     pub(crate) shown: Vec<Shown>,
     /// The file, if there is one.
@@ -100,6 +104,9 @@ pub(crate) struct Flags {
     /// How long a turn may run if its prompt does not say, like 30m [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(crate) turn_timeout: Option<String>,
+    /// Whether agents are shut in: workspace or off [default: workspace]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) sandbox: Option<String>,
     /// A host name, besides loopback, to answer to (repeatable)
     #[arg(long = "allowed-host", value_name = "HOST")]
     pub(crate) allowed_hosts: Vec<String>,
@@ -137,6 +144,7 @@ struct File {
     announce: Option<Vec<String>>,
     notify: Option<bool>,
     agents: BTreeMap<String, Custom>,
+    sandbox: Policy,
 }
 
 impl Config {
@@ -194,6 +202,15 @@ impl Config {
             text => Some(parse_duration(text).map_err(|why| bad("turn_timeout", why))?),
         };
         crate::logging::filter(&log).map_err(|why| bad("log", why))?;
+        let mode = file.sandbox.mode.map(|mode| mode.name().to_owned());
+        let mode = layers.text("sandbox", flags.sandbox.as_deref(), mode, Mode::default().name());
+        let mode = Mode::named(&mode)
+            .ok_or_else(|| layers.bad("sandbox", &format!("`{mode}` is neither `workspace` nor `off`")))?;
+        let sandbox = Policy { mode: Some(mode), ..file.sandbox };
+        let policies = std::iter::once(&sandbox).chain(file.agents.values().map(|agent| &agent.sandbox));
+        for policy in policies {
+            policy.check().map_err(|error| CliError::usage(error.to_string()))?;
+        }
         let (agents, shown) = (file.agents, layers.shown);
         Ok(Self {
             home,
@@ -208,6 +225,7 @@ impl Config {
             announce: hub.announce,
             notify: hub.notify,
             agents,
+            sandbox,
             shown,
             file: found,
         })
@@ -308,6 +326,7 @@ impl Flags {
             ("--listen", &self.listen),
             ("--log", &self.log),
             ("--turn-timeout", &self.turn_timeout),
+            ("--sandbox", &self.sandbox),
             ("--sessionbus", &self.sessionbus),
             ("--dashboard", &self.dashboard),
             ("--announce", &self.announce),

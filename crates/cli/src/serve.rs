@@ -21,9 +21,10 @@ use trunkline_log::{Log, Memory, Sqlite};
 use trunkline_run::acp::AcpDriver;
 use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, raise_open_files};
+use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, raise_open_files};
 use trunkline_run::driver::Driver;
 use trunkline_run::notify::Notifier;
+use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 
@@ -32,6 +33,8 @@ use crate::start::LOCK;
 
 /// A file may not grow further.
 const SIGXFSZ: i32 = 25;
+/// This program, also after an upgrade has replaced its file.
+const KEEP: &str = "/proc/self/exe";
 /// How long agents have to end when the daemon stops, before they are killed.
 const AGENT_GRACE: Duration = Duration::from_millis(200);
 
@@ -62,6 +65,8 @@ pub(crate) struct Daemon {
     pub(crate) announce: Vec<PathBuf>,
     /// Whether a new request is shown on the desktop.
     pub(crate) notify: bool,
+    /// What agents may touch.
+    pub(crate) sandbox: Policy,
     /// The environment, of which agents get what they may have.
     pub(crate) env: Vec<(OsString, OsString)>,
 }
@@ -102,7 +107,7 @@ impl Daemon {
         if let Err(error) = raise_open_files() {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
-        let custody = custody()?;
+        let custody = custody(home.sandbox(self.sandbox.clone()).await?)?;
         let clock = Clock::system();
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
         let token = home.token()?;
@@ -178,14 +183,15 @@ async fn show(notifier: Option<Notifier>, hub: &Hub, custody: &Custody) {
     std::future::pending::<()>().await;
 }
 
-fn custody() -> Result<Custody> {
+fn custody(sandbox: Sandbox) -> Result<Custody> {
     let subreaper = become_subreaper().context("orphans of agents cannot be adopted")?;
-    Ok(Custody::new(CustodyOptions {
+    let options = CustodyOptions {
         // The program that runs, also after an upgrade has replaced its file.
-        keep_program: "/proc/self/exe".into(),
+        keep_program: KEEP.into(),
         grace: AGENT_GRACE,
         subreaper: Some(subreaper),
-    }))
+    };
+    Ok(Custody::confining(options, sandbox))
 }
 
 /// What moves hosted sessions.
@@ -286,6 +292,27 @@ impl Home {
 
     fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// How agents are confined here, with this home hidden from them.
+    async fn sandbox(&self, policy: Policy) -> Result<Sandbox> {
+        // What agents of an earlier life left behind.
+        match fs::remove_dir_all(self.path(SCRATCH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "temporary files of agents could not be cleared away");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let found = tokio::task::spawn_blocking(|| probe(Path::new(KEEP))).await?;
+        match (policy.mode.unwrap_or_default(), found.means) {
+            (Mode::Off, _) => tracing::info!("agents are not confined: the sandbox is off"),
+            (Mode::Workspace, Some(means)) => tracing::info!(%means, "agents are confined"),
+            (Mode::Workspace, None) => {
+                tracing::warn!(why = found.why.join("; "), "agents cannot be confined here");
+            }
+        }
+        let home = self.path.canonicalize().with_context(|| self.path.display().to_string())?;
+        Ok(Sandbox { policy, found, home })
     }
 
     /// The owner's token: read, or made at the first start.

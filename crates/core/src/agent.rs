@@ -28,6 +28,21 @@ pub struct Started {
     pub boot_id: Option<Uuid>,
     /// The command line.
     pub argv: Vec<String>,
+    /// What keeps it from doing all that its user can. Logs that are older than this say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confined>,
+}
+
+/// What keeps an agent and its commands to their workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confined {
+    /// Namespaces of the kernel: what is not to be touched is not there, or cannot be written.
+    Namespace,
+    /// Landlock: rules over what is there.
+    Landlock,
+    /// Nothing: it can do what its user can, so a person is asked for everything that matters.
+    No,
 }
 
 /// The agent's process and everything it started is gone.

@@ -408,6 +408,7 @@ fn process(world: &mut World, start: bool) -> Result<Vec<Fact>, Refused> {
             start_time: None,
             boot_id: None,
             argv: vec![],
+            confined: None,
         }
         .into()
     } else {

@@ -15,7 +15,7 @@
 //! - Nothing an agent writes is fatal but silence and its end: lines that are no message, or too long, updates of
 //!   unknown kinds and notifications of unknown methods are kept or noted, unknown requests are answered as the protocol
 //!   has it.
-//! - Its files are those below the session's workspace, and no link leads out. Its terminals are children in custody.
+//! - Its files are those below the session's workspace, and no link leads out. Its terminals are children in custody, shut in as it is.
 //! - Between turns nothing is asked of a person.
 
 mod agent;
@@ -29,6 +29,7 @@ mod open;
 mod output;
 mod permission;
 mod settings;
+mod shut;
 mod terminal;
 mod trouble;
 

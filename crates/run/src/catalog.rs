@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::Policy;
+
 pub use environment::environment;
 
 /// The driver of agents that speak the Agent Client Protocol.
@@ -46,6 +48,10 @@ pub struct Entry {
     /// Claude's adapter, as an empty end of turn, because an event of the cancelled turn is still in its queue; the
     /// prompt itself then runs unseen. To send it again would have it done twice.
     pub restart_after_cancel: bool,
+    /// Where it keeps its state: absolute paths, or such that begin with `~/`. It may write there.
+    pub state: Vec<String>,
+    /// What is decided about its confinement.
+    pub sandbox: Policy,
     /// How to install it, for people; empty where that is not known.
     pub hint: String,
     /// Why it cannot be run by this version, and what to run instead.
@@ -68,6 +74,8 @@ pub struct Custom {
     pub offer_read: Option<bool>,
     /// See [`Entry::restart_after_cancel`].
     pub restart_after_cancel: Option<bool>,
+    /// What it may touch, where that differs from what holds for all.
+    pub sandbox: Policy,
 }
 
 /// An agent as lists show it.
@@ -227,13 +235,15 @@ impl Entry {
             env_pass: Vec::new(),
             offer_read: true,
             restart_after_cancel: false,
+            state: Vec::new(),
+            sandbox: Policy::default(),
             hint: String::new(),
             why_not: None,
         }
     }
 
     fn with(self, custom: Custom) -> Self {
-        let Custom { title, argv, env, env_pass, offer_read, restart_after_cancel } = custom;
+        let Custom { title, argv, env, env_pass, offer_read, restart_after_cancel, sandbox } = custom;
         // Whoever says how to run an agent that we cannot run as it is has an ACP adapter for it.
         let why_not = if argv.is_some() { None } else { self.why_not };
         Self {
@@ -244,6 +254,7 @@ impl Entry {
             env_pass: env_pass.unwrap_or(self.env_pass),
             offer_read: offer_read.unwrap_or(self.offer_read),
             restart_after_cancel: restart_after_cancel.unwrap_or(self.restart_after_cancel),
+            sandbox: sandbox.over(&self.sandbox),
             why_not,
             ..self
         }

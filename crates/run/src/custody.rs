@@ -40,19 +40,17 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use crate::keep::control::{Exit, Failure, FailureKind, Limits, ProcessId};
+pub use crate::keep::probe;
 pub use child::{Child, Stuck};
 pub use files::raise_open_files;
 pub use orphans::{Subreaper, become_subreaper};
 pub use spawn::{Spawn, SpawnError, Stderr, Stdin};
 pub use stdio::{Lines, Said, SendError, Stdio, Writer};
 
+use crate::sandbox::{Mode, Policy, Sandbox};
 use child::{Handle, Life, Owner, Starting};
 use tail::Tail;
 use watch::Watch;
-
-/// Whether what runs in custody is kept from what its user can do. It is not: an agent can read its owner's token, and act
-/// in its owner's name wherever the daemon does not see that it is an agent.
-pub const CONFINES: bool = false;
 
 /// How a custody works.
 #[derive(Debug)]
@@ -89,6 +87,7 @@ pub struct Running {
 #[derive(Debug)]
 struct Inner {
     options: CustodyOptions,
+    sandbox: Sandbox,
     register: Mutex<Register>,
     tasks: TaskTracker,
 }
@@ -120,8 +119,21 @@ pub fn boot_id() -> io::Result<Uuid> {
 impl Custody {
     /// A custody of nothing yet.
     pub fn new(options: CustodyOptions) -> Self {
-        let inner = Inner { options, register: Mutex::default(), tasks: TaskTracker::new() };
+        Self::confining(
+            options,
+            Sandbox { policy: Policy { mode: Some(Mode::Off), ..Policy::default() }, ..Sandbox::default() },
+        )
+    }
+
+    /// The same, whose agents are confined by this.
+    pub fn confining(options: CustodyOptions, sandbox: Sandbox) -> Self {
+        let inner = Inner { options, sandbox, register: Mutex::default(), tasks: TaskTracker::new() };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// How agents are confined.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.inner.sandbox
     }
 
     /// Starts a command and waits until it runs or is known not to. To be called within a tokio runtime with I/O and

@@ -29,12 +29,13 @@
 //! # What is not
 //! - A chain of processes in which each one forks, enters a new session and exits can outrun any walk through `/proc`,
 //!   and a process of another user (`sudo`) cannot be signalled. The keep goes on trying, once a second, and stays
-//!   as long as they do. Only a pid namespace or a cgroup can do better; both belong to the sandbox, and no cgroup is
-//!   used here, because a process can leave a writable one.
-//! - If the daemon and the keep are killed with -9 together, grandchildren live on.
+//!   as long as they do. Only a pid namespace or a cgroup can do better. What is confined has the first, where
+//!   that works; no cgroup is used, because a process can leave a writable one.
+//! - If the daemon and the keep are killed with -9 together, grandchildren of a command without one live on.
 //!
 //! Linux 5.9 or newer is needed (`close_range(2)`).
 
+mod confine;
 pub(crate) mod control;
 mod launch;
 mod phase;
@@ -52,6 +53,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, getpid, waitid, waitpid,
 };
 
+pub use confine::probe;
 use control::{Control, Exit, Failure, FailureKind, Order, ProcessId, Report, Start};
 use phase::{Act, Phase};
 
@@ -65,7 +67,13 @@ use phase::{Act, Phase};
 /// Exit code 2 and a line on stderr if the first argument is not an inherited socket, as when a person types the
 /// command. Anything later is told over the socket.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let number = args.into_iter().next().and_then(|number| number.to_str()?.parse().ok());
+    let mut args = args.into_iter().peekable();
+    match args.peek().and_then(|mode| mode.to_str()) {
+        Some(confine::PROBE) => return confine::look(),
+        Some(confine::CONFINED) => return ExitCode::SUCCESS,
+        Some(_) | None => {}
+    }
+    let number = args.next().and_then(|number| number.to_str()?.parse().ok());
     let control = number.ok_or_else(|| std::io::Error::other("none was named")).and_then(sys::inherit);
     match control {
         Ok(control) => {
@@ -135,8 +143,12 @@ struct Keep {
 impl Keep {
     #[expect(clippy::disallowed_methods, reason = "a keep has no other clock, and tests run it as a process")]
     fn new(mut control: Control, signals: OwnedFd, command: Pid, start: &Start) -> Self {
-        let start_time = tree::process(command).map_or(0, |process| process.start_time);
-        let pid = command.as_raw_pid().unsigned_abs();
+        // Behind a stand-in and a first process is what was asked for, unless it is over already.
+        let below = |pid: Pid| tree::children(pid).first().copied();
+        let confined = start.confine.as_ref().filter(|confine| confine.has_first_process());
+        let itself = confined.and_then(|_| below(command)).and_then(below).unwrap_or(command);
+        let start_time = tree::process(itself).map_or(0, |process| process.start_time);
+        let pid = itself.as_raw_pid().unsigned_abs();
         control.report(&Report::Started(ProcessId { pid, start_time }));
         let grace = Duration::from_millis(start.grace_ms);
         let began = Instant::now();

@@ -7,6 +7,7 @@
 //! - [`clock`]: the one place where time is read.
 //! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`peer`]: whether whoever connects is one of our agents.
+//! - [`sandbox`]: what an agent may touch, as a description.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
 pub mod acp;
@@ -24,6 +25,7 @@ pub mod notify;
 pub mod peer;
 mod persist;
 mod runner;
+pub mod sandbox;
 mod seen;
 pub mod tail;
 pub mod turn;

@@ -14,6 +14,7 @@ use trunkline_core::row::RowKind;
 use trunkline_log::frame::{Cursor, Query as Find};
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
+use trunkline_run::sandbox::Sandbox;
 
 use crate::auth::Auth;
 use crate::extract::AT;
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) allowed: Allowed,
     pub(crate) catalog: Arc<Catalog>,
+    /// How agents are confined.
+    pub(crate) sandbox: Sandbox,
     /// The URL of the page, as the owner would type it.
     pub(crate) base_url: String,
     /// How long a turn may run if its prompt does not say.

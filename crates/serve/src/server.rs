@@ -73,6 +73,7 @@ impl Server {
             hub: options.hub,
             allowed: options.allowed,
             catalog: options.catalog,
+            sandbox: options.custody.sandbox().clone(),
             base_url: options.base_url,
             turn_timeout_ms: options.turn_timeout_ms,
             started: tokio::time::Instant::now(),

@@ -43,6 +43,7 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         dashboard: config.dashboard,
         announce: announce::files(app.env.user_home.as_deref(), &config.home, &config.announce),
         notify: config.notify,
+        sandbox: app.config.sandbox.clone(),
         env: app.env.all.clone(),
     };
     daemon

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 use trunkline_client::{Runtime, TOKEN_FILE};
 use trunkline_log::{OpenError, Reindexed, Sqlite};
-use trunkline_run::custody::CONFINES;
+use trunkline_run::custody::probe;
+use trunkline_run::sandbox::{self, Means};
 use trunkline_serve::Sessionbus;
 
 use crate::app::App;
@@ -69,7 +70,7 @@ pub(crate) async fn doctor(app: &App, args: args::Doctor) -> Result<Exit> {
     }
     checks.push(database(home).await);
     checks.push(configuration(app));
-    checks.extend([confinement(), agents_reach(), subreaper()]);
+    checks.extend([confinement(), agents_reach(app), subreaper()]);
     checks.push(originals(app));
     checks.push(agents(app));
     report(app, &checks)?;
@@ -280,16 +281,34 @@ fn confinement() -> Check {
     }
 }
 
-/// What an agent can do that nobody was asked for.
-fn agents_reach() -> Check {
-    if CONFINES {
-        return Check::ok("sandbox", "agents are kept from what your user can do");
+/// What keeps agents from doing all that their user can, or why nothing does.
+fn agents_reach(app: &App) -> Check {
+    let hint = "run an agent that you do not trust, and the daemon, as another user or in a container";
+    if app.config.sandbox.mode == Some(sandbox::Mode::Off) {
+        let found =
+            "switched off: agents here can act as you. They can read your files and the daemon's token";
+        return Check::warn("sandbox", found, "set `mode = \"workspace\"` under [sandbox] in config.toml");
     }
-    Check::warn(
-        "sandbox",
-        "there is none yet: agents here can act as you. They run as your user, and can read its files and the daemon's token",
-        "run an agent that you do not trust, and the daemon, as another user or in a container",
-    )
+    let sandbox::Found { means, why } = probe(Path::new("/proc/self/exe"));
+    let why = why.join("; ");
+    match means {
+        Some(Means::Namespaces { processes: true }) => Check::ok(
+            "sandbox",
+            "agents are kept to their workspace by namespaces of users, mounts and processes",
+        ),
+        Some(means) => Check::warn(
+            "sandbox",
+            format!("agents are kept to their workspace by {means}, and not by more because: {why}"),
+            "`docs/guide/security.md` says what that leaves open",
+        ),
+        None => Check::warn(
+            "sandbox",
+            format!(
+                "the kernel allows none, so agents here can act as you, and are to ask for everything: {why}"
+            ),
+            hint,
+        ),
+    }
 }
 
 fn subreaper() -> Check {

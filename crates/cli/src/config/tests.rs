@@ -44,6 +44,7 @@ fn each_setting_says_who_decided() {
     dashboard=off (default)
     announce=agentflow,sessionbus (default)
     notify=on (default)
+    sandbox=workspace (default)
     ");
 }
 
@@ -67,7 +68,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`, `sandbox`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"
@@ -76,7 +77,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     2 | argw = ["x"]
       | ^^^^
-    unknown field `argw`, expected one of `title`, `argv`, `env`, `env_pass`, `offer_read`, `restart_after_cancel`
+    unknown field `argw`, expected one of `title`, `argv`, `env`, `env_pass`, `offer_read`, `restart_after_cancel`, `sandbox`
     hint: did you mean `argv`?
     "#);
     insta::assert_snapshot!(Home::with("log = 3").error(), @r"
@@ -125,6 +126,7 @@ fn flags_reach_the_daemon_in_the_background() {
         listen: Some("127.0.0.1:0".into()),
         log: Some("debug".into()),
         turn_timeout: Some("1h".into()),
+        sandbox: None,
         allowed_hosts: vec!["a".into()],
         allowed_origins: vec!["b".into()],
         insecure_bind: true,

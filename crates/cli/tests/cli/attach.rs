@@ -49,7 +49,7 @@ fn answer(pty: &mut Pty, key: &str, outcome: &str) {
 
 #[test]
 fn what_is_pasted_or_typed_does_not_answer() {
-    let home = Home::new();
+    let home = Home::unconfined();
     let mut pty = attached(&home);
     // What a permission is worth is said before the first is asked for.
     pty.sees("not confined");

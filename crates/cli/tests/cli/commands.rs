@@ -73,7 +73,7 @@ fn commands_wait_for_a_daemon_that_stops() {
 
 #[test]
 fn an_agent_runs_asks_and_is_allowed() {
-    let home = Home::new();
+    let home = Home::unconfined();
     home.prints(&["serve", "--detach"]);
     let run = home.begin(&["run", "demo", "look around"]);
     let id = home.asked();
@@ -267,7 +267,7 @@ fn tokens_and_links_are_made() {
 
 #[test]
 fn the_doctor_finds_what_is_wrong() {
-    let home = Home::new();
+    let home = Home::unconfined();
     home.prints(&["ls"]);
     let well = home.run(&["doctor", "--json"]);
     assert_eq!(well.code, 0, "{}", well.out);
@@ -326,6 +326,7 @@ fn the_configuration_is_shown_with_its_sources() {
     dashboard off default
     announce agentflow,sessionbus default
     notify on default
+    sandbox workspace default
     agents.demo trunkline demo-agent --pace 0 config.toml
     ");
     assert_eq!(home.json(&["config", "show"])["settings"][1]["source"], "TRUNKLINE_LISTEN");

@@ -37,6 +37,15 @@ impl Home {
         home
     }
 
+    /// The same, whose agents are not shut in.
+    pub(crate) fn unconfined() -> Self {
+        let home = Self::new();
+        let path = home.path().join("config.toml");
+        let config = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{config}\n[sandbox]\nmode = \"off\"\n")).unwrap();
+        home
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("home")
     }

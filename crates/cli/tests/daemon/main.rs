@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test starts the binary itself, as a user does")]
 
 mod agents;
+mod confined;
 mod harness;
 mod kill;
 mod originals;

@@ -12,7 +12,8 @@ const AGENT: &str = include_str!("strangers.py");
 #[tokio::test]
 async fn an_agent_that_hides_is_not_the_owner() {
     let home = Home::new();
-    let daemon = Daemon::start(&home);
+    // Confined, it could not even read the token.
+    let daemon = Daemon::start_by(&home, home.command(&["serve", "--sandbox", "off"]));
     let (script, report) = (home.work().join("agent.py"), home.work().join("report"));
     fs::write(&script, AGENT).unwrap();
     let body = json!({

@@ -97,7 +97,15 @@ fn a_choice_waits_until_the_agent_has_answered_it() {
     apply(
         &mut session,
         6,
-        crate::agent::Started { node, incarnation: 1, pid: 1, start_time: None, boot_id: None, argv: vec![] },
+        crate::agent::Started {
+            node,
+            incarnation: 1,
+            pid: 1,
+            start_time: None,
+            boot_id: None,
+            argv: vec![],
+            confined: None,
+        },
     );
     let pending = Pending { chosen: Seq(5), setting: mode("code") };
     assert_eq!(session.wanted().effects, [Effect::Set(pending)]);

@@ -19,6 +19,7 @@ use super::conversation::{Scope, Wait};
 use super::files::Files;
 use super::link::Link;
 use super::open::{Memory, read};
+use super::shut::Shut;
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
 use crate::catalog::{Entry, environment};
@@ -118,22 +119,27 @@ impl AcpHost {
         let incarnation =
             self.port.look(|session| session.agent.incarnation).await.map_err(Trouble::Store)? + 1;
         let env = environment(&self.shared.env, &entry);
+        let shut_in =
+            Shut::new(self.shared.custody.sandbox(), (self.port.id, incarnation), &entry, &env, &workspace)?;
         let spawn = Spawn {
             resource: format!("agent/{}", self.port.id),
             incarnation: Uuid::from_u128(u128::from(incarnation)),
             env: env.clone(),
+            confine: shut_in.confinement(&entry.argv),
+            limits: shut_in.limits,
             ..Spawn::new(&entry.argv, &workspace)
         };
         let started = start(&self.shared.custody, spawn).await;
         let mut child = started.map_err(|error| Trouble::NotStarted { error, hint: entry.hint.clone() })?;
         let link = Link::of(&mut child).expect("a new child has both pipes");
-        let (process, argv) = (child.process(), entry.argv.clone());
+        let (process, argv, confined) = (child.process(), entry.argv.clone(), Some(shut_in.confined));
         let terminals = Terminals::new(
             Arc::clone(&self.shared.custody),
             self.port.clone(),
             env,
             workspace.clone(),
             incarnation,
+            shut_in,
         );
         let about = (self.port.clone(), entry, incarnation);
         // From here on it is ours to end, also if the log does not take that it has started.
@@ -146,6 +152,7 @@ impl AcpHost {
             start_time: Some(process.start_time),
             boot_id: boot_id().ok(),
             argv,
+            confined,
         };
         self.port.agent(vec![started.into()]).await.map_err(Trouble::Store)
     }

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::link::until;
 use super::output::{Decoder, Tail};
+use super::shut::Shut;
 use crate::catalog::which;
 use crate::cell::CommandError;
 use crate::custody::{Child, Custody, Exit, Spawn, Stderr, Stdin};
@@ -51,6 +52,7 @@ pub(super) struct Terminals {
     env: Vec<(OsString, OsString)>,
     workspace: PathBuf,
     incarnation: u64,
+    shut: Shut,
     made: u64,
     open: BTreeMap<String, Listed>,
     /// Room for more. One that is just starting has its place already.
@@ -88,10 +90,11 @@ impl Terminals {
         env: Vec<(OsString, OsString)>,
         workspace: PathBuf,
         incarnation: u64,
+        shut: Shut,
     ) -> Self {
         let (open, tasks) = (BTreeMap::new(), JoinSet::new());
         let places = Arc::new(Semaphore::new(MAX_TERMINALS));
-        Self { custody, port, env, workspace, incarnation, made: 0, open, places, tasks }
+        Self { custody, port, env, workspace, incarnation, shut, made: 0, open, places, tasks }
     }
 
     /// Starts a command. The future does not borrow, so that others are served meanwhile.
@@ -109,6 +112,8 @@ impl Terminals {
             resource: format!("terminal/{}/{terminal}", self.port.id),
             incarnation: Uuid::from_u128(u128::from(self.incarnation)),
             env,
+            confine: self.shut.confinement(&argv),
+            limits: self.shut.limits,
             stdin: Stdin::Null,
             stderr: Stderr::Stdout,
             ..Spawn::new(&argv, &cwd)

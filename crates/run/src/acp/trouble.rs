@@ -1,5 +1,6 @@
 //! What goes wrong with an agent, told to a person: what was run, where, how it ended, and its last words.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::link::Broken;
 use crate::catalog::Unrunnable;
 use crate::cell::CommandError;
 use crate::custody::{Exit, FailureKind, SpawnError};
+use crate::sandbox::Unconfinable;
 
 /// How much of an agent's stderr an error shows, in lines and in bytes.
 const LAST_LINES: usize = 20;
@@ -24,6 +26,10 @@ pub(super) enum Trouble {
     Unrunnable(Unrunnable),
     /// The session's workspace is missing or cannot be used.
     Workspace(String),
+    /// What it is to be shut in by contradicts itself.
+    Unconfinable(Unconfinable),
+    /// There is no directory for its temporary files.
+    Scratch(io::Error),
     /// It did not start.
     NotStarted { error: SpawnError, hint: String },
     /// What has happened cannot be written down.
@@ -72,6 +78,8 @@ impl Trouble {
             Self::Content { .. } => true,
             Self::Unrunnable(_)
             | Self::Workspace(_)
+            | Self::Unconfinable(_)
+            | Self::Scratch(_)
             | Self::NotStarted { .. }
             | Self::Store(_)
             | Self::Broken { .. }
@@ -109,6 +117,8 @@ impl Trouble {
         match self {
             Self::Unrunnable(error) => error.to_string(),
             Self::Workspace(why) => why.clone(),
+            Self::Unconfinable(error) => error.to_string(),
+            Self::Scratch(error) => format!("there is no room for the agent's temporary files: {error}"),
             Self::NotStarted { error, hint } => {
                 let missing =
                     matches!(error, SpawnError::Failed(failure) if failure.kind == FailureKind::NotFound);

@@ -77,6 +77,43 @@ pub(super) fn all() -> impl Iterator<Item = Entry> {
         ),
     ]
     .into_iter()
+    .map(|entry| Entry { state: state(&entry.name), ..entry })
+}
+
+/// Where each keeps its log-in, its settings and its memory of sessions. What begins with `$` is a variable that moves it.
+fn state(name: &str) -> Vec<String> {
+    let places: &[&str] = match name {
+        "claude" | "claude-acp" => &[
+            "~/.claude",
+            "~/.claude.json",
+            "~/.local/share/claude",
+            "~/.local/state/claude",
+            "$CLAUDE_CONFIG_DIR",
+        ],
+        "codex" => &["~/.codex", "$CODEX_HOME"],
+        "gemini" => &["~/.gemini"],
+        "opencode" => &[
+            "~/.config/opencode",
+            "~/.local/share/opencode",
+            "~/.local/state/opencode",
+            "~/.cache/opencode",
+            "~/.opencode",
+        ],
+        "qwen" => &["~/.qwen"],
+        "copilot" => &["~/.copilot", "~/.config/github-copilot"],
+        "cline" => &["~/.cline", "$CLINE_DIR"],
+        "kilo" => &["~/.kilocode", "~/.config/kilo", "~/.local/share/kilo", "~/.local/state/kilo"],
+        "vibe" => &["~/.vibe", "$VIBE_HOME"],
+        "kimi" => &["~/.kimi", "~/.config/kimi", "~/.local/share/kimi"],
+        "fast-agent" => &["~/.fast-agent"],
+        "openhands" => &["~/.openhands"],
+        "goose" => &["~/.config/goose", "~/.local/share/goose", "~/.local/state/goose"],
+        "pi" => &["~/.pi"],
+        "auggie" => &["~/.augment"],
+        "droid" => &["~/.factory"],
+        _ => &[],
+    };
+    places.iter().map(|&place| place.to_owned()).collect()
 }
 
 const CLAUDE: &str = "this version cannot drive it directly; run claude-acp instead";

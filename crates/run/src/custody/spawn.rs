@@ -8,6 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::keep::control::{Failure, FailureKind, Limits, MAX_ARGUMENTS, Os, Start};
+use crate::sandbox::Confinement;
 
 /// A command to run in custody.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Spawn {
     pub cwd: PathBuf,
     /// What it may use.
     pub limits: Limits,
+    /// What it is shut in by.
+    pub confine: Option<Confinement>,
     /// What it reads.
     pub stdin: Stdin,
     /// Where its stderr goes.
@@ -98,6 +101,7 @@ impl Spawn {
             env: Vec::new(),
             cwd: cwd.into(),
             limits: Limits::default(),
+            confine: None,
             stdin: Stdin::default(),
             stderr: Stderr::default(),
         }
@@ -135,6 +139,7 @@ impl Spawn {
             cwd: Os::from(&self.cwd),
             limits: self.limits,
             open_files: super::files::before(),
+            confine: self.confine.clone(),
             grace_ms: millis(grace),
         };
         if start.size() > MAX_ARGUMENTS { Err(start.too_long().into()) } else { Ok(start) }

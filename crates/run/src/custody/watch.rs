@@ -50,7 +50,7 @@ impl Watch {
     /// Starts the command, follows it to its end and takes it off the register.
     pub(super) async fn run(mut self, start: Start) {
         // A keep that is gone takes no orders; that it is gone is seen below.
-        drop(self.control.write_all(&line(&Order::Start(start))).await);
+        drop(self.control.write_all(&line(&Order::Start(Box::new(start)))).await);
         let leave = self.follow().await;
         // The keep has closed its end, unless it talks nonsense: then this ends it.
         drop(self.control);

@@ -17,6 +17,8 @@ use std::os::unix::net::UnixStream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trunkline_wire::ndjson::Decoder;
 
+use crate::sandbox::Confinement;
+
 /// The most that Linux ever takes for arguments and environment together (`execve(2)`).
 pub(crate) const MAX_ARGUMENTS: usize = 6 << 20;
 
@@ -30,7 +32,7 @@ const SHOWN: usize = 200;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
-    Start(Start),
+    Start(Box<Start>),
     /// Ends the tree; the earliest of all deadlines asked for holds.
     Stop {
         grace_ms: u64,
@@ -49,6 +51,9 @@ pub(crate) struct Start {
     /// The soft limit of open files where `limits` names none and the daemon has raised its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) open_files: Option<u64>,
+    /// What it is shut in by; `None` leaves it all that its user has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confine: Option<Confinement>,
     /// Between SIGTERM and SIGKILL when nobody says how long: the daemon is gone, or the command left
     /// descendants behind.
     pub(crate) grace_ms: u64,
@@ -99,6 +104,9 @@ pub struct Limits {
     /// Address space of each process, in bytes (`RLIMIT_AS`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_space: Option<u64>,
+    /// Memory that each process may write to, in bytes (`RLIMIT_DATA`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<u64>,
     /// CPU time of each process, in seconds (`RLIMIT_CPU`): SIGXCPU, then SIGKILL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<u64>,
@@ -128,6 +136,8 @@ pub enum FailureKind {
     NotFound,
     /// There is one, but it may not or cannot be executed.
     NotExecutable,
+    /// It was to be shut in, and the kernel refuses that.
+    Confinement,
     /// The working directory is missing, no directory, or closed to us.
     BadCwd,
     /// The arguments and environment are more than the kernel takes.
@@ -163,7 +173,7 @@ impl Control {
     pub(super) fn start(&mut self) -> Option<Start> {
         loop {
             match self.order() {
-                Some(Order::Start(start)) => return Some(start),
+                Some(Order::Start(start)) => return Some(*start),
                 Some(Order::Stop { .. }) => return None,
                 None if self.open => self.read(),
                 None => return None,
@@ -234,6 +244,12 @@ pub(crate) fn line(message: &impl Serialize) -> Vec<u8> {
     line
 }
 
+impl Os {
+    pub(crate) fn from_path(path: std::path::PathBuf) -> Self {
+        Self(path.into_os_string())
+    }
+}
+
 impl<T: AsRef<OsStr> + ?Sized> From<&T> for Os {
     fn from(text: &T) -> Self {
         Self(text.as_ref().to_owned())
@@ -277,10 +293,11 @@ mod tests {
             cwd: Os::from("/w"),
             limits: Limits { open_files: Some(64), ..Limits::default() },
             open_files: None,
+            confine: None,
             grace_ms: 5,
         };
         let said = [
-            line(&Order::Start(start)),
+            line(&Order::Start(Box::new(start))),
             line(&Order::Stop { grace_ms: 0 }),
             line(&Report::Started(ProcessId { pid: 7, start_time: 91 })),
             line(&Report::Failed(Failure { kind: FailureKind::BadCwd, message: "no".to_owned() })),

@@ -1,7 +1,7 @@
 //! Starting the command, and saying clearly why it did not start.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -15,6 +15,8 @@ use super::sys;
 
 /// Where the C library looks when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// The most that is passed on of why a command could not be confined, in bytes.
+const MAX_WHY: u64 = 8 << 10;
 
 /// Starts the command in its own process group, with our stdin, stdout and stderr. It is a child of ours, to be
 /// reaped by us.
@@ -26,10 +28,20 @@ pub(super) fn launch(start: &Start, keep: Pid) -> Result<Pid, Failure> {
     command.args(arguments.iter().map(|argument| &argument.0));
     command.env_clear().envs(start.env.iter().map(|(name, value)| (&name.0, &value.0)));
     command.current_dir(&start.cwd.0).process_group(0);
-    sys::prepare_child(&mut command, keep, rlimits(start));
+    let keep_failed = |error: io::Error| start.failure(FailureKind::Keep, &error.to_string());
+    let (mut said, say) = io::pipe().map_err(keep_failed)?;
+    sys::prepare_child(&mut command, keep, rlimits(start), start.confine.clone(), &start.cwd.0, say);
     #[expect(clippy::disallowed_methods, reason = "this is where custody starts every child")]
-    let child = command.spawn().map_err(|error| explain(start, &error))?;
-    Ok(Pid::from_child(&child))
+    let child = command.spawn();
+    // The other end goes with it, so that reading comes to an end.
+    drop(command);
+    child.map(|child| Pid::from_child(&child)).map_err(|error| {
+        let mut why = String::new();
+        match said.by_ref().take(MAX_WHY).read_to_string(&mut why) {
+            Ok(1..) => start.failure(FailureKind::Confinement, &why),
+            Ok(0) | Err(_) => explain(start, &error),
+        }
+    })
 }
 
 /// The limits as the kernel takes them. Nobody may raise a hard limit, so more is cut down to it.
@@ -38,6 +50,7 @@ fn rlimits(Start { limits, open_files, .. }: &Start) -> Vec<(Resource, Rlimit)> 
         (Resource::Nofile, limits.open_files),
         (Resource::Nproc, limits.processes),
         (Resource::As, limits.address_space),
+        (Resource::Data, limits.data),
         (Resource::Cpu, limits.cpu_seconds),
         (Resource::Fsize, limits.file_size),
         (Resource::Core, limits.core_size),

@@ -1,13 +1,18 @@
 //! The system calls that no safe wrapper covers, and nothing else.
 
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, PipeWriter};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getppid};
+
+use super::confine;
+use crate::sandbox::Confinement;
 
 /// The signals that a keep hears: a child has ended, or it is itself told to go.
 const HEARD: [libc::c_int; 5] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
@@ -78,23 +83,50 @@ pub(super) fn told_to_go(signals: &OwnedFd) -> bool {
 }
 
 /// Has the child unblock all signals, set its limits, and die when `keep` dies, before it becomes the command.
-pub(super) fn prepare_child(command: &mut Command, keep: Pid, limits: Vec<(Resource, Rlimit)>) {
+///
+/// Where it is to be shut in, it becomes so before that, and `say` takes why it could not be.
+pub(super) fn prepare_child(
+    command: &mut Command,
+    keep: Pid,
+    limits: Vec<(Resource, Rlimit)>,
+    confine: Option<Confinement>,
+    cwd: &OsStr,
+    say: PipeWriter,
+) {
     let none = signal_set(&[]);
+    let cwd = PathBuf::from(cwd);
     let prepare = move || {
         set_mask(&none)?;
-        for (resource, limit) in &limits {
-            rustix::process::setrlimit(*resource, *limit)?;
-        }
+        // How many processes there may be binds the command, and not those that are needed to shut it in.
+        let (processes, others): (Vec<_>, Vec<_>) =
+            limits.iter().partition(|(resource, _)| *resource == Resource::Nproc);
+        set_limits(&others)?;
+        let parent = match &confine {
+            None => Some(keep),
+            // With a pid namespace its parent is the first process there, which dies with the keep as well.
+            Some(confine) => {
+                confine::enter(confine, &cwd, &say)?;
+                Some(if confine.has_first_process() { Pid::INIT } else { keep })
+            }
+        };
+        set_limits(&processes)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // If the keep died before that call, it is too late for the signal.
-        if rustix::process::getppid() == Some(keep) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     };
-    // SAFETY: between fork and exec the closure makes plain system calls on what was computed before, and
-    // allocates nothing; the keep has one thread, so no lock can be held by another.
+    // SAFETY: between fork and exec the closure runs in a process whose only thread is this one, as the keep's was: no
+    // lock can be held by another, so that it may allocate.
     #[expect(unsafe_code, reason = "limits and the death signal must be set in the child, before exec")]
     unsafe {
         command.pre_exec(prepare);
     }
+}
+
+fn set_limits(limits: &[&(Resource, Rlimit)]) -> io::Result<()> {
+    for (resource, limit) in limits {
+        rustix::process::setrlimit(*resource, *limit)?;
+    }
+    Ok(())
 }
 
 fn signal_set(signals: &[libc::c_int]) -> libc::sigset_t {

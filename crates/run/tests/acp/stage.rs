@@ -17,15 +17,26 @@ use trunkline_log::Log;
 use trunkline_run::acp::AcpDriver;
 use trunkline_run::catalog::{Catalog, Custom};
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions};
+use trunkline_run::custody::{Custody, CustodyOptions, probe};
 use trunkline_run::driver::Driver;
 use trunkline_run::hub::{Hub, Options};
+use trunkline_run::sandbox::Sandbox;
 
 use crate::oracle;
 use crate::world::{Reader, created, inbox, memory, owner, prompt};
 
 /// How long anything may take on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program that has `keep`.
+const KEEP: &str = env!("CARGO_BIN_EXE_keep-fixture");
+
+/// As the daemon confines agents, with this home.
+fn sandbox(home: PathBuf) -> Sandbox {
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("token"), "secret").unwrap();
+    Sandbox { found: probe(Path::new(KEEP)), home, ..Sandbox::default() }
+}
 
 /// How the stage is set.
 pub(crate) struct Set {
@@ -43,6 +54,8 @@ pub(crate) struct Set {
     pub(crate) path: String,
     /// Where everything is kept.
     pub(crate) dir: TempDir,
+    /// Whether it is shut in, where this machine can do that.
+    pub(crate) confined: bool,
 }
 
 impl Default for Set {
@@ -55,6 +68,7 @@ impl Default for Set {
             agent: "actor",
             path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
             dir: tempfile::tempdir().unwrap(),
+            confined: false,
         }
     }
 }
@@ -80,18 +94,21 @@ impl Stage {
         Self::with(Set { setup, ..Set::default() }).await
     }
 
-    pub(crate) async fn with(Set { setup, argv, start, custom, agent, path, dir }: Set) -> Self {
+    pub(crate) async fn with(Set { setup, argv, start, custom, agent, path, dir, confined }: Set) -> Self {
         std::fs::create_dir(dir.path().join("work")).unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp/agents/agent.py");
         let record = dir.path().join("record");
         let scripted = || ["python3", script, record.to_str().unwrap(), setup].map(str::to_owned).to_vec();
         let custom = Custom { argv: Some(argv.unwrap_or_else(scripted)), ..custom };
         let catalog = Arc::new(Catalog::new([(agent.to_owned(), custom)].into(), &path).unwrap());
-        let custody = Arc::new(Custody::new(CustodyOptions {
-            keep_program: env!("CARGO_BIN_EXE_keep-fixture").into(),
-            grace: Duration::from_millis(100),
-            subreaper: None,
-        }));
+        let options =
+            CustodyOptions { keep_program: KEEP.into(), grace: Duration::from_millis(100), subreaper: None };
+        let custody = if confined {
+            Custody::confining(options, sandbox(dir.path().join("daemon")))
+        } else {
+            Custody::new(options)
+        };
+        let custody = Arc::new(custody);
         let env = vec![("PATH".into(), path.into()), ("TRUNKLINE_HOME".into(), "/secret".into())];
         let driver = AcpDriver::new(Arc::clone(&custody), catalog, env).with_start_timeout(start);
         let (disk, driver): (_, Arc<dyn Driver>) = (memory(), Arc::new(driver));

@@ -45,7 +45,9 @@ impl Bench {
     async fn new(kit: fn(&str, &Path) -> AgentKit) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the agents are Node programs, found on the true PATH")]
         let path = std::env::var("PATH").unwrap();
-        let set = Set { path, ..Set::default() };
+        // Shut in as by the daemon, in a place that is nobody's temporary one.
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let set = Set { path, dir, confined: true, ..Set::default() };
         let file = set.dir.path().join("work/hello.txt");
         let server = ModelServer::start(write_file(&file, "hello")).await.unwrap();
         let kit = kit(&server.url(), &set.dir.path().join("home"));

@@ -82,6 +82,7 @@ impl Actor {
             start_time: None,
             boot_id: None,
             argv: vec![],
+            confined: None,
         };
         self.port.agent(vec![started.into()]).await.map_err(failed)?;
         self.incarnation = Some(incarnation);
