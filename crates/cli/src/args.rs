@@ -127,6 +127,10 @@ pub(crate) enum Command {
     Config(Config),
     /// List the agents that can be run
     Catalog,
+    /// Show the pools of workers, or restart, drain and resume one
+    ///
+    /// A pool is `[pools.NAME]` in the configuration: workers that many sessions share. It is run like an agent, by its name.
+    Pools(Pools),
     /// Make, list and revoke access tokens
     Token(Token),
     /// Print a shell's completions
@@ -422,6 +426,31 @@ pub(crate) struct Config {
 pub(crate) enum ConfigAction {
     /// Show each setting and where it comes from
     Show(Flags),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pools {
+    #[command(subcommand)]
+    pub(crate) action: Option<PoolsAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolsAction {
+    /// Replace all workers of a pool; turns under way there end with an error
+    Restart {
+        /// The pool
+        pool: String,
+    },
+    /// Have a pool take no more prompts; turns under way go on
+    Drain {
+        /// The pool
+        pool: String,
+    },
+    /// Have a drained pool take prompts again
+    Resume {
+        /// The pool
+        pool: String,
+    },
 }
 
 #[derive(Debug, Args)]

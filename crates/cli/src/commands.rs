@@ -11,6 +11,7 @@ pub(crate) mod import_hub;
 pub(crate) mod logs;
 pub(crate) mod mode;
 pub(crate) mod open;
+pub(crate) mod pools;
 pub(crate) mod prompt;
 pub(crate) mod requests;
 pub(crate) mod run;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline_run::catalog::{Catalog, Custom};
+use trunkline_run::pools;
 use trunkline_run::sandbox::{Mode, Policy};
 use trunkline_serve::{Allowed, Sessionbus};
 
@@ -69,6 +70,10 @@ pub(crate) struct Config {
     pub(crate) agents: BTreeMap<String, Custom>,
     /// What agents may touch.
     pub(crate) sandbox: Policy,
+    /// The pools of workers.
+    pub(crate) pools: BTreeMap<String, pools::Settings>,
+    /// What all pools share.
+    pub(crate) pool_limits: pools::Limits,
     /// How each setting came about.
     pub(crate) shown: Vec<Shown>,
     /// The file, if there is one.
@@ -145,6 +150,8 @@ struct File {
     notify: Option<bool>,
     agents: BTreeMap<String, Custom>,
     sandbox: Policy,
+    pools: BTreeMap<String, pools::Settings>,
+    pool_limits: pools::Limits,
 }
 
 impl Config {
@@ -211,6 +218,9 @@ impl Config {
         for policy in policies {
             policy.check().map_err(|error| CliError::usage(error.to_string()))?;
         }
+        for (name, pool) in &file.pools {
+            pool.check(name).map_err(|why| CliError::usage(format!("pools.{name}: {why} (from {FILE})")))?;
+        }
         let (agents, shown) = (file.agents, layers.shown);
         Ok(Self {
             home,
@@ -226,6 +236,8 @@ impl Config {
             notify: hub.notify,
             agents,
             sandbox,
+            pools: file.pools,
+            pool_limits: file.pool_limits,
             shown,
             file: found,
         })
@@ -244,12 +256,14 @@ impl Config {
             demo.title.get_or_insert_with(|| "Demo (built in, no model)".to_owned());
             demo.argv.get_or_insert_with(|| vec![exe.display().to_string(), "demo-agent".to_owned()]);
         }
-        Catalog::new(agents, env.path.clone()).map_err(|(name, why)| {
-            CliError::usage(format!(
-                "agents.{name} in {} cannot be run: {why}",
-                self.home.join(FILE).display()
-            ))
-            .hint(format!("give it a command line: argv = [\"{name}\", \"--acp\"]"))
+        let file = self.home.join(FILE);
+        let catalog = Catalog::new(agents, env.path.clone()).map_err(|(name, why)| {
+            CliError::usage(format!("agents.{name} in {} cannot be run: {why}", file.display()))
+                .hint(format!("give it a command line: argv = [\"{name}\", \"--acp\"]"))
+        })?;
+        catalog.with(self.pools.iter().map(|(name, pool)| pool.entry(name))).map_err(|name| {
+            CliError::usage(format!("pools.{name} in {}: an agent is called {name} too", file.display()))
+                .hint("call the pool something else; `trunkline catalog` lists the names that are taken")
         })
     }
 

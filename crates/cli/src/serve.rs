@@ -1,6 +1,6 @@
 //! The daemon: one process that owns the home directory, the store and the listeners.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
@@ -24,6 +24,7 @@ use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, raise_open_files};
 use trunkline_run::driver::Driver;
 use trunkline_run::notify::Notifier;
+use trunkline_run::pools::{self, Pools, WorkerDriver};
 use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
@@ -67,6 +68,12 @@ pub(crate) struct Daemon {
     pub(crate) notify: bool,
     /// What agents may touch.
     pub(crate) sandbox: Policy,
+    /// The pools of workers.
+    pub(crate) pools: BTreeMap<String, pools::Settings>,
+    /// What all pools share.
+    pub(crate) pool_limits: pools::Limits,
+    /// The directory of workers that have none of their own.
+    pub(crate) pool_cwd: PathBuf,
     /// The environment, of which agents get what they may have.
     pub(crate) env: Vec<(OsString, OsString)>,
 }
@@ -116,12 +123,14 @@ impl Daemon {
         let unix = home.socket()?;
         let address = tcp.local_addr()?;
         let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
+        let pools =
+            Pools::start(custody.clone(), self.pools, &self.pool_limits, self.env.clone(), self.pool_cwd);
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: disk.clone() as Arc<dyn Log>,
             live: Arc::new(Memory::new(clock.now())),
             node: node(clock.now()),
             clock,
-            drivers: drivers(&custody, &self.catalog, self.env),
+            drivers: drivers(&custody, &self.catalog, &pools, self.env),
         })
         .await
         .context("the sessions could not be loaded")?;
@@ -129,6 +138,7 @@ impl Daemon {
         let server = Server::new(Options {
             hub: hub.clone(),
             catalog: self.catalog,
+            pools: pools.clone(),
             owner_token: token,
             allowed: self.allowed,
             base_url: base_url.clone(),
@@ -151,7 +161,7 @@ impl Daemon {
             () = told_to_stop(&server) => Ok(()),
         };
         exit_at_the_second_signal();
-        stop(&hub, &custody, &server).await;
+        stop(&hub, &custody, &pools, &server).await;
         announced.retract();
         home.retract();
         tracing::info!("stopped");
@@ -160,10 +170,11 @@ impl Daemon {
 }
 
 /// Ends agents, appends and connections, all of it before the deadline.
-async fn stop(hub: &Hub, custody: &Custody, server: &Server) {
+async fn stop(hub: &Hub, custody: &Custody, pools: &Pools, server: &Server) {
     let agents = async {
         hub.shutdown().await;
-        for (tree, stuck) in custody.stop_all(AGENT_GRACE).await {
+        let ((), left) = tokio::join!(pools.close(), custody.stop_all(AGENT_GRACE));
+        for (tree, stuck) in left {
             tracing::error!(resource = tree.resource, ?stuck, "a process could not be ended");
         }
     };
@@ -195,9 +206,18 @@ fn custody(sandbox: Sandbox) -> Result<Custody> {
 }
 
 /// What moves hosted sessions.
-fn drivers(custody: &Custody, catalog: &Arc<Catalog>, env: Vec<(OsString, OsString)>) -> Drivers {
+fn drivers(
+    custody: &Custody,
+    catalog: &Arc<Catalog>,
+    pools: &Pools,
+    env: Vec<(OsString, OsString)>,
+) -> Drivers {
     let acp = AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env);
-    Drivers::from([(catalog::ACP.to_owned(), Arc::new(acp) as Arc<dyn Driver>)])
+    let worker = WorkerDriver::new(pools.clone());
+    Drivers::from([
+        (catalog::ACP.to_owned(), Arc::new(acp) as Arc<dyn Driver>),
+        (pools::WORKER.to_owned(), Arc::new(worker) as Arc<dyn Driver>),
+    ])
 }
 
 /// This daemon, in this life.

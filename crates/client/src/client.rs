@@ -24,8 +24,8 @@ use crate::feed::FeedStream;
 use crate::http::Http;
 use crate::types::{
     Attached, CatalogEntry, Cursor, EventPage, Exchanged, Grant, Health, Items, Link, Me, Message,
-    NewRequest, NewSession, NewToken, NewTurn, Page, RequestQuery, RunningAgent, SessionChange, SessionQuery,
-    Stopped, Token, TurnTaken, TurnView, Waiting,
+    NewRequest, NewSession, NewToken, NewTurn, Page, Pool, RequestQuery, RunningAgent, SessionChange,
+    SessionQuery, Stopped, Token, TurnTaken, TurnView, Waiting,
 };
 
 /// A daemon, as seen from outside. Cheap to clone; clones share their connections.
@@ -319,6 +319,31 @@ impl Client {
     /// The agents that run.
     pub async fn agents(&self) -> Result<Items<RunningAgent>, Error> {
         self.get("/v1/agents").await
+    }
+
+    /// The pools of workers.
+    pub async fn pools(&self) -> Result<Items<Pool>, Error> {
+        self.get("/v1/pools").await
+    }
+
+    /// A pool of workers.
+    pub async fn pool(&self, name: &str) -> Result<Pool, Error> {
+        self.get(format!("/v1/pools/{}", encoded(name))).await
+    }
+
+    /// Replaces all workers of a pool.
+    pub async fn restart_pool(&self, name: &str) -> Result<Pool, Error> {
+        self.http.json(&Call::post(format!("/v1/pools/{}/restart", encoded(name)), &json!({}))).await
+    }
+
+    /// Has a pool take no more requests; those under way are answered.
+    pub async fn drain_pool(&self, name: &str) -> Result<Pool, Error> {
+        self.http.json(&Call::post(format!("/v1/pools/{}/drain", encoded(name)), &json!({}))).await
+    }
+
+    /// Has a drained pool take requests again.
+    pub async fn resume_pool(&self, name: &str) -> Result<Pool, Error> {
+        self.http.json(&Call::post(format!("/v1/pools/{}/resume", encoded(name)), &json!({}))).await
     }
 
     /// The tokens in force.

@@ -477,6 +477,61 @@ pub struct NewToken {
     pub ttl_s: Option<u64>,
 }
 
+/// A pool of workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Its name for people.
+    #[serde(default)]
+    pub title: String,
+    /// What each worker runs.
+    #[serde(default)]
+    pub argv: Vec<String>,
+    /// Whether it takes no requests until it is resumed.
+    #[serde(default)]
+    pub drained: bool,
+    /// Its workers.
+    #[serde(default)]
+    pub workers: Vec<PoolWorker>,
+    /// Whatever else the daemon knows of it.
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, serde_json::Value>,
+}
+
+/// A worker of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolWorker {
+    /// Its number in the pool.
+    pub worker: u64,
+    /// `up`, or why not: `starting`, `waiting`, `open`, `half-open`, `gone`.
+    pub state: String,
+    /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// In how many milliseconds it is started, where that is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restarts: u64,
+    /// How many sessions are pinned to it.
+    #[serde(default)]
+    pub sessions: u64,
+    /// How many answers it owes.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// How many of its lines were no JSON objects.
+    #[serde(default)]
+    pub garbage_lines: u64,
+    /// The last lines on its stderr.
+    #[serde(default)]
+    pub stderr: String,
+    /// Whatever else the daemon knows of it.
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, serde_json::Value>,
+}
+
 /// A link that opens the page once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {

@@ -23,15 +23,15 @@ mod between;
 mod client;
 mod conversation;
 mod files;
-mod host;
+pub(crate) mod host;
 mod link;
 mod open;
 mod output;
-mod permission;
+pub(crate) mod permission;
 mod settings;
 mod shut;
 mod terminal;
-mod trouble;
+pub(crate) mod trouble;
 
 use std::ffi::OsString;
 use std::sync::Arc;

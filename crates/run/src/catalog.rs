@@ -3,7 +3,7 @@
 mod builtin;
 mod environment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -155,6 +155,20 @@ impl Catalog {
         Ok(Self { entries, path: path.into() })
     }
 
+    /// Adds agents that are run otherwise than by their command line: pools.
+    ///
+    /// # Errors
+    /// The name of one that is taken already.
+    pub fn with(mut self, more: impl IntoIterator<Item = Entry>) -> Result<Self, String> {
+        for entry in more {
+            match self.entries.entry(entry.name.clone()) {
+                btree_map::Entry::Vacant(place) => drop(place.insert(entry)),
+                btree_map::Entry::Occupied(taken) => return Err(taken.key().clone()),
+            }
+        }
+        Ok(self)
+    }
+
     /// All agents, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
@@ -200,7 +214,9 @@ impl Catalog {
 
     fn by_program(&self, program: &str) -> Option<&Entry> {
         let name = file_name(program);
-        self.entries().find(|entry| entry.why_not.is_none() && file_name(&entry.argv[0]) == name)
+        // A pool's program is whatever its workers are made of: an interpreter says nothing of what it runs.
+        let speaks = |entry: &&Entry| entry.driver == ACP && entry.why_not.is_none();
+        self.entries().filter(speaks).find(|entry| file_name(&entry.argv[0]) == name)
     }
 
     fn unknown(&self, name: &str) -> Unrunnable {
@@ -225,7 +241,7 @@ impl Catalog {
 
 impl Entry {
     /// An agent of which nothing is known but its command line.
-    fn plain(name: &str, argv: Vec<String>) -> Self {
+    pub(crate) fn plain(name: &str, argv: Vec<String>) -> Self {
         Self {
             name: name.to_owned(),
             title: name.to_owned(),

@@ -6,6 +6,7 @@
 //! - `seen`: when agents that run elsewhere were last there.
 //! - [`clock`]: the one place where time is read.
 //! - [`notify`]: a word on the desktop when somebody is asked.
+//! - [`pools`]: workers that many sessions share.
 //! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`sandbox`]: what an agent may touch, as a description.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
@@ -24,6 +25,7 @@ pub mod keep;
 pub mod notify;
 pub mod peer;
 mod persist;
+pub mod pools;
 mod runner;
 pub mod sandbox;
 mod seen;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use trunkline_core::event::Fact;
 use trunkline_core::id::{RequestId, Seq, TurnId};
+use trunkline_core::principal::Principal;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{Closed, Opened};
@@ -75,6 +76,12 @@ impl Turn {
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.running.attempt
+    }
+
+    /// Who asked for it.
+    #[must_use]
+    pub const fn by(&self) -> &Principal {
+        &self.running.by
     }
 
     /// What the agent is asked.

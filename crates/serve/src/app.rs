@@ -14,6 +14,7 @@ use trunkline_core::row::RowKind;
 use trunkline_log::frame::{Cursor, Query as Find};
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
+use trunkline_run::pools::Pools;
 use trunkline_run::sandbox::Sandbox;
 
 use crate::auth::Auth;
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) catalog: Arc<Catalog>,
     /// How agents are confined.
     pub(crate) sandbox: Sandbox,
+    pub(crate) pools: Pools,
     /// The URL of the page, as the owner would type it.
     pub(crate) base_url: String,
     /// How long a turn may run if its prompt does not say.

@@ -4,7 +4,7 @@
 //! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
-//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `tokens`,
+//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `pools`, `tokens`,
 //!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
 //! - `sessionbus`: the dialect of the original human-input hub.
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ mod import;
 mod inbox;
 mod local;
 pub mod openapi;
+mod pools;
 mod presence;
 mod problem;
 mod queue;

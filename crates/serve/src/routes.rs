@@ -12,12 +12,13 @@ use trunkline_core::grant::Grant;
 use trunkline_core::message::Message;
 use trunkline_core::presence::Client;
 use trunkline_core::view::{RequestView, SessionView};
+use trunkline_run::pools::PoolView;
 
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, presence, queue,
-    requests, sessions, settings, shutdown, tokens, turns,
+    agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, pools, presence,
+    queue, requests, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -168,6 +169,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(session_routes());
     all.extend(request_routes());
     all.extend(token_routes());
+    all.extend(pool_routes());
     all
 }
 
@@ -336,6 +338,23 @@ fn token_routes() -> Vec<Route> {
             .takes::<tokens::Create>()
             .gives::<tokens::Made>(201),
         Route::delete("/v1/tokens/{token}", tokens::revoke, "Revoke a token."),
+    ]
+}
+
+fn pool_routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/pools", pools::list, "The pools of workers.").gives::<List<PoolView>>(200),
+        Route::get("/v1/pools/{pool}", pools::show, "A pool.").gives::<PoolView>(200),
+        Route::post("/v1/pools/{pool}/restart", pools::restart, "Replace all workers of a pool.")
+            .gives::<PoolView>(200),
+        Route::post(
+            "/v1/pools/{pool}/drain",
+            pools::drain,
+            "Have a pool take no more requests; those under way are answered.",
+        )
+        .gives::<PoolView>(200),
+        Route::post("/v1/pools/{pool}/resume", pools::resume, "Have a drained pool take requests again.")
+            .gives::<PoolView>(200),
     ]
 }
 

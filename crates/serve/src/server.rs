@@ -18,6 +18,7 @@ use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
 use trunkline_run::custody::Custody;
 use trunkline_run::peer::{Origin, Peer, Peers};
+use trunkline_run::pools::Pools;
 
 use crate::app::App;
 use crate::auth::Auth;
@@ -39,6 +40,8 @@ pub struct Options {
     pub hub: Hub,
     /// The agents that can be run.
     pub catalog: Arc<Catalog>,
+    /// The pools of workers.
+    pub pools: Pools,
     /// The secret in the owner's token file.
     pub owner_token: String,
     /// Which hosts and origins are ours.
@@ -74,6 +77,7 @@ impl Server {
             allowed: options.allowed,
             catalog: options.catalog,
             sandbox: options.custody.sandbox().clone(),
+            pools: options.pools,
             base_url: options.base_url,
             turn_timeout_ms: options.turn_timeout_ms,
             started: tokio::time::Instant::now(),

@@ -44,6 +44,9 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         announce: announce::files(app.env.user_home.as_deref(), &config.home, &config.announce),
         notify: config.notify,
         sandbox: app.config.sandbox.clone(),
+        pools: config.pools.clone(),
+        pool_limits: config.pool_limits.clone(),
+        pool_cwd: app.env.user_home.clone().unwrap_or_else(|| "/".into()),
         env: app.env.all.clone(),
     };
     daemon

@@ -68,7 +68,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`, `sandbox`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`, `sandbox`, `pools`, `pool_limits`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"
@@ -111,6 +111,31 @@ fn agents_are_the_users_over_the_built_in_ones() {
     assert_eq!(argv("gemini"), "gemini --acp");
     let empty = Home::with("[agents.mine]\ntitle = \"M\"").load(&[], &Flags::default()).unwrap();
     assert!(empty.catalog(&env).unwrap_err().render(Paint::PLAIN).contains("agents.mine"));
+}
+
+#[test]
+fn pools_are_agents_too_and_what_is_wrong_with_them_is_told() {
+    let text = "[pools.crew]\ncommand = \"w\"\nargs = [\"-x\"]\ninstances = 2\n[pools.crew.health]\nmethod = \"ping\"\n\
+                [[pools.crew.policy.rules]]\nallow = [\"session/*\"]\n[pool_limits]\nmax_restarts = 3";
+    let config = Home::with(text).load(&[], &Flags::default()).unwrap();
+    assert_eq!(config.pool_limits.max_restarts, Some(3));
+    assert_eq!(config.pools["crew"].health.as_ref().unwrap().timeout_ms, 5_000);
+    let entry = config.catalog(&Env::default()).unwrap().resolve(Some("crew"), None).unwrap();
+    assert_eq!((entry.driver.as_str(), entry.argv.join(" ").as_str()), ("worker", "w -x"));
+    // A command line of its own is no pool, though the program is the same.
+    let argv = ["w".to_owned()];
+    let plain = config.catalog(&Env::default()).unwrap().resolve(None, Some(&argv)).unwrap();
+    assert_eq!((plain.driver.as_str(), plain.name.as_str()), ("acp", "w"));
+    let slip = Home::with("[pools.crew]\ncommand = \"w\"\ninstanses = 2").error();
+    assert!(
+        slip.contains("unknown field `instanses`") && slip.contains("did you mean `instances`?"),
+        "{slip}"
+    );
+    insta::assert_snapshot!(Home::with("[pools.crew]").error(), @"error: pools.crew: it needs a command (from config.toml)");
+    insta::assert_snapshot!(Home::with("[pools.\"a b\"]\ncommand = \"w\"").error(), @"error: pools.a b: a pool's name is 1 to 64 letters, digits, dots, dashes and underscores (from config.toml)");
+    let taken = Home::with("[pools.gemini]\ncommand = \"w\"").load(&[], &Flags::default()).unwrap();
+    let error = taken.catalog(&Env::default()).unwrap_err().render(Paint::PLAIN);
+    assert!(error.contains("pools.gemini") && error.contains("an agent is called gemini too"), "{error}");
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod attach;
 mod commands;
 mod demo_agent;
 mod home;
+mod pools;
 mod pty;

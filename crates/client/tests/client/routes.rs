@@ -59,6 +59,11 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.presence(id()).await.ok();
     client.catalog().await.ok();
     client.agents().await.ok();
+    client.pools().await.ok();
+    client.pool("a/b").await.ok();
+    client.restart_pool("a/b").await.ok();
+    client.drain_pool("a/b").await.ok();
+    client.resume_pool("a/b").await.ok();
     client.tokens().await.ok();
     client.create_token(&NewToken { name: "x".into(), scope: Scope::Viewer, ttl_s: None }).await.ok();
     client.revoke_token(ID.parse().unwrap()).await.ok();

@@ -22,7 +22,7 @@ use super::open::{Memory, read};
 use super::shut::Shut;
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
-use crate::catalog::{Entry, environment};
+use crate::catalog::environment;
 use crate::custody::{Child, Custody, Spawn, SpawnError, boot_id};
 use crate::driver::{Host, SessionPort};
 use crate::turn::Turn;
@@ -194,7 +194,7 @@ impl Agent {
         };
         let answer = self.call(scope, method::SESSION_PROMPT, &params, Wait::Prompt).await;
         let answer = answer.map_err(|none| self.trouble(method::SESSION_PROMPT, none, Duration::ZERO))?;
-        Ok(outcome(&self.entry, read(method::SESSION_PROMPT, &answer)?))
+        Ok(outcome(&self.entry.name, read(method::SESSION_PROMPT, &answer)?))
     }
 
     /// Refuses what the agent has not said that it takes: some fail on it, others pass over it in silence.
@@ -237,7 +237,8 @@ fn workspace(path: Option<&str>) -> Result<(PathBuf, Files), Trouble> {
     Ok((PathBuf::from(path), Files::open(Path::new(path)).map_err(failed)?))
 }
 
-fn outcome(entry: &Entry, answer: PromptResponse) -> Outcome {
+/// How a turn of the agent of this name ended, from its answer.
+pub(crate) fn outcome(name: &str, answer: PromptResponse) -> Outcome {
     let usage = usage(&answer);
     let stop_reason = match answer.stop_reason {
         acp::StopReason::EndTurn => StopReason::EndTurn,
@@ -246,8 +247,7 @@ fn outcome(entry: &Entry, answer: PromptResponse) -> Outcome {
         acp::StopReason::Refusal => StopReason::Refusal,
         acp::StopReason::Cancelled => StopReason::Cancelled,
         acp::StopReason::Unknown(reason) => {
-            let error =
-                format!("{} ended the turn for a reason that is not known here: {reason}", entry.name);
+            let error = format!("{name} ended the turn for a reason that is not known here: {reason}");
             return Outcome { usage, ..Outcome::error(error) };
         }
     };

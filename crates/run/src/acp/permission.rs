@@ -29,7 +29,7 @@ const LONG: [&str; 4] = ["content", "rawInput", "rawOutput", "_meta"];
 const NARROW_KINDS: [&str; 7] = ["read", "edit", "delete", "move", "search", "think", "fetch"];
 
 /// The request to a person.
-pub(super) fn opened(asked: &RequestPermissionRequest) -> Opened {
+pub(crate) fn opened(asked: &RequestPermissionRequest) -> Opened {
     let view = UpdateView::of(&asked.tool_call);
     let bytes = asked.tool_call.get().len();
     let (tool_call, question) = if bytes <= MAX_TEXT_BYTES {
@@ -56,7 +56,7 @@ pub(super) fn opened(asked: &RequestPermissionRequest) -> Opened {
 }
 
 /// What the agent is told. It hears of a stop by `session/cancel`, so a turn that stops is no error.
-pub(super) fn outcome(closed: Result<Closed, CommandError>) -> Result<RequestPermissionOutcome, ErrorObject> {
+pub(crate) fn outcome(closed: Result<Closed, CommandError>) -> Result<RequestPermissionOutcome, ErrorObject> {
     let chosen = match closed {
         Ok(closed) => closed.answer.and_then(|answer| answer.option),
         Err(CommandError::Refused(refused @ (Refused::Invalid { .. } | Refused::TooMany { .. }))) => {

@@ -186,7 +186,7 @@ fn line(argv: &[String]) -> String {
 }
 
 /// The beginning of a text, on one line.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut characters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut shown: String = characters.by_ref().take(SHOWN).collect();
     if characters.next().is_some() {
@@ -196,7 +196,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The last lines of a text.
-pub(super) fn last(text: &str) -> &str {
+pub(crate) fn last(text: &str) -> &str {
     let text = text.trim_end();
     let over = text.ceil_char_boundary(text.len().saturating_sub(LAST_BYTES));
     let lines = text.rmatch_indices('\n').nth(LAST_LINES - 1).map_or(0, |(at, _)| at + 1);

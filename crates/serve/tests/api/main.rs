@@ -6,6 +6,7 @@ mod bad_input;
 mod external;
 mod flaky;
 mod gate;
+mod pools;
 mod quiet;
 mod settings;
 mod statuses;

@@ -86,6 +86,11 @@ async fn every_operation_answers_as_documented() {
     }
     hosted(&mut reader).await;
     external(&mut reader).await;
+    reader.get("/v1/pools", &[]).await;
+    reader.get("/v1/pools/{pool}", &[("pool", "p")]).await;
+    for wish in ["restart", "drain", "resume"] {
+        reader.act(&format!("/v1/pools/{{pool}}/{wish}"), &[("pool", "p")]).await;
+    }
     let token = reader.post("/v1/tokens", &[], json!({"name": "t", "scope": "viewer"})).await;
     reader.does("delete", "/v1/tokens/{token}", &[("token", &id(&token))], None).await;
     let link = reader.act("/v1/links", &[]).await;

@@ -16,6 +16,7 @@ use trunkline_run::catalog::{ACP, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions};
 use trunkline_run::driver::Driver;
+use trunkline_run::pools::{Limits, Pools, Settings};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
 
@@ -55,6 +56,13 @@ impl World {
         .unwrap();
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let custody = Custody::new(CustodyOptions {
+            keep_program: "/nowhere".into(),
+            grace: std::time::Duration::ZERO,
+            subreaper: None,
+        });
+        let pool = Settings { command: "worker".to_owned(), ..Settings::default() };
+        let pools = [("p".to_owned(), pool)].into();
         let server = Arc::new(Server::new(Options {
             hub: hub.clone(),
             catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
@@ -63,11 +71,8 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: trunkline_serve::Sessionbus::Local,
-            custody: Custody::new(CustodyOptions {
-                keep_program: "/nowhere".into(),
-                grace: std::time::Duration::ZERO,
-                subreaper: None,
-            }),
+            pools: Pools::start(custody.clone(), pools, &Limits::default(), Vec::new(), "/".into()),
+            custody,
         }));
         let accepting = Arc::clone(&server);
         #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]

@@ -22,6 +22,7 @@ use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions};
+use trunkline_run::pools::{Limits, Pools};
 use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 use trunkline_wire::sse::{Decoder, Event};
 use uuid::Uuid;
@@ -56,6 +57,11 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, dashboard) = (listener.local_addr().unwrap(), pages.local_addr().unwrap());
+        let custody = Custody::new(CustodyOptions {
+            keep_program: "/nowhere".into(),
+            grace: Duration::ZERO,
+            subreaper: None,
+        });
         let server = Arc::new(Server::new(Options {
             hub: hub.clone(),
             catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
@@ -64,11 +70,14 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: access,
-            custody: Custody::new(CustodyOptions {
-                keep_program: "/nowhere".into(),
-                grace: Duration::ZERO,
-                subreaper: None,
-            }),
+            pools: Pools::start(
+                custody.clone(),
+                Default::default(),
+                &Limits::default(),
+                Vec::new(),
+                "/".into(),
+            ),
+            custody,
         }));
         for listener in [Listener::Tcp(listener), Listener::Dashboard(pages)] {
             let accepting = Arc::clone(&server);

@@ -39,6 +39,10 @@ impl Refusal {
     pub(super) fn new(code: i32, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+
+    pub(super) fn drained(pool: &str) -> Self {
+        Self::new(code::UNAVAILABLE, format!("Pool '{pool}' is drained and takes no requests"))
+    }
 }
 
 /// Where a message goes.
@@ -151,6 +155,9 @@ impl Router {
     fn nobody_runs(&self, group: usize) -> Refusal {
         let Group { name, workers, .. } = &self.groups.all[group];
         let state = |&worker: &u32| self.workers[worker as usize].state;
+        if workers.iter().any(|&worker| self.workers[worker as usize].drained) {
+            return Refusal::drained(name);
+        }
         let why = match workers.iter().map(state).min_by_key(|state| match state {
             State::Up => 0,
             State::Down { until, .. } => *until,
@@ -161,6 +168,12 @@ impl Router {
             Some(State::Up | State::Gone) | None => "",
         };
         Refusal::new(code::UNAVAILABLE, format!("No workers available in pool '{name}'{why}"))
+    }
+
+    /// The workers of a group.
+    pub(super) fn group(&self, name: &str) -> Option<&[u32]> {
+        let at = self.groups.by_pool.get(name.as_bytes())?;
+        Some(&self.groups.all[*at].workers)
     }
 
     /// Names of groups and their workers.

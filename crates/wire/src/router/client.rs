@@ -51,6 +51,7 @@ impl Router {
             return Err(Refusal::new(code::UNAVAILABLE, "The router is shutting down"));
         }
         let route = self.route(keys)?;
+        self.refuse_drained(&route, keys)?;
         let pool = self.workers[route.worker as usize].pool;
         if self.config.record.is_some() || self.config.pools[pool].policy.is_some() {
             self.admit(slot, keys, pool)?;

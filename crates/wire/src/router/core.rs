@@ -171,6 +171,8 @@ pub(super) struct Worker {
     pub(super) check_at: u64,
     /// When it last said something; kept only where health is checked.
     pub(super) spoke: u64,
+    /// Its pool takes no requests, and it is not started again.
+    pub(super) drained: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -401,6 +403,7 @@ impl Worker {
             check: None,
             check_at: 0,
             spoke: 0,
+            drained: false,
         }
     }
 }

@@ -88,7 +88,7 @@ impl Router {
     }
 
     /// Everybody who waits for this worker waits no more.
-    fn lose(&mut self, worker: u32, why: &str, now: u64) {
+    pub(super) fn lose(&mut self, worker: u32, why: &str, now: u64) {
         self.workers[worker as usize].state = State::Gone;
         while let Some(place) = self.requests.first_of_answerer(worker) {
             self.fail(place, code::TRANSPORT_ERROR, why, now);
@@ -109,7 +109,7 @@ impl Router {
     }
 
     fn plan_restart(&mut self, worker: u32, now: u64) {
-        if self.draining {
+        if self.draining || self.workers[worker as usize].drained {
             return;
         }
         let (max, window) = (self.config.limits.max_restarts, self.config.limits.restart_window_ms);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::core::{Router, State};
+use super::core::{Router, State, WorkerId};
 use super::flow::name_of;
 
 /// What is counted from the start on.
@@ -62,20 +62,53 @@ impl State {
     }
 }
 
+/// What can be seen of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// `up`; `waiting`: it is started again soon; `open`: it ended too often and is tried again later; `half-open`:
+    /// that try; `gone`: it stays down.
+    pub state: &'static str,
+    /// In how many milliseconds it is started, where that is planned.
+    pub retry_ms: Option<u64>,
+    /// Answers that it owes.
+    pub pending: usize,
+    /// Sessions that are pinned to it.
+    pub sessions: usize,
+    /// Bytes that wait for it.
+    pub queued_bytes: usize,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Lines that were no JSON objects.
+    pub garbage_lines: u64,
+}
+
 impl Router {
+    /// What can be seen of one worker.
+    pub fn worker_status(&self, worker: WorkerId, now: u64) -> WorkerStatus {
+        let known = &self.workers[worker.index()];
+        let retry_ms = match known.state {
+            State::Down { until, .. } => Some(until.saturating_sub(now)),
+            State::Up | State::Gone => None,
+        };
+        WorkerStatus {
+            state: if known.circuit.on_trial() { "half-open" } else { known.state.name() },
+            retry_ms,
+            pending: self.requests.owed_by(worker.0).saturating_sub(usize::from(known.check.is_some())),
+            sessions: self.sessions.on_worker(worker.0),
+            queued_bytes: known.out.len(),
+            restarts: known.restarts,
+            garbage_lines: known.garbage,
+        }
+    }
+
     /// The state of everything, as `stdio_bus/status` answers it.
     pub fn status(&self, now: u64) -> Value {
         let worker = |&index: &u32| {
-            let worker = &self.workers[index as usize];
-            let retry = match worker.state {
-                State::Down { until, .. } => Some(until.saturating_sub(now)),
-                State::Up | State::Gone => None,
-            };
-            let state = if worker.circuit.on_trial() { "half-open" } else { worker.state.name() };
+            let seen = self.worker_status(WorkerId(index), now);
             json!({
-                "worker": index, "state": state, "retryMs": retry, "pending": self.requests.owed_by(index),
-                "sessions": self.sessions.on_worker(index), "queuedBytes": worker.out.len(),
-                "restarts": worker.restarts, "garbageLines": worker.garbage,
+                "worker": index, "state": seen.state, "retryMs": seen.retry_ms, "pending": seen.pending,
+                "sessions": seen.sessions, "queuedBytes": seen.queued_bytes, "restarts": seen.restarts,
+                "garbageLines": seen.garbage_lines,
             })
         };
         let pool = |(name, workers): (&str, &[u32])| json!({"id": name, "workers": workers.iter().map(worker).collect::<Vec<_>>()});

@@ -462,3 +462,76 @@ fn a_draining_router_takes_no_more_but_answers() {
     assert_eq!(world.actions(), []);
     assert!(world.router.is_flushed());
 }
+
+const TWO: &str =
+    r#"{"pools":[{"id":"p","command":"c","instances":2},{"id":"q","command":"c","instances":1}]}"#;
+
+#[test]
+fn a_pool_is_restarted_by_name_and_the_others_go_on() {
+    let mut world = World::new(TWO);
+    let client = world.client();
+    world.send(client, r#"{"id":1,"method":"m","pool":"p","sessionId":"s"}"#);
+    world.send(client, r#"{"id":2,"method":"m","pool":"q"}"#);
+    assert!(world.router.restart_pool("p", 0) && !world.router.restart_pool("x", 0));
+    let [a, b] = [world.workers[0], world.workers[1]];
+    let replaced = [Action::Stop(a), Action::Start(a), Action::Stop(b), Action::Start(b)];
+    assert_eq!(world.actions(), replaced);
+    assert!(world.got(client).starts_with(&error("1", code::TRANSPORT_ERROR)));
+    world.say(2, r#"{"id":2,"result":{}}"#);
+    assert_eq!(world.got(client), r#"{"id":2,"result":{}}"#);
+    let seen = world.router.worker_status(a, 0);
+    assert_eq!((seen.state, seen.restarts, seen.sessions, seen.pending), ("up", 1, 0, 0));
+}
+
+#[test]
+fn a_restart_by_name_closes_the_circuit() {
+    let keys = r#""limits":{"max_restarts":1}"#;
+    let mut world = World::with(keys);
+    world.end(0);
+    world.end(0);
+    world.actions();
+    assert_eq!(world.router.worker_status(world.workers[0], 0).state, "open");
+    world.router.restart_pool("p", 0);
+    assert_eq!(world.actions(), [Action::Start(world.workers[0])]);
+    world.end(0);
+    assert_eq!(world.actions(), [Action::Start(world.workers[0])], "what was before is forgotten");
+}
+
+#[test]
+fn a_drained_pool_answers_what_was_asked_and_takes_no_more() {
+    let mut world = World::new(TWO);
+    let client = world.client();
+    world.send(client, r#"{"id":1,"method":"m","pool":"p","sessionId":"s"}"#);
+    world.heard(0);
+    assert!(world.router.drain_pool("p") && world.router.is_drained("p") && !world.router.is_drained("q"));
+    world.send(client, r#"{"id":2,"method":"m","pool":"p","sessionId":"s"}"#);
+    assert!(world.got(client).starts_with(&error("2", code::UNAVAILABLE)));
+    world.send(client, r#"{"method":"cancel","pool":"p","sessionId":"s"}"#);
+    assert!(world.heard(0).contains("cancel"), "what is under way can be cancelled");
+    world.send(client, r#"{"method":"n","pool":"p"}"#);
+    assert!(world.got(client).starts_with(&error("null", code::UNAVAILABLE)));
+    world.say(0, r#"{"id":1,"result":{}}"#);
+    assert_eq!(world.got(client), r#"{"id":1,"result":{}}"#);
+    world.send(client, r#"{"id":3,"method":"m","pool":"q"}"#);
+    assert!(world.heard(2).contains("\"id\":3"));
+    world.end(0);
+    world.router.tick(60_000);
+    assert_eq!(world.actions(), [], "what ends in a drained pool stays down");
+    assert_eq!(world.router.worker_status(world.workers[0], 0).state, "gone");
+    assert!(world.router.resume_pool("p", 60_000));
+    assert_eq!(world.actions(), [Action::Start(world.workers[0])], "the other one runs");
+    world.send(client, r#"{"id":4,"method":"m","pool":"p"}"#);
+    assert!(world.heard(0).contains("\"id\":4") || world.heard(1).contains("\"id\":4"));
+}
+
+#[test]
+fn a_drained_pool_can_be_restarted_and_stays_drained() {
+    let mut world = World::pool(1);
+    let client = world.client();
+    world.router.drain_pool("p");
+    world.router.restart_pool("p", 0);
+    let worker = world.workers[0];
+    assert_eq!(world.actions(), [Action::Stop(worker), Action::Start(worker)]);
+    world.send(client, r#"{"id":1,"method":"m"}"#);
+    assert!(world.got(client).starts_with(&error("1", code::UNAVAILABLE)));
+}
