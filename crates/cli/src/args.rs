@@ -1,5 +1,8 @@
 //! The command line.
 
+mod grants;
+mod pools;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +13,9 @@ use crate::config::Flags;
 use crate::exit;
 use crate::moment::parse_duration;
 use crate::style::When;
+
+pub(crate) use grants::{GrantAction, Grants};
+pub(crate) use pools::{Pools, PoolsAction};
 
 /// Keeps AI agents' sessions alive, attachable and answerable.
 ///
@@ -111,6 +117,11 @@ pub(crate) enum Command {
     Deny(Decide),
     /// Set a request aside; it can still be answered
     Dismiss(OneRequest),
+    /// Show and change what is allowed without asking
+    ///
+    /// A rule is `read`, `edit(src/**)`, `shell(npm run *)`, `fetch(docs.rs)`, `mcp:server/tool` or `tool(Name)`. High risk
+    /// is asked about all the same.
+    Grants(Grants),
     /// Open the page in a browser
     Open(Open),
     /// Run the daemon
@@ -372,6 +383,9 @@ pub(crate) struct Decide {
     /// Words to the agent
     #[arg(long)]
     pub(crate) text: Option<String>,
+    /// Allow it without asking again, even if its risk is high
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -426,31 +440,6 @@ pub(crate) struct Config {
 pub(crate) enum ConfigAction {
     /// Show each setting and where it comes from
     Show(Flags),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Pools {
-    #[command(subcommand)]
-    pub(crate) action: Option<PoolsAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PoolsAction {
-    /// Replace all workers of a pool; turns under way there end with an error
-    Restart {
-        /// The pool
-        pool: String,
-    },
-    /// Have a pool take no more prompts; turns under way go on
-    Drain {
-        /// The pool
-        pool: String,
-    },
-    /// Have a drained pool take prompts again
-    Resume {
-        /// The pool
-        pool: String,
-    },
 }
 
 #[derive(Debug, Args)]

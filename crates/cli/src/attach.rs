@@ -79,6 +79,8 @@ struct Desk {
     painter: Painter,
     keys: Keys,
     transcript: Transcript,
+    /// The option that allows high risk and was chosen once.
+    armed: Option<(RequestId, String)>,
     client: Client,
     session: SessionId,
     since: Instant,
@@ -97,6 +99,7 @@ impl Desk {
             painter: Painter::new(app.screen.out),
             keys: Keys::new(),
             transcript: Transcript::new(Some(me)),
+            armed: None,
             client,
             session,
             since: Instant::now(),
@@ -193,6 +196,11 @@ impl Desk {
                 self.repaint()?;
             }
             Action::Prompt(text) => self.prompt(text),
+            Action::Choose(id, option) if self.wants_second_step(id, &option) => {
+                self.transcript.note(Tone::Bad, "this is of high risk: press the key once more to allow it");
+                self.armed = Some((id, option));
+                self.paint()?;
+            }
             Action::Choose(id, option) => {
                 self.answer(id, Answer { option: Some(option), ..Answer::default() });
             }
@@ -200,6 +208,12 @@ impl Desk {
             Action::Cancel => self.cancel(),
         }
         Ok(None)
+    }
+
+    /// What allows something of high risk is never one slip of a finger away.
+    fn wants_second_step(&self, id: RequestId, option: &str) -> bool {
+        let armed = self.armed.as_ref().is_some_and(|(request, chosen)| *request == id && chosen == option);
+        !armed && self.transcript.allows_high_risk(id, option)
     }
 
     /// While a turn runs a prompt waits for its turn.

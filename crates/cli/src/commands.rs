@@ -7,6 +7,7 @@ pub(crate) mod config_show;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod grants;
 pub(crate) mod import_hub;
 pub(crate) mod logs;
 pub(crate) mod mode;

@@ -13,13 +13,15 @@ mod block;
 mod diff;
 pub(crate) mod line;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use trunkline_core::event::{Event, Fact};
+use trunkline_core::grant::Judged;
 use trunkline_core::id::{RequestId, TurnId};
 use trunkline_core::principal::Principal;
 use trunkline_core::raw::Raw;
 use trunkline_core::request::{ClosedFact, Opened};
+use trunkline_core::risk::Level;
 use trunkline_core::turn::Ended;
 use trunkline_wire::acp::{ContentBlock, ContentChunk, PlanEntry, SessionUpdate, ToolCall};
 
@@ -52,6 +54,8 @@ pub(crate) struct Transcript {
     terminals: BTreeMap<String, String>,
     plan: Vec<PlanEntry>,
     open: Vec<Opened>,
+    /// Open requests of high risk.
+    high: BTreeSet<RequestId>,
     turn: Option<TurnId>,
     stopping: bool,
     queued: usize,
@@ -67,6 +71,13 @@ impl Transcript {
     /// The requests that wait for an answer, oldest first.
     pub(crate) fn open(&self) -> &[Opened] {
         &self.open
+    }
+
+    /// Whether an option allows something of high risk.
+    pub(crate) fn allows_high_risk(&self, id: RequestId, option: &str) -> bool {
+        let allows =
+            |opened: &Opened| opened.options.iter().any(|choice| choice.id == option && choice.kind.allows());
+        self.high.contains(&id) && self.open.iter().any(|opened| opened.id == id && allows(opened))
     }
 
     /// The turn that runs.
@@ -131,6 +142,7 @@ impl Transcript {
             }
             Fact::TurnEnded(ended) => self.end(ended),
             Fact::RequestOpened(opened) => self.ask(opened),
+            Fact::RequestJudged(judged) => self.judged(judged),
             Fact::RequestEscalated(escalated) => {
                 self.note(Tone::Bad, &format!("{} is urgent now", self.title(escalated.id)));
             }
@@ -152,7 +164,13 @@ impl Transcript {
                 self.note(Tone::Dim, &format!("wrote {} ({} bytes)", file.path, file.bytes));
             }
             Fact::GrantAdded(grant) => {
-                self.note(Tone::Dim, &format!("{} is allowed from now on{}", grant.tool, self.by(&event.by)));
+                let by = self.by(&event.by);
+                let what = match (&grant.mode, &grant.pattern) {
+                    (Some(mode), _) => format!("the mode is {} from now on{by}", mode.word()),
+                    (None, Some(pattern)) => format!("{pattern} is allowed from now on{by}"),
+                    (None, None) => format!("{} is allowed from now on{by}", grant.tool),
+                };
+                self.note(Tone::Dim, &what);
             }
             // Gauges, the daemon's own bookkeeping and what a newer daemon knows are not for the transcript.
             _ => {}
@@ -344,8 +362,27 @@ impl Transcript {
         self.push(Body::Request { opened: Box::new(opened.clone()), outcome: None });
     }
 
+    /// High and unknown risk are worth a line; the rest is in `trunkline answer` and on the page.
+    fn judged(&mut self, judged: &Judged) {
+        let tone = match judged.risk.level {
+            Level::High => Tone::Bad,
+            Level::Unknown => Tone::Warn,
+            Level::Low | Level::Medium => return,
+        };
+        if judged.rule.is_none() {
+            return;
+        }
+        if judged.risk.level == Level::High {
+            self.high.insert(judged.id);
+        }
+        if judged.risk.level == Level::High || !judged.risk.marks.is_empty() {
+            self.note(tone, &format!("{} risk: {}", judged.risk.level.word(), judged.risk.reason));
+        }
+    }
+
     fn answered(&mut self, closed: &ClosedFact, by: &Principal) {
         self.open.retain(|opened| opened.id != closed.id);
+        self.high.remove(&closed.id);
         let by = self.by(by);
         for block in self.live.iter_mut().chain(&mut self.late) {
             if let Body::Request { opened, outcome } = &mut block.body

@@ -23,9 +23,9 @@ use crate::events::EventStream;
 use crate::feed::FeedStream;
 use crate::http::Http;
 use crate::types::{
-    Attached, CatalogEntry, Cursor, EventPage, Exchanged, Grant, Health, Items, Link, Me, Message,
-    NewRequest, NewSession, NewToken, NewTurn, Page, Pool, RequestQuery, RunningAgent, SessionChange,
-    SessionQuery, Stopped, Token, TurnTaken, TurnView, Waiting,
+    Attached, CatalogEntry, Cursor, EventPage, Exchanged, Grant, Health, Items, Link, Me, Message, NewGrant,
+    NewRequest, NewSession, NewToken, NewTurn, Page, Pool, Preview, RequestQuery, RunningAgent,
+    SessionChange, SessionQuery, Stopped, Token, TurnTaken, TurnView, Waiting,
 };
 
 /// A daemon, as seen from outside. Cheap to clone; clones share their connections.
@@ -304,6 +304,37 @@ impl Client {
     pub async fn set_option(&self, id: SessionId, option: &str, value: &Value) -> Result<Settings, Error> {
         let path = format!("/v1/sessions/{id}/options/{}", encoded(option));
         self.http.json(&Call::command(Method::PUT, path, &json!({ "value": value }))).await
+    }
+
+    /// The standing permissions of a session and its project, or, without one, of all projects.
+    pub async fn all_grants(&self, session: Option<SessionId>) -> Result<Items<Grant>, Error> {
+        let query = session.map_or_else(String::new, |id| format!("?session={id}"));
+        self.get(format!("/v1/grants{query}")).await
+    }
+
+    /// Gives a standing permission to a session or a project.
+    pub async fn grant(&self, grant: &NewGrant) -> Result<Grant, Error> {
+        self.http.json(&Call::post("/v1/grants", grant)).await
+    }
+
+    /// Takes a standing permission of a project back, or one of a session.
+    pub async fn ungrant(&self, grant: GrantId, session: Option<SessionId>) -> Result<(), Error> {
+        let query = session.map_or_else(String::new, |id| format!("?session={id}"));
+        self.http.done(&Call::delete(format!("/v1/grants/{grant}{query}"))).await
+    }
+
+    /// What a rule would have allowed in the last days.
+    pub async fn preview_grant(
+        &self,
+        pattern: &str,
+        session: Option<SessionId>,
+        days: u64,
+    ) -> Result<Preview, Error> {
+        let mut body = json!({ "pattern": pattern, "days": days });
+        if let Some(session) = session {
+            body["session"] = json!(session);
+        }
+        self.http.json(&Call::post("/v1/grants/preview", &body)).await
     }
 
     /// Who is attached to a session.

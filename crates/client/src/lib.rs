@@ -33,6 +33,7 @@ mod connect;
 mod error;
 mod events;
 mod feed;
+mod grants;
 mod home;
 mod http;
 mod sse;

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use trunkline_core::id::{GrantId, MessageId, Seq, SessionId, TokenId, TurnId};
+use trunkline_core::id::{MessageId, Seq, SessionId, TokenId, TurnId};
 use trunkline_core::principal::{Principal, Scope};
 use trunkline_core::raw::Raw;
 use trunkline_core::request::{Choice, Kind, OnTimeout, Priority};
 use trunkline_core::time::Time;
 use trunkline_core::turn::{Ended, WhenBusy};
 use trunkline_core::view::{RequestStatus, SessionState};
+
+pub use crate::grants::{Covered, Grant, NewGrant, Preview};
 
 /// A place to go on from, as the daemon gave it: for the next page of a list, or the feed after it. It says nothing to
 /// anybody else.
@@ -363,24 +365,6 @@ pub struct Message {
     /// When it was first fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Time>,
-}
-
-/// A standing permission.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The grant.
-    pub id: GrantId,
-    /// The tool it covers.
-    pub tool: String,
-    /// When it stops counting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Time>,
-    /// Who gave it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Principal>,
-    /// When.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Time>,
 }
 
 /// A client attached to a session.

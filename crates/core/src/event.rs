@@ -218,6 +218,8 @@ facts! {
     TurnEnded(turn::Ended) = "turn.ended",
     /// A person has to decide or say something.
     RequestOpened(request::Opened) = "request.opened",
+    /// What the rules say of a request.
+    RequestJudged(grant::Judged) = "request.judged",
     /// Its deadline passed and it became urgent instead of closing.
     RequestEscalated(request::Escalated) = "request.escalated",
     /// Nobody is asked any more, but it can still be answered.

@@ -154,6 +154,12 @@ impl LogId {
         Self("access".to_owned())
     }
 
+    /// The log of the grants of all projects.
+    #[must_use]
+    pub fn grants() -> Self {
+        Self("grants".to_owned())
+    }
+
     /// The log that says who is attached to a session, in the `live` store.
     #[must_use]
     pub fn presence(id: SessionId) -> Self {

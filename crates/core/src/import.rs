@@ -90,6 +90,10 @@ impl Importer {
                 fact.id = *self.requests.get(&fact.id)?;
                 Some(fact.into())
             }
+            Fact::RequestJudged(mut fact) => {
+                fact.id = *self.requests.get(&fact.id)?;
+                Some(fact.into())
+            }
             Fact::RequestClosed(mut fact) => {
                 fact.id = self.requests.remove(&fact.id)?;
                 Some(fact.into())

@@ -63,6 +63,13 @@ impl Principal {
         if name.is_empty() { kind.to_owned() } else { format!("{kind}/{name}") }
     }
 
+    /// Whether it is a person: the owner, or the holder of a token. An agent, a schedule, a webhook, a peer without a
+    /// credential and what was imported are none, so they inherit nothing that was granted to people.
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        self.0 == "owner" || self.0.starts_with("token/")
+    }
+
     /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,17 +1,19 @@
 //! Requests: what a person must decide or say. Each gets exactly one outcome, and the first answer wins.
 
+mod check;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
+use crate::grant::{Grant, Judged};
 use crate::id::{GrantId, RequestId, TurnId};
 use crate::machine::{Context, Draft};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::refused::Refused;
-use crate::text::{check_name, check_size};
 use crate::time::Time;
 
 /// How many requests of one session may be open at a time.
@@ -241,6 +243,9 @@ pub struct ClosedFact {
     /// The standing permission that answered in its giver's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
+    /// Further ones that were needed: each covers a part of what was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<GrantId>,
 }
 
 /// The outcome of a request, with who gave it and when.
@@ -269,6 +274,8 @@ pub struct Open {
     pub by: Principal,
     /// When.
     pub at: Time,
+    /// What the rules say of it.
+    pub judged: Option<Judged>,
     /// When it was dismissed, and by whom.
     pub dismissed: Option<(Time, Principal)>,
 }
@@ -376,9 +383,15 @@ impl Requests {
                     turn: event.turn,
                     by: event.by.clone(),
                     at: event.at,
+                    judged: None,
                     dismissed: None,
                 };
                 self.open.insert(asked.id, open);
+            }
+            Fact::RequestJudged(judged) => {
+                if let Some(open) = self.open.get_mut(&judged.id) {
+                    open.judged = Some(judged.clone());
+                }
             }
             Fact::RequestEscalated(Escalated { id }) => {
                 if let Some(open) = self.open.get_mut(id) {
@@ -453,6 +466,16 @@ impl Opened {
         Some(Answer { option: Some(choice.id.clone()), ..Answer::default() })
     }
 
+    /// The outcome by grants that cover it all: it names them, and is said in the place of who gave the first.
+    #[must_use]
+    pub fn granted(&self, uses: &[Grant], turn: TurnId, now: Time) -> Option<Draft> {
+        let (first, others) = uses.split_first()?;
+        let also = others.iter().map(|grant| grant.added.id).collect();
+        let (id, answer) = (self.id, Some(self.allowance()?));
+        let closed = ClosedFact { id, outcome: Outcome::Answered, answer, grant: Some(first.added.id), also };
+        Some(Draft { turn: Some(turn), fact: closed.into(), origin: Some((first.by.clone(), now)) })
+    }
+
     /// The answer that refuses, where an option does.
     #[must_use]
     pub fn refusal(&self) -> Option<Answer> {
@@ -473,106 +496,13 @@ impl Opened {
         let texts = self.title.len() + self.question.len() + self.tool.as_ref().map_or(0, String::len);
         texts + options.chain(tags).chain(raws).sum::<usize>() + default
     }
-
-    /// What bounds ask for, and nothing more.
-    fn check_sizes(&self) -> Result<(), Refused> {
-        if self.title.is_empty() || self.title.chars().count() > MAX_TITLE {
-            return Err(Refused::invalid("title", format!("must have 1 to {MAX_TITLE} characters")));
-        }
-        let tags = self.tags.iter().flatten().map(|tag| tag.len() + 1).sum();
-        check_size("tags", tags, MAX_TAG_BYTES)?;
-        check_size("question", self.question.len(), MAX_TEXT_BYTES)?;
-        check_size("context", raw_bytes(self.context.as_ref()), MAX_TEXT_BYTES)
-    }
-
-    fn check(&self) -> Result<(), Refused> {
-        check_name("title", &self.title, MAX_TITLE)?;
-        check_size("question", self.question.len(), MAX_TEXT_BYTES)?;
-        check_size("context", raw_bytes(self.context.as_ref()), MAX_TEXT_BYTES)?;
-        check_size("tool_call", raw_bytes(self.tool_call.as_ref()), MAX_TEXT_BYTES)?;
-        check_size("schema", raw_bytes(self.schema.as_ref()), MAX_TEXT_BYTES)?;
-        if self.schema.as_ref().is_some_and(|schema| !schema.is_object()) {
-            return Err(Refused::invalid("schema", "must be an object"));
-        }
-        if let Some(tool) = &self.tool {
-            check_name("tool", tool, MAX_TOOL)?;
-        }
-        self.check_tags()?;
-        self.check_options()?;
-        if let OnTimeout::Default(answer) = &self.on_timeout {
-            self.accept(answer)?;
-        }
-        if self.on_timeout != OnTimeout::Wait && self.deadline.is_none() {
-            return Err(Refused::invalid("on_timeout", "needs a deadline"));
-        }
-        Ok(())
-    }
-
-    fn check_tags(&self) -> Result<(), Refused> {
-        let tags = self.tags.as_deref().unwrap_or_default();
-        if tags.len() > MAX_TAGS {
-            return Err(Refused::invalid("tags", format!("must be at most {MAX_TAGS}")));
-        }
-        tags.iter().try_for_each(|tag| check_name("tags", tag, MAX_TAG))
-    }
-
-    fn check_options(&self) -> Result<(), Refused> {
-        if self.kind == Kind::Permission && self.options.is_empty() {
-            return Err(Refused::invalid("options", "must not be empty for a permission"));
-        }
-        if self.options.len() > 100 {
-            return Err(Refused::invalid("options", "must be at most 100"));
-        }
-        for (i, choice) in self.options.iter().enumerate() {
-            check_size("options", choice.id.len().max(choice.name.len()), 4_096)?;
-            if self.options[..i].iter().any(|earlier| earlier.id == choice.id) {
-                return Err(Refused::invalid(format!("options[{i}].id"), "must differ from the others"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks an answer against what was asked. An option may be given by its id or its name, in any case.
-    ///
-    /// # Errors
-    /// `Invalid`, naming what would be accepted.
-    pub fn accept(&self, answer: &Answer) -> Result<Answer, Refused> {
-        check_size("text", answer.text.as_ref().map_or(0, String::len), MAX_TEXT_BYTES)?;
-        check_size("fields", answer.fields.as_ref().map_or(0, |raw| raw.get().len()), MAX_TEXT_BYTES)?;
-        if answer.responder.as_ref().is_some_and(|name| name.chars().count() > MAX_TITLE) {
-            return Err(Refused::invalid("responder", format!("must be at most {MAX_TITLE} characters")));
-        }
-        let option = answer.option.as_deref().map(|given| self.choice(given)).transpose()?;
-        let says = answer.text.as_ref().is_some_and(|text| !text.is_empty());
-        match self.kind {
-            Kind::Permission if option.is_none() => Err(self.wants_option()),
-            Kind::Question if option.is_none() && !says => Err(Refused::invalid("text", "must not be empty")),
-            Kind::Form if !answer.fields.as_ref().is_some_and(Raw::is_object) => {
-                Err(Refused::invalid("fields", "must be an object"))
-            }
-            Kind::Permission | Kind::Question | Kind::Form => {
-                let option = option.map(|choice| choice.id.clone());
-                Ok(Answer { option, ..answer.clone() })
-            }
-        }
-    }
-
-    fn choice(&self, given: &str) -> Result<&Choice, Refused> {
-        let by_id = self.options.iter().find(|choice| choice.id == given);
-        let loosely = |choice: &&Choice| {
-            choice.id.eq_ignore_ascii_case(given) || choice.name.eq_ignore_ascii_case(given)
-        };
-        by_id.or_else(|| self.options.iter().find(loosely)).ok_or_else(|| self.wants_option())
-    }
-
-    fn wants_option(&self) -> Refused {
-        let ids: Vec<_> = self.options.iter().map(|choice| choice.id.as_str()).collect();
-        Refused::invalid("option", format!("must be one of: {}", ids.join(", ")))
-    }
 }
 
 fn close(open: &Open, outcome: Outcome, answer: Option<Answer>) -> Draft {
-    Draft::maybe_of(open.turn, ClosedFact { id: open.asked.id, outcome, answer, grant: None })
+    Draft::maybe_of(
+        open.turn,
+        ClosedFact { id: open.asked.id, outcome, answer, grant: None, also: Vec::new() },
+    )
 }
 
 #[cfg(test)]

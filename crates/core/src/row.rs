@@ -198,6 +198,7 @@ fn key_row(session: &Session, event: &Event) -> Option<Row> {
 const fn request_of(fact: &Fact) -> Option<RequestId> {
     match fact {
         Fact::RequestOpened(asked) => Some(asked.id),
+        Fact::RequestJudged(fact) => Some(fact.id),
         Fact::RequestEscalated(fact) => Some(fact.id),
         Fact::RequestDismissed(fact) => Some(fact.id),
         Fact::RequestClosed(fact) => Some(fact.id),

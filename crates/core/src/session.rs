@@ -1,6 +1,7 @@
 //! Sessions: one agent's work, as a state and the rules over it.
 
 mod command;
+mod permit;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,14 +17,14 @@ use crate::outside::{self, Born, Outside};
 use crate::principal::{Caller, Principal};
 use crate::raw::Raw;
 use crate::refused::Refused;
-use crate::request::{self, Answer, Opened, Requests};
+use crate::request::{Answer, Requests};
 use crate::row::{self, Row};
 use crate::setting::{self, Settings};
 use crate::text::{check_name, check_size};
 use crate::time::Time;
 use crate::turn::{self, Turns, Why};
 
-pub use command::{Command, Effect, Run};
+pub use command::{Beside, Command, Effect, Run};
 
 /// How many bytes the metadata of a session may have.
 pub const MAX_METADATA_BYTES: usize = 64 << 10;
@@ -227,33 +228,22 @@ impl Session {
                 self.turns.current(*turn, *attempt)?;
                 Ok(facts.iter().map(|fact| Draft::of(*turn, fact.clone())).collect())
             }
-            Run::Ask { turn, attempt, asked } => {
+            Run::Ask { turn, attempt, asked, beside } => {
                 let running = self.turns.current(*turn, *attempt)?;
                 if running.stopping.is_some() {
                     return Err(Refused::Stale { turn: *turn });
                 }
                 let mut facts = self.requests.ask(asked, Some(*turn), true)?;
-                facts.extend(self.granted(*turn, asked, ctx));
+                facts.extend(self.judged(running, asked, beside, ctx));
                 Ok(facts)
             }
+            Run::Release(standing) => Ok(self.release(&self.grants, standing, ctx.now)),
             Run::End { turn, attempt, outcome } => {
                 let running = self.turns.current(*turn, *attempt)?;
                 Ok(self.end(running, outcome.clone(), ctx))
             }
             Run::Recover => Ok(self.recover(ctx)),
         }
-    }
-
-    /// The answer that somebody has given beforehand. It is a fact like any other, and names the grant and its giver.
-    fn granted(&self, turn: TurnId, asked: &Opened, ctx: &Context<'_>) -> Option<Draft> {
-        if asked.kind != request::Kind::Permission {
-            return None;
-        }
-        let grant = self.grants.covering(asked.tool.as_deref()?, ctx.now)?;
-        let answer = Some(asked.allowance()?);
-        let outcome = request::Outcome::Answered;
-        let closed = request::ClosedFact { id: asked.id, outcome, answer, grant: Some(grant.id) };
-        Some(Draft { turn: Some(turn), fact: closed.into(), origin: Some((grant.by.clone(), ctx.now)) })
     }
 
     /// Ends the turn, closes what it asked, and starts the next.
@@ -396,7 +386,7 @@ impl Machine for Session {
                 self.report(report)
             }
             Command::Missed(seen) => Ok(self.miss(*seen)),
-            Command::Grant(added) => self.open().and_then(|_| self.grants.add(added)),
+            Command::Grant(added) => self.open().and_then(|_| self.grant(added, ctx)),
             Command::Revoke(grant) => self.grants.revoke(*grant),
             Command::Set(_) if self.is_external() => Err(Refused::External),
             Command::Set(setting) => self.open().and_then(|_| self.settings.choose(&self.agent, setting)),

@@ -8,6 +8,7 @@ use crate::outside::{Born, Status};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::request::{Choice, Closed, Kind, OnTimeout, Open, Outcome, Priority};
+use crate::risk::Risk;
 use crate::session::Session;
 use crate::time::Time;
 use crate::turn::StopReason;
@@ -197,6 +198,15 @@ pub struct RequestView {
     /// Whatever helps to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Raw>,
+    /// How much harm what is asked can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
+    /// The rule by which a person is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What the agent said last before it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
     /// How soon.
     pub priority: Priority,
     /// Labels.
@@ -281,6 +291,7 @@ impl Session {
             (None, None) => RequestStatus::Open,
         };
         let asked = open.asked.clone();
+        let judged = open.judged.as_ref();
         Some(RequestView {
             id: asked.id,
             session: created.id,
@@ -297,6 +308,9 @@ impl Session {
             tool: asked.tool,
             schema: asked.schema,
             context: asked.context,
+            risk: judged.map(|judged| judged.risk.clone()),
+            rule: judged.and_then(|judged| judged.rule.clone()),
+            said: judged.and_then(|judged| judged.said.clone()),
             priority: asked.priority,
             tags: asked.tags,
             created_at: open.at,

@@ -15,7 +15,7 @@ use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{Answer, Choice, Kind, OnTimeout, Opened, OptionKind, Outcome, Priority};
 use trunkline_core::row::{Row, RowKind};
-use trunkline_core::session::{Command, Created, Effect, Run, Session, moves};
+use trunkline_core::session::{Beside, Command, Created, Effect, Run, Session, moves};
 use trunkline_core::setting::{Setting, Settled};
 use trunkline_core::time::Time;
 use trunkline_core::turn::{self, StopReason, WhenBusy, Why};
@@ -296,7 +296,12 @@ fn play(world: &mut World, op: &Op) {
                 [OnTimeout::Wait, OnTimeout::Deny, OnTimeout::Default(option(true)), OnTimeout::Escalate];
             let on_timeout =
                 if deadline.is_some() { policy[usize::from(on_timeout)].clone() } else { OnTimeout::Wait };
-            world.agent(&Command::Run(Run::Ask { turn, attempt, asked: asked(id, deadline, on_timeout) }))
+            world.agent(&Command::Run(Run::Ask {
+                turn,
+                attempt,
+                asked: asked(id, deadline, on_timeout),
+                beside: Beside::default(),
+            }))
         }
         Op::AskOutside(id) => world.agent(&Command::Ask(asked(id, None, OnTimeout::Wait))),
         Op::Answer { id, yes } => {
@@ -347,9 +352,7 @@ fn play(world: &mut World, op: &Op) {
             got
         }
         Op::EndImport => world.owner(&Command::EndImport),
-        Op::Grant(n) => {
-            world.owner(&Command::Grant(Added { id: grant(n), tool: "edit".into(), expires: None }))
-        }
+        Op::Grant(n) => world.owner(&Command::Grant(Added::tool(grant(n), "edit"))),
         Op::Revoke(n) => world.owner(&Command::Revoke(grant(n))),
         Op::Send(n) => {
             let id = MessageId::from(RequestId::new(Uuid::from_u128(0x2000 + u128::from(n))));
@@ -466,10 +469,10 @@ fn a_grant_answers_in_its_givers_place_until_it_is_revoked_or_expires() {
     let (turn, attempt) = world.running().unwrap();
     let grant = GrantId::new(Uuid::from_u128(9));
     let expires = Some(world.now.plus_ms(100));
-    world.owner(&Command::Grant(Added { id: grant, tool: "edit".into(), expires })).unwrap();
+    world.owner(&Command::Grant(Added { expires, ..Added::tool(grant, "edit") })).unwrap();
     let ask = |world: &mut World, id: u8, tool: &str| {
         let asked = Opened { tool: Some(tool.into()), ..asked(id, None, OnTimeout::Wait) };
-        world.agent(&Command::Run(Run::Ask { turn, attempt, asked })).unwrap();
+        world.agent(&Command::Run(Run::Ask { turn, attempt, asked, beside: Beside::default() })).unwrap();
         world.session.requests.closed.get(&request(id)).cloned()
     };
     let closed = ask(&mut world, 1, "edit").unwrap();
@@ -479,13 +482,7 @@ fn a_grant_answers_in_its_givers_place_until_it_is_revoked_or_expires() {
     assert_eq!(ask(&mut world, 2, "execute"), None, "another tool asks");
     world.now = world.now.plus_ms(100);
     assert_eq!(ask(&mut world, 3, "edit"), None, "an expired grant answers nothing");
-    world
-        .owner(&Command::Grant(Added {
-            id: GrantId::new(Uuid::from_u128(10)),
-            tool: "edit".into(),
-            expires: None,
-        }))
-        .unwrap();
+    world.owner(&Command::Grant(Added::tool(GrantId::new(Uuid::from_u128(10)), "edit"))).unwrap();
     world.owner(&Command::Revoke(GrantId::new(Uuid::from_u128(10)))).unwrap();
     assert_eq!(ask(&mut world, 4, "edit"), None, "nor does a revoked one");
     world.check();
@@ -496,7 +493,14 @@ fn cancelling_takes_the_questions_of_the_turn_back() {
     let mut world = World::new("acp");
     world.owner(&prompt("one", None, WhenBusy::Reject)).unwrap();
     let (turn, attempt) = world.running().unwrap();
-    world.agent(&Command::Run(Run::Ask { turn, attempt, asked: asked(1, None, OnTimeout::Wait) })).unwrap();
+    world
+        .agent(&Command::Run(Run::Ask {
+            turn,
+            attempt,
+            asked: asked(1, None, OnTimeout::Wait),
+            beside: Beside::default(),
+        }))
+        .unwrap();
     let facts = world.owner(&Command::Stop { turn: None, why: Why::Cancelled, grace_ms: 10 }).unwrap();
     let tags: Vec<_> = facts.iter().map(Fact::tag).collect();
     assert_eq!(tags, ["turn.stopping", "request.closed"]);

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use trunkline_core::agent::{Memo, Status};
 use trunkline_core::event::Fact;
+use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, SessionId};
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
@@ -53,6 +54,7 @@ pub trait Host: Send {
 pub struct SessionPort {
     pub(crate) cells: Cells<Session>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) projects: Cells<ProjectGrants>,
     pub(crate) log: LogId,
     /// The session.
     pub id: SessionId,

@@ -8,6 +8,7 @@ use futures_util::stream::{self, BoxStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_core::access::{self, Access, Token};
+use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, Pos, Seq, SessionId, TurnId};
 use trunkline_core::name::{Claimed, Name, creation_key};
 use trunkline_core::presence::{self, Presence};
@@ -67,6 +68,7 @@ struct Inner {
     clock: Clock,
     sessions: Cells<Session>,
     access: Cells<Access>,
+    projects: Cells<ProjectGrants>,
     names: Cells<Name>,
     presence: Cells<Presence>,
     runner: Arc<Runner>,
@@ -82,12 +84,15 @@ impl Hub {
     pub async fn start(options: Options) -> Result<Self, CommandError> {
         let Options { disk, live, clock, node, drivers } = options;
         let tasks = TaskTracker::new();
-        let runner = Arc::new(Runner::new(drivers, clock.clone(), node.clone(), tasks.clone()));
+        let projects = cells(&disk, &clock, &node, &tasks);
+        let runner = Runner::new(drivers, projects.clone(), clock.clone(), node.clone(), tasks.clone());
+        let runner = Arc::new(runner);
         let sessions = cells(&disk, &clock, &node, &tasks);
         runner.set_cells(sessions.clone());
         sessions.set_effects(Arc::new(Reconcile(Arc::downgrade(&runner))));
         let hub = Self(Arc::new(Inner {
             access: cells(&disk, &clock, &node, &tasks),
+            projects,
             names: cells(&disk, &clock, &node, &tasks),
             presence: cells(&live, &clock, &node, &tasks),
             sessions,
@@ -385,6 +390,10 @@ impl Hub {
         command: presence::Command,
     ) -> Result<Done, CommandError> {
         self.0.presence.command(&LogId::presence(id), Caller::trunkline(), command, None).await
+    }
+
+    pub(crate) fn projects(&self) -> &Cells<ProjectGrants> {
+        &self.0.projects
     }
 
     pub(crate) fn disk(&self) -> &dyn Log {

@@ -24,6 +24,7 @@ mod import;
 pub mod keep;
 pub mod notify;
 pub mod peer;
+mod permits;
 mod persist;
 pub mod pools;
 mod runner;

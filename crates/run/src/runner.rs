@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
+use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, SessionId, TurnId};
 use trunkline_core::session::{Effect, Run, Session};
 use trunkline_core::setting::Pending;
@@ -38,6 +39,7 @@ pub(crate) struct Runner {
     node: Node,
     tasks: TaskTracker,
     cells: OnceLock<Cells<Session>>,
+    projects: Cells<ProjectGrants>,
     hosts: Mutex<HashMap<SessionId, HostHandle>>,
     duties: Mutex<HashSet<(SessionId, Duty)>>,
     stopping: AtomicBool,
@@ -56,13 +58,20 @@ enum Order {
 }
 
 impl Runner {
-    pub(crate) fn new(drivers: Drivers, clock: Clock, node: Node, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        drivers: Drivers,
+        projects: Cells<ProjectGrants>,
+        clock: Clock,
+        node: Node,
+        tasks: TaskTracker,
+    ) -> Self {
         Self {
             drivers,
             clock,
             node,
             tasks,
             cells: OnceLock::new(),
+            projects,
             hosts: Mutex::default(),
             duties: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -175,6 +184,7 @@ impl Runner {
         let port = SessionPort {
             cells: self.cells().clone(),
             tasks: self.tasks.clone(),
+            projects: self.projects.clone(),
             log: log.clone(),
             id,
             created: Arc::new(created.clone()),

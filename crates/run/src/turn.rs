@@ -15,13 +15,14 @@ use trunkline_core::principal::Principal;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{Closed, Opened};
-use trunkline_core::session::Run;
+use trunkline_core::session::{Beside, Run};
 use trunkline_core::turn::{Note, Running, Stopping};
 use trunkline_wire::acp::UpdateView;
 use trunkline_wire::acp::merge::{Merger, Pushed};
 
 use crate::cell::CommandError;
 use crate::driver::SessionPort;
+use crate::permits::{Memory, standing};
 use crate::persist::persist;
 
 use tools::Tools;
@@ -181,6 +182,7 @@ struct Pump {
     items: mpsc::Receiver<Item>,
     tools: Tools,
     merger: Merger,
+    memory: Memory,
     facts: Vec<Fact>,
     flushed: Instant,
     heard: Instant,
@@ -198,8 +200,9 @@ impl Pump {
         // The first words of a turn go out at once.
         let now = Instant::now();
         let flushed = now.checked_sub(UNSEEN_WINDOW).unwrap_or(now);
-        let (tools, merger, facts) = (Tools::default(), Merger::default(), Vec::new());
-        Self { port, turn, attempt, items, tools, merger, facts, flushed, heard: now, asking }
+        let (tools, merger, memory, facts) =
+            (Tools::default(), Merger::default(), Memory::default(), Vec::new());
+        Self { port, turn, attempt, items, tools, merger, memory, facts, flushed, heard: now, asking }
     }
 
     async fn run(mut self) {
@@ -250,8 +253,7 @@ impl Pump {
             }
             Item::Ask(asked, reply) => {
                 self.flush_all().await;
-                let ask = Run::Ask { turn: self.turn, attempt: self.attempt, asked: *asked };
-                let _driver_left = reply.send(self.port.run(ask).await);
+                let _driver_left = reply.send(self.ask(*asked).await);
             }
             Item::Flush(done) => {
                 self.flush_all().await;
@@ -260,7 +262,15 @@ impl Pump {
         }
     }
 
+    async fn ask(&self, mut asked: Opened) -> Result<(), CommandError> {
+        self.memory.complete(&mut asked);
+        let standing = standing(&self.port.projects, self.port.created.project.as_deref()).await?;
+        let beside = Beside { said: self.memory.said(), standing };
+        self.port.run(Run::Ask { turn: self.turn, attempt: self.attempt, asked, beside }).await
+    }
+
     async fn update(&mut self, update: Raw) {
+        self.memory.take(&update);
         let shown = self.tools.push(update, Instant::now());
         if self.merge(shown).await {
             self.flush().await;

@@ -168,6 +168,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ];
     all.extend(session_routes());
     all.extend(request_routes());
+    all.extend(grant_routes());
     all.extend(token_routes());
     all.extend(pool_routes());
     all
@@ -327,6 +328,23 @@ fn request_routes() -> Vec<Route> {
         )
         .gives::<RequestView>(200)
         .keyed(),
+    ]
+}
+
+fn grant_routes() -> Vec<Route> {
+    const SESSION: (&str, &str) = ("session", "Those of this session, with those of its project.");
+    vec![
+        Route::get("/v1/grants", grants::list_all, "The standing permissions of projects, or of a session.")
+            .query(&[SESSION, ("project", "Only those of this repository root.")])
+            .gives::<List<Grant>>(200),
+        Route::post("/v1/grants", grants::add_any, "Give a standing permission to a session or a project.")
+            .takes::<grants::Add>()
+            .gives::<Grant>(201),
+        Route::delete("/v1/grants/{grant}", grants::revoke_any, "Take a standing permission back.")
+            .query(&[("session", "The session it is of; it is of a project, if not given.")]),
+        Route::post("/v1/grants/preview", grants::preview, "What a rule would have allowed.")
+            .takes::<grants::Try>()
+            .gives::<grants::Preview>(200),
     ]
 }
 

@@ -25,6 +25,19 @@ export const MEANING: Record<Option['kind'], string> = {
   choice: '',
 };
 
+/** Whether an answer wants a second step: what allows something of high risk is never one slip of a finger away. */
+export function wantsSecondStep(ask: Ask, option: Option): boolean {
+  return ask.risk?.level === 'high' && allows(option);
+}
+
+/** How kinds of harm read. */
+export const MARK = {
+  destructive: 'destructive',
+  network: 'network',
+  credential: 'credentials',
+  outside_workspace: 'outside the workspace',
+} as const;
+
 /** What a key does on a card that itself has the focus. */
 export type KeyAction = { do: 'choose'; option: Option } | { do: 'reply' };
 

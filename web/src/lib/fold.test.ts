@@ -224,6 +224,9 @@ describe('requests', () => {
   });
 
   test('about a call never heard of bring its card', () => {
+    const judged = { id: 'r', risk: { level: 'high', reason: 'deletes a' }, rule: 'high risk is always asked about' };
+    const asks = log().add('request.opened', permission('r', { toolCallId: 'q' })).add('request.judged', judged).view().items;
+    expect(JSON.stringify(asks)).toContain('deletes a');
     expect(script(log().add('request.opened', permission('r', { toolCallId: 't', title: 'Write', kind: 'edit' })).view().items)).toEqual([
       'edit Write [pending] ?Write hello.txt=open',
     ]);

@@ -10,7 +10,7 @@ import { newTerminal, wrote } from './terminal';
 import type { Terminal } from './terminal';
 import { blocksText, blockText } from './text';
 import { count } from './time';
-import type { Answer, Ask, Block, Event, Option, Outcome, PlanEntry, StopReason, ToolUpdate, Usage } from './types';
+import type { Answer, Ask, Block, Event, Judged, Option, Outcome, PlanEntry, StopReason, ToolUpdate, Usage } from './types';
 
 /** How many items one transcript keeps; beyond that the oldest go and `dropped` counts them. */
 export const MAX_ITEMS = 20_000;
@@ -169,6 +169,10 @@ export class Transcript {
     switch (event.type) {
       case 'request.opened':
         return this.#openRequest(asked(id, data, event), event);
+      case 'request.judged': {
+        const { risk, rule, said } = data as Judged;
+        return this.#editRequest(id, (ask) => ({ ...ask, ...(risk && { risk }), ...(rule && { rule }), ...(said && { said }) }));
+      }
       case 'request.escalated':
         return this.#editRequest(id, (ask) => ({ ...ask, priority: 'urgent', status: 'open' }));
       case 'request.dismissed':

@@ -68,7 +68,7 @@ export interface Closed {
 }
 
 /** What both a request's row in the inbox and its place in a transcript know. */
-export interface Ask {
+export interface Ask extends Judged {
   id: string;
   status: RequestStatus;
   kind: RequestKind;
@@ -83,6 +83,21 @@ export interface Ask {
   created_by: string;
   deadline?: number;
   closed?: Closed;
+}
+
+export interface Risk {
+  level: 'low' | 'medium' | 'unknown' | 'high';
+  reason: string;
+  marks?: ('destructive' | 'network' | 'credential' | 'outside_workspace')[];
+}
+
+/** What the rules say of a request, beside what was asked. */
+export interface Judged {
+  risk?: Risk;
+  /** The rule by which a person is asked. */
+  rule?: string;
+  /** What the agent said last before it asked. */
+  said?: string;
 }
 
 export interface RequestView extends Ask {

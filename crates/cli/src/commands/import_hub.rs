@@ -65,7 +65,8 @@ fn facts(session: &OldSession) -> Vec<(Time, Principal, Fact)> {
             ("ANSWERED", Some((text, responder))) => {
                 let responder = responder.as_deref().map(Into::into);
                 let answer = Some(Answer { text: Some(text.clone()), responder, ..Answer::default() });
-                let closed = ClosedFact { id, outcome: Outcome::Answered, answer, grant: None };
+                let closed =
+                    ClosedFact { id, outcome: Outcome::Answered, answer, grant: None, also: Vec::new() };
                 facts.push((ended, local(), closed.into()));
             }
             ("DISMISSED", _) => facts.push((ended, local(), Dismissed { id }.into())),

@@ -6,13 +6,14 @@ use trunkline_client::Client;
 use trunkline_client::types::RequestQuery;
 use trunkline_core::raw::Raw;
 use trunkline_core::request::{Answer, Choice, Kind, OptionKind, Priority};
+use trunkline_core::risk::Level;
 use trunkline_core::time::Time;
 use trunkline_core::view::RequestView;
 
 use crate::app::App;
 use crate::args;
 use crate::clean;
-use crate::commands::ask;
+use crate::commands::{ask, confirm};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::moment::{ago, until};
@@ -100,6 +101,13 @@ async fn decide(app: &App, args: args::Decide, kinds: [OptionKind; 2], does: &st
     let client = app.connect().await?;
     let request = pick::request(app, &client, args.request.as_deref()).await?;
     let choice = choose(&request, kinds[usize::from(args.always)], does)?;
+    let high = request.risk.as_ref().filter(|risk| risk.level == Level::High && choice.kind.allows());
+    if let Some(risk) = high.filter(|_| !args.force) {
+        app.screen.note(format!("high risk: {}", clean::line(&risk.reason)));
+        if !confirm(app, &format!("Allow {}?", clean::line(&request.title))).await? {
+            return Ok(Exit::Conflict);
+        }
+    }
     let answer = Answer { option: Some(choice.id.clone()), text: args.text, ..Answer::default() };
     send(app, &client, &request, &answer).await
 }
@@ -198,14 +206,35 @@ fn card(request: &RequestView, paint: Paint) -> String {
         line(clean::text(&request.question));
     }
     crate::transcript::tool_details(request.tool_call.as_ref(), paint).into_iter().for_each(&mut line);
+    if let Some(said) = &request.said {
+        line(paint.of(Tone::Dim, clean::text(said)).to_string());
+    }
+    if let Some(risk) = &request.risk {
+        let marks: Vec<_> = risk.marks.iter().map(|mark| mark.words()).collect();
+        let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
+        let text = format!("{} risk: {}{marks}", risk.level.word(), clean::line(&risk.reason));
+        line(paint.of(risk_tone(risk.level), text).to_string());
+    }
+    if let Some(rule) = &request.rule {
+        line(paint.of(Tone::Dim, format!("asked because {}", clean::line(rule))).to_string());
+    }
     for (n, choice) in request.options.iter().enumerate() {
         line(format!("  {} {}", paint.of(Tone::Accent, n + 1), clean::line(&choice.name)));
     }
     out
 }
 
+const fn risk_tone(level: Level) -> Tone {
+    match level {
+        Level::Low => Tone::Dim,
+        Level::Medium => Tone::Plain,
+        Level::Unknown => Tone::Warn,
+        Level::High => Tone::Bad,
+    }
+}
+
 fn table(requests: &[RequestView], now: Time) -> Table {
-    let mut table = Table::new(&["ID", "KIND", "AGENT", "TITLE", "OPTIONS", "DIRECTORY", "ASKED"]);
+    let mut table = Table::new(&["ID", "KIND", "RISK", "AGENT", "TITLE", "OPTIONS", "DIRECTORY", "ASKED"]);
     for request in requests {
         let tone = if request.priority >= Priority::High { Tone::Bad } else { Tone::Plain };
         let kind = match request.kind {
@@ -223,6 +252,10 @@ fn table(requests: &[RequestView], now: Time) -> Table {
         table.row(vec![
             Cell::new(Tone::Accent, short(request.id)),
             Cell::from(kind),
+            request
+                .risk
+                .as_ref()
+                .map_or_else(|| Cell::from("-"), |risk| Cell::new(risk_tone(risk.level), risk.level.word())),
             Cell::from(&request.agent),
             Cell::new(tone, &request.title),
             Cell::from(options(request)),
@@ -285,8 +318,8 @@ mod tests {
     #[test]
     fn requests_are_listed() {
         insta::assert_snapshot!(table(&[request("permission")], Time(60_000)).render(Paint::PLAIN, None), @r"
-        ID        KIND        AGENT  TITLE        OPTIONS  DIRECTORY  ASKED
-        26f8ad91  permission  demo   Write a.txt  y, n     /w         1m ago
+        ID        KIND        RISK  AGENT  TITLE        OPTIONS  DIRECTORY  ASKED
+        26f8ad91  permission  -     demo   Write a.txt  y, n     /w         1m ago
         ");
     }
 }

@@ -79,7 +79,7 @@ fn an_agent_runs_asks_and_is_allowed() {
     let id = home.asked();
     let inbox = home.prints(&["inbox"]);
     assert!(
-        inbox.contains("  permission  demo   Write trunkline-demo.md  allow, always, reject  ~/work"),
+        inbox.contains("  permission  medium  demo   Write trunkline-demo.md  allow, always, reject  ~/work"),
         "{inbox}"
     );
     assert!(home.run(&["inbox"]).err.contains("not confined"), "what a permission is worth is said");

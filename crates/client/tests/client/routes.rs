@@ -56,6 +56,10 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.set_mode(id(), "x").await.ok();
     client.set_model(id(), "x").await.ok();
     client.set_option(id(), "a/b", &trunkline_core::setting::Value::Bool(true)).await.ok();
+    client.all_grants(None).await.ok();
+    client.grant(&trunkline_client::types::NewGrant::default()).await.ok();
+    client.ungrant(ID.parse().unwrap(), None).await.ok();
+    client.preview_grant("read", None, 7).await.ok();
     client.presence(id()).await.ok();
     client.catalog().await.ok();
     client.agents().await.ok();

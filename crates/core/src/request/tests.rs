@@ -103,7 +103,8 @@ fn open_requests_have_a_budget_of_bytes_that_closing_frees() {
         requests.ask(&Opened { id: id(99), ..permission() }, None, true).is_ok(),
         "a small one still fits"
     );
-    let closed = ClosedFact { id: id(0), outcome: Outcome::Cancelled, answer: None, grant: None };
+    let closed =
+        ClosedFact { id: id(0), outcome: Outcome::Cancelled, answer: None, grant: None, also: Vec::new() };
     requests.apply(&event(100, closed));
     assert!(requests.ask(&large(99), None, true).is_ok());
 }
@@ -115,7 +116,10 @@ fn large_answers_are_remembered_for_a_shorter_time() {
     for n in 0..20 {
         requests.apply(&event(2 * n + 1, Opened { id: id(n), ..permission() }));
         let (outcome, answer) = (Outcome::Expired, Some(answer.clone()));
-        requests.apply(&event(2 * n + 2, ClosedFact { id: id(n), outcome, answer, grant: None }));
+        requests.apply(&event(
+            2 * n + 2,
+            ClosedFact { id: id(n), outcome, answer, grant: None, also: Vec::new() },
+        ));
     }
     assert_eq!(requests.closed.len(), CLOSED_BYTES_KEPT / MAX_TEXT_BYTES);
     assert!(requests.closed.contains_key(&id(19)) && !requests.closed.contains_key(&id(0)));

@@ -2,7 +2,7 @@
 
 use super::{Created, Updated};
 use crate::event::Fact;
-use crate::grant;
+use crate::grant::{self, Grant};
 use crate::id::{GrantId, MessageId, RequestId, TurnId};
 use crate::machine::Draft;
 use crate::message;
@@ -79,6 +79,7 @@ pub enum Command {
 
 /// What only the daemon's own runner says.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, on its way into a box of its own")]
 pub enum Run {
     /// Start the next waiting prompt.
     Claim,
@@ -101,7 +102,11 @@ pub enum Run {
         attempt: u32,
         /// What it asks.
         asked: Opened,
+        /// What is known beside it.
+        beside: Beside,
     },
+    /// Grants of the project have changed: what they cover now need not be asked any more.
+    Release(Vec<Grant>),
     /// The turn is over.
     End {
         /// The turn.
@@ -113,6 +118,15 @@ pub enum Run {
     },
     /// This node lives anew: whatever an earlier life of it ran is over.
     Recover,
+}
+
+/// What the runner knows beside what is asked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Beside {
+    /// What the agent said last.
+    pub said: Option<String>,
+    /// The grants of the session's project: advice from another log.
+    pub standing: Vec<Grant>,
 }
 
 /// Something a session owes to the outside.

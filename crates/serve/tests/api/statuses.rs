@@ -134,6 +134,11 @@ async fn hosted(reader: &mut Reader) {
     reader.get("/v1/sessions/{session}/grants", &of).await;
     let named = [of[0], ("grant", &grant)];
     reader.does("delete", "/v1/sessions/{session}/grants/{grant}", &named, None).await;
+    let rule = json!({"pattern": "shell(ls)", "project": "/nowhere"});
+    let grant = id(&reader.post("/v1/grants", &[], rule).await);
+    reader.get("/v1/grants", &[]).await;
+    reader.post("/v1/grants/preview", &[], json!({"pattern": "shell(ls)", "days": 1})).await;
+    reader.does("delete", "/v1/grants/{grant}", &[("grant", &grant)], None).await;
 }
 
 /// What is chosen before the agent has said what it offers waits for it.
