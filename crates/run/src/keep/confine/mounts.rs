@@ -65,13 +65,15 @@ pub(super) fn lay_out(confine: &Confinement, sockets: &BTreeSet<PathBuf>) -> Res
     let closed =
         closed.map(|at| Ok(Place { what: What::Tree(clone(Path::new("/dev/null"))?), at: at.clone() }));
     let closed: Vec<Place> = closed.collect::<Result<_>>()?;
-    places.extend(closed);
     // What lies within another is laid over it.
     places.sort_by_key(|place| place.at.components().count());
     sys::read_only(CWD, c"/", true).doing(|| "make everything read-only".to_owned())?;
     devices::lay_out()?;
     for place in &places {
         place.lay()?;
+    }
+    for socket in &closed {
+        socket.close()?;
     }
     for place in places.iter().filter(|place| matches!(place.what, What::Empty)) {
         read_only(&place.at)?;
@@ -122,6 +124,14 @@ impl Place {
                     .doing(|| at("open a way to", path))
             }
         }
+    }
+
+    /// The same over a socket. One that has gone since it was listed leads nowhere.
+    fn close(&self) -> Result<()> {
+        if !is_socket(&self.at) {
+            return Ok(());
+        }
+        self.lay().or_else(|refused| if self.at.symlink_metadata().is_err() { Ok(()) } else { Err(refused) })
     }
 
     /// Something to lay it over: what is hidden by a directory laid out before has to be made in that one.
