@@ -14,9 +14,9 @@ pub(crate) struct Grants {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GrantAction {
-    /// List the grants of projects, or those that count in a session
+    /// List the grants that count in a session; without one, those of projects
     List {
-        /// The session
+        /// The session [default: the one that runs here]
         #[arg(long)]
         session: Option<String>,
     },

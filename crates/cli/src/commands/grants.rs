@@ -1,9 +1,10 @@
 //! `grants`.
 
 use serde_json::json;
+use trunkline_client::Client;
 use trunkline_client::types::{Grant, NewGrant, Preview};
 use trunkline_core::grant::{Mode, Scope};
-use trunkline_core::id::GrantId;
+use trunkline_core::id::{GrantId, SessionId};
 
 use crate::app::App;
 use crate::args::{self, GrantAction};
@@ -49,12 +50,25 @@ fn mode(rule: &str) -> Option<Mode> {
     all.into_iter().find(|mode| mode.word() == rule)
 }
 
+/// The session that is named.
+async fn given(app: &App, client: &Client, session: Option<String>) -> Result<Option<SessionId>> {
+    match session {
+        Some(given) => Ok(Some(pick::session(app, client, Some(&given)).await?.id)),
+        None => Ok(None),
+    }
+}
+
+/// The session that is named, else the one of this directory, if there is one.
+async fn here(app: &App, client: &Client, session: Option<String>) -> Result<Option<SessionId>> {
+    match session {
+        Some(_) => given(app, client, session).await,
+        None => Ok(pick::session(app, client, None).await.ok().map(|session| session.id)),
+    }
+}
+
 async fn list(app: &App, session: Option<String>) -> Result<Exit> {
     let client = app.connect().await?;
-    let session = match &session {
-        Some(given) => Some(pick::session(app, &client, Some(given)).await?.id),
-        None => None,
-    };
+    let session = here(app, &client, session).await?;
     let all = client.all_grants(session).await?;
     if app.screen.json {
         app.screen.json(&all)?;
@@ -86,10 +100,11 @@ async fn remove(app: &App, grant: &str, session: Option<String>) -> Result<Exit>
     let id: GrantId = grant.parse().map_err(|_| {
         CliError::usage(format!("`{grant}` is no id of a grant")).hint("`trunkline grants` lists them")
     })?;
-    let session = match &session {
-        Some(given) => Some(pick::session(app, &client, Some(given)).await?.id),
-        None => None,
-    };
+    let here = here(app, &client, session).await?;
+    // What is listed here is of the session, or of its project; only the former is revoked by the session.
+    let listed = client.all_grants(here).await?.items;
+    let of_project = listed.iter().any(|grant| grant.id == id && grant.scope == Some(Scope::Project));
+    let session = here.filter(|_| !of_project);
     client.ungrant(id, session).await?;
     if app.screen.json {
         app.screen.json(&json!({ "revoked": id }))?;
@@ -101,10 +116,7 @@ async fn remove(app: &App, grant: &str, session: Option<String>) -> Result<Exit>
 
 async fn preview(app: &App, rule: &str, session: Option<String>, days: u64) -> Result<Exit> {
     let client = app.connect().await?;
-    let session = match &session {
-        Some(given) => Some(pick::session(app, &client, Some(given)).await?.id),
-        None => None,
-    };
+    let session = given(app, &client, session).await?;
     let found = client.preview_grant(rule, session, days).await?;
     if app.screen.json {
         app.screen.json(&found)?;

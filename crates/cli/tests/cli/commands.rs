@@ -114,6 +114,23 @@ fn an_agent_runs_asks_and_is_allowed() {
 }
 
 #[test]
+fn a_rule_is_given_listed_and_taken_back_where_one_stands() {
+    let home = Home::unconfined();
+    home.prints(&["run", "demo", "look around", "--detach"]);
+    home.asked();
+    home.prints(&["grants", "add", "edit(*.md)"]);
+    // What waits and is covered now need not be asked any more.
+    home.is("idle");
+    assert!(home.work().join("trunkline-demo.md").exists());
+    let listed = home.json(&["grants"]);
+    assert_eq!(listed["items"][0]["pattern"], "edit(*.md)", "{listed}");
+    home.prints(&["grants", "rm", listed["items"][0]["id"].as_str().unwrap()]);
+    assert_eq!(home.json(&["grants"])["items"], serde_json::json!([]));
+    let bad = home.run(&["grants", "add", "edit(*.md"]);
+    assert_eq!((bad.code, bad.err.as_str()), (2, "error: pattern at character 10: expected `)`\n"));
+}
+
+#[test]
 fn a_refusal_and_a_cancel_take_the_other_paths() {
     let home = Home::new();
     home.prints(&["serve", "--detach"]);
