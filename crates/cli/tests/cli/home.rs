@@ -155,7 +155,7 @@ pub(crate) fn anonymous(text: &str) -> String {
             continue;
         }
         let hex = word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-        let id = hex && (word.len() == 36 || (word.len() == 8 && word.chars().any(|c| c.is_ascii_digit())));
+        let id = hex && matches!(word.len(), 8 | 36);
         let port = out.ends_with("127.0.0.1:") && word.len() >= 4;
         out.push_str(if id {
             "ID"
