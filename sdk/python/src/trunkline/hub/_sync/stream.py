@@ -104,7 +104,7 @@ class Stream(Generic[Item]):
                                 yield item
                             if self._cursor.over:
                                 return
-                        if self._patience() < call.timeout * _STALE:
+                        if self._is_late() or self._patience() < call.timeout * _STALE:
                             # It would wait for the next sign of life longer than it may.
                             stale = True
                             break
