@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper of a test fails the test")]
 
+#[path = "fixtures/open_files.rs"]
+mod open_files;
 #[path = "acp/oracle.rs"]
 mod oracle;
 #[path = "hub/script.rs"]
@@ -17,6 +19,7 @@ mod world;
 use trunkline_core::turn::StopReason;
 use trunkline_run::catalog::Custom;
 
+use open_files::{open_but_pipes, open_files, open_like};
 use stage::{Set, Stage, end};
 
 /// What every process below an agent of these tests has in its environment.
@@ -39,15 +42,16 @@ enum Ending {
 #[tokio::test]
 async fn twenty_lives_leave_nothing() {
     let endings = [Ending::Close, Ending::Deaf, Ending::Crash, Ending::Stop, Ending::Mute];
+    let own = open_files();
     // The first round opens what the runtime keeps open.
     for ending in endings {
         live(ending).await;
     }
-    let before = descriptors();
+    let before = open_but_pipes(&own).await;
     for ending in endings.iter().cycle().take(20) {
         live(*ending).await;
     }
-    assert_eq!(descriptors(), before);
+    assert_eq!(open_like(&before).await, before);
     assert_eq!(marked(), [""; 0]);
 }
 
@@ -93,13 +97,4 @@ fn marked() -> Vec<String> {
         environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
     };
     pids.filter(has).collect()
-}
-
-/// What is open, by name.
-fn descriptors() -> Vec<String> {
-    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-    let names = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }

@@ -1,12 +1,17 @@
 //! Fifty lives and deaths, after which nothing is left: no process, no zombie, no descriptor. A program of its own,
 //! because it counts what the whole process has.
 
+#[path = "fixtures/open_files.rs"]
+mod open_files;
+
 use std::ffi::OsString;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use trunkline_run::custody::{Custody, CustodyOptions, Exit, Lines, Spawn, become_subreaper};
+
+use open_files::{open_but_pipes, open_files, open_like};
 
 /// It has a grandchild that ignores SIGTERM, has a session of its own, and has lost its parent; then does as told.
 const AGENT: &str = r#"setsid sh -c 'trap "" TERM; sleep 1000 & echo up'; read order; exit 7"#;
@@ -31,15 +36,16 @@ async fn fifty_lives_leave_nothing() {
         subreaper: Some(become_subreaper().expect("Linux")),
     });
     let endings = [Ending::Exit, Ending::Stop, Ending::Drop, Ending::DropStart, Ending::KillKeep];
+    let own = open_files();
     // The first round opens what the runtime keeps open.
     for ending in endings {
         live(&custody, ending).await;
     }
-    let before = descriptors();
+    let before = open_but_pipes(&own).await;
     for ending in endings.iter().cycle().take(50) {
         live(&custody, *ending).await;
     }
-    assert_eq!(descriptors(), before);
+    assert_eq!(open_like(&before).await, before);
     // We are the parent of every orphan below us, so no child means that nobody is left at all.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     assert_eq!(waitid(WaitId::All, options).map(|_| "a child is left"), Err(Errno::CHILD));
@@ -87,13 +93,4 @@ async fn gone(custody: &Custody) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it ends");
-}
-
-/// What is open, by name.
-fn descriptors() -> Vec<String> {
-    let open = std::fs::read_dir("/proc/self/fd").expect("/proc").flatten();
-    let names = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let mut names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
