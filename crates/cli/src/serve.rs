@@ -212,10 +212,11 @@ fn drivers(
     pools: &Pools,
     env: Vec<(OsString, OsString)>,
 ) -> Drivers {
-    let acp = AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env);
+    let acp: Arc<dyn Driver> = Arc::new(AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env));
     let worker = WorkerDriver::new(pools.clone());
     Drivers::from([
-        (catalog::ACP.to_owned(), Arc::new(acp) as Arc<dyn Driver>),
+        (catalog::ACP.to_owned(), Arc::clone(&acp)),
+        (catalog::CLAUDE.to_owned(), acp),
         (pools::WORKER.to_owned(), Arc::new(worker) as Arc<dyn Driver>),
     ])
 }

@@ -17,6 +17,8 @@ pub use environment::environment;
 
 /// The driver of agents that speak the Agent Client Protocol.
 pub const ACP: &str = "acp";
+/// The driver of Claude Code, which speaks a protocol of its own.
+pub const CLAUDE: &str = "claude";
 
 /// The agents that can be run, by name.
 #[derive(Debug)]
@@ -54,11 +56,10 @@ pub struct Entry {
     pub sandbox: Policy,
     /// How to install it, for people; empty where that is not known.
     pub hint: String,
-    /// Why it cannot be run by this version, and what to run instead.
-    pub why_not: Option<String>,
 }
 
-/// What a user says about an agent: changes to a built-in one, or a new one, which needs an `argv`.
+/// What a user says about an agent: changes to a built-in one, or a new one, which needs an `argv`. A new one is known by its
+/// program: what runs `claude` is Claude Code, under whatever name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Custom {
@@ -66,6 +67,8 @@ pub struct Custom {
     pub title: Option<String>,
     /// The program and its arguments.
     pub argv: Option<Vec<String>>,
+    /// What it speaks, where its program does not tell.
+    pub driver: Option<Speaks>,
     /// Variables to set, added to those of the built-in entry.
     pub env: BTreeMap<String, String>,
     /// Variables to pass on, instead of those of the built-in entry.
@@ -76,6 +79,16 @@ pub struct Custom {
     pub restart_after_cancel: Option<bool>,
     /// What it may touch, where that differs from what holds for all.
     pub sandbox: Policy,
+}
+
+/// What an agent that is run by its command line speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speaks {
+    /// The Agent Client Protocol.
+    Acp,
+    /// What Claude Code speaks.
+    Claude,
 }
 
 /// An agent as lists show it.
@@ -116,14 +129,6 @@ pub enum Unrunnable {
         /// The name that may have been meant.
         closest: Option<String>,
     },
-    /// This version has no driver for it.
-    #[error("{name} cannot be run: {why}")]
-    NoDriver {
-        /// The agent.
-        name: String,
-        /// The reason, and what to run instead.
-        why: String,
-    },
 }
 
 fn similar(closest: Option<&str>) -> String {
@@ -142,11 +147,14 @@ impl Catalog {
         custom: BTreeMap<String, Custom>,
         path: impl Into<OsString>,
     ) -> Result<Self, (String, Unrunnable)> {
-        let mut entries: BTreeMap<String, Entry> =
+        let builtins: BTreeMap<String, Entry> =
             builtin::all().map(|entry| (entry.name.clone(), entry)).collect();
+        let mut entries = builtins.clone();
         for (name, custom) in custom {
-            let entry = entries.remove(&name).unwrap_or_else(|| Entry::plain(&name, Vec::new()));
-            let entry = entry.with(custom);
+            let program = custom.argv.as_ref().and_then(|argv| argv.first());
+            let known = entries.remove(&name).or_else(|| by_program(builtins.values(), program?).cloned());
+            let known = known.map(|known| Entry { name: name.clone(), ..known });
+            let entry = known.unwrap_or_else(|| Entry::plain(&name, Vec::new())).with(custom);
             if entry.argv.first().is_none_or(String::is_empty) {
                 return Err((name, Unrunnable::NoProgram));
             }
@@ -195,28 +203,16 @@ impl Catalog {
             Some(_) => return Err(Unrunnable::NoProgram),
         };
         let named = agent.and_then(|name| self.entries.get(name));
-        let entry = match (agent, argv) {
-            (Some(name), None) => named.cloned().ok_or_else(|| self.unknown(name))?,
+        match (agent, argv) {
+            (Some(name), None) => named.cloned().ok_or_else(|| self.unknown(name)),
             (agent, Some(argv)) => {
-                let known = if agent.is_some() { named } else { self.by_program(&argv[0]) };
+                let known = if agent.is_some() { named } else { by_program(self.entries(), &argv[0]) };
                 let plain = || Entry::plain(agent.unwrap_or_else(|| file_name(&argv[0])), Vec::new());
-                let known = known.cloned().unwrap_or_else(plain);
-                // Whoever gives a command line for an agent that cannot be run as it is has an adapter for it.
-                Entry { argv: argv.to_vec(), driver: ACP.to_owned(), why_not: None, ..known }
+                let known = known.filter(|known| known.has_process()).cloned().unwrap_or_else(plain);
+                Ok(Entry { argv: argv.to_vec(), ..known })
             }
-            (None, None) => return Err(Unrunnable::Nothing),
-        };
-        match entry.why_not {
-            Some(why) => Err(Unrunnable::NoDriver { name: entry.name, why }),
-            None => Ok(entry),
+            (None, None) => Err(Unrunnable::Nothing),
         }
-    }
-
-    fn by_program(&self, program: &str) -> Option<&Entry> {
-        let name = file_name(program);
-        // A pool's program is whatever its workers are made of: an interpreter says nothing of what it runs.
-        let speaks = |entry: &&Entry| entry.driver == ACP && entry.why_not.is_none();
-        self.entries().filter(speaks).find(|entry| file_name(&entry.argv[0]) == name)
     }
 
     fn unknown(&self, name: &str) -> Unrunnable {
@@ -233,13 +229,25 @@ impl Catalog {
             let install = if entry.hint.is_empty() { String::new() } else { format!("; {}", entry.hint) };
             format!("there is no `{program}` on PATH{install}")
         };
-        let why = entry.why_not.clone().or_else(|| path.is_none().then(missing));
+        let why = path.is_none().then(missing);
         let Entry { name, title, driver, argv, .. } = entry.clone();
         Listed { name, title, driver, argv, path, found: why.is_none(), why }
     }
 }
 
+/// The agent that is run by a program of this name.
+fn by_program<'a>(mut entries: impl Iterator<Item = &'a Entry>, program: &str) -> Option<&'a Entry> {
+    let name = file_name(program);
+    entries.find(|entry| entry.has_process() && file_name(&entry.argv[0]) == name)
+}
+
 impl Entry {
+    /// Whether each session has a process of it. A pool's program is whatever its workers are made of: an interpreter says
+    /// nothing of what it runs.
+    fn has_process(&self) -> bool {
+        self.driver == ACP || self.driver == CLAUDE
+    }
+
     /// An agent of which nothing is known but its command line.
     pub(crate) fn plain(name: &str, argv: Vec<String>) -> Self {
         Self {
@@ -254,24 +262,24 @@ impl Entry {
             state: Vec::new(),
             sandbox: Policy::default(),
             hint: String::new(),
-            why_not: None,
         }
     }
 
     fn with(self, custom: Custom) -> Self {
-        let Custom { title, argv, env, env_pass, offer_read, restart_after_cancel, sandbox } = custom;
-        // Whoever says how to run an agent that we cannot run as it is has an ACP adapter for it.
-        let why_not = if argv.is_some() { None } else { self.why_not };
+        let Custom { title, argv, driver, env, env_pass, offer_read, restart_after_cancel, sandbox } = custom;
+        let driver = driver.map(|driver| match driver {
+            Speaks::Acp => ACP,
+            Speaks::Claude => CLAUDE,
+        });
         Self {
             title: title.unwrap_or(self.title),
-            driver: if why_not.is_none() { ACP.to_owned() } else { self.driver },
+            driver: driver.map_or(self.driver, str::to_owned),
             argv: argv.unwrap_or(self.argv),
             env: self.env.into_iter().chain(env).collect(),
             env_pass: env_pass.unwrap_or(self.env_pass),
             offer_read: offer_read.unwrap_or(self.offer_read),
             restart_after_cancel: restart_after_cancel.unwrap_or(self.restart_after_cancel),
             sandbox: sandbox.over(&self.sandbox),
-            why_not,
             ..self
         }
     }

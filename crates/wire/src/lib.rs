@@ -7,6 +7,7 @@
 //! * [`sse`]: server-sent events, both directions.
 //! * [`jsonrpc`]: JSON-RPC 2.0 envelopes and the books of unanswered requests.
 //! * [`acp`]: the messages of the Agent Client Protocol; [`acp::merge`] coalesces an agent's updates.
+//! * [`claude`]: Claude Code's own stream-json, spoken as ACP.
 //! * [`router`]: the routing core of `stdio_bus`: sessions, correlation, back-pressure and restarts, without I/O.
 //! * [`raw`]: looking into raw JSON.
 //! * [`fuzz`]: entry points for a fuzzer.
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acp;
+pub mod claude;
 pub mod fuzz;
 pub mod jsonrpc;
 pub mod ndjson;

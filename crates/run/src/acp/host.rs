@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use trunkline_core::agent::Started;
 use trunkline_core::turn::{Outcome, StopReason, Usage};
 use trunkline_wire::acp::{self, PromptRequest, PromptResponse, method};
+use trunkline_wire::claude::{self, Adapter};
 use trunkline_wire::raw::Members;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ use super::open::{Memory, read};
 use super::shut::Shut;
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
-use crate::catalog::environment;
+use crate::catalog::{CLAUDE, environment};
 use crate::custody::{Child, Custody, Spawn, SpawnError, boot_id};
 use crate::driver::{Host, SessionPort};
 use crate::turn::Turn;
@@ -88,13 +89,10 @@ impl AcpHost {
             self.over(Patience::GENTLE).await;
         }
         if self.agent.is_none() {
-            self.launch().await?;
-            let agent = self.agent.as_mut().expect("it was launched");
             let memory =
                 self.port.look(|session| session.agent.memo.clone()).await.map_err(Trouble::Store)?;
             // A memory that cannot be read is none: another driver's, or a newer version's.
-            let memory: Option<Memory> = memory.and_then(|memory| memory.read().ok());
-            agent.open(scope, memory, self.shared.start).await?;
+            self.begin(scope, memory.and_then(|memory| memory.read().ok())).await?;
         }
         let agent = self.agent.as_mut().expect("it was launched");
         if scope.turn.is_stopping() {
@@ -110,11 +108,39 @@ impl AcpHost {
         agent.prompt(scope).await
     }
 
+    /// Starts the agent and opens the session, the one remembered if that can be.
+    async fn begin(&mut self, scope: &mut Scope<'_>, memory: Option<Memory>) -> Result<(), Trouble> {
+        let (patience, remembers) = (self.shared.start, memory.is_some());
+        self.launch(memory.as_ref()).await?;
+        let agent = self.agent.as_mut().expect("it was launched");
+        let Err(trouble) = agent.open(scope, memory, patience).await else { return Ok(()) };
+        // A process of Claude Code is started for one conversation, and refuses to be one for another.
+        match trouble {
+            Trouble::Refused { method: method::INITIALIZE, error, .. }
+                if remembers && error.code == claude::NO_CONVERSATION =>
+            {
+                self.over(Patience::GENTLE).await;
+                let message = format!("the agent does not remember what was said before: {}", error.message);
+                scope.note("history_lost", message, None).await;
+                self.launch(None).await?;
+                let agent = self.agent.as_mut().expect("it was launched");
+                agent.open(scope, None, patience).await
+            }
+            trouble => Err(trouble),
+        }
+    }
+
     /// Starts the agent's process.
-    async fn launch(&mut self) -> Result<(), Trouble> {
+    async fn launch(&mut self, memory: Option<&Memory>) -> Result<(), Trouble> {
         let created = &self.port.created;
         let entry = self.shared.catalog.resolve(Some(&created.agent), Some(&created.argv));
-        let entry = entry.map_err(Trouble::Unrunnable)?;
+        let mut entry = entry.map_err(Trouble::Unrunnable)?;
+        let adapter = (entry.driver == CLAUDE).then(|| {
+            let session = self.port.id.to_string();
+            let how = if memory.is_some() { claude::RESUME } else { claude::SESSION_ID };
+            entry.argv.extend(claude::ARGUMENTS.into_iter().chain([how, &session]).map(str::to_owned));
+            Adapter::new(session)
+        });
         let (workspace, files) = workspace(created.workspace.as_deref())?;
         let incarnation =
             self.port.look(|session| session.agent.incarnation).await.map_err(Trouble::Store)? + 1;
@@ -131,7 +157,7 @@ impl AcpHost {
         };
         let started = start(&self.shared.custody, spawn).await;
         let mut child = started.map_err(|error| Trouble::NotStarted { error, hint: entry.hint.clone() })?;
-        let link = Link::of(&mut child).expect("a new child has both pipes");
+        let link = Link::of(&mut child, adapter).expect("a new child has both pipes");
         let (process, argv, confined) = (child.process(), entry.argv.clone(), Some(shut_in.confined));
         let terminals = Terminals::new(
             Arc::clone(&self.shared.custody),

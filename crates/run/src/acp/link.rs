@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, Fuse};
 use serde::Serialize;
 use tokio::net::unix::pipe;
 use tokio::time::Instant;
+use trunkline_wire::claude::{Adapter, Out};
 use trunkline_wire::jsonrpc::{self, ErrorObject, Id};
 
 use crate::custody::{Child, Lines, Said};
@@ -29,6 +30,10 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// direction holds up the other, and a pipe that nobody reads any more is noticed by the line that is lost in it.
 pub(super) struct Link {
     lines: Lines,
+    /// Where the agent speaks another protocol: what stands between.
+    adapter: Option<Box<Adapter>>,
+    /// What it has made of what was said, and was not taken yet.
+    adapted: VecDeque<Said>,
     stdin: Option<pipe::Sender>,
     outbox: VecDeque<Vec<u8>>,
     /// How much of the first line in the outbox is written.
@@ -59,19 +64,22 @@ pub(super) enum Broken {
 }
 
 impl Link {
-    /// Takes the pipes of a child; `None` if they are taken already.
-    pub(super) fn of(child: &mut Child) -> Option<Self> {
+    /// Takes the pipes of a child; `None` if they are taken already. What it speaks is adapted where that is not ACP.
+    pub(super) fn of(child: &mut Child, adapter: Option<Adapter>) -> Option<Self> {
         let (stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
         let ended = child.ended();
         let ended = async {
             ended.await;
         };
-        Some(Self::over(stdin, stdout, ended.boxed()))
+        let link = Self::over(stdin, stdout, ended.boxed());
+        Some(Self { adapter: adapter.map(Box::new), ..link })
     }
 
     fn over(stdin: pipe::Sender, stdout: pipe::Receiver, ended: BoxFuture<'static, ()>) -> Self {
         Self {
             lines: Lines::new(stdout),
+            adapter: None,
+            adapted: VecDeque::new(),
             stdin: Some(stdin),
             outbox: VecDeque::new(),
             written: 0,
@@ -104,7 +112,28 @@ impl Link {
         self.post(line);
     }
 
+    /// A message to the agent.
     fn post(&mut self, line: Vec<u8>) {
+        let Some(adapter) = &mut self.adapter else { return self.put(line) };
+        adapter.say(&line);
+        let Out { client, claude } = adapter.take();
+        claude.into_iter().for_each(|line| self.put(line));
+        self.adapted.extend(client.into_iter().map(Said::made));
+    }
+
+    /// What the agent said, in the words of ACP.
+    fn adapt(&mut self, said: Said) {
+        let (Some(adapter), Ok(text)) = (&mut self.adapter, &said.line.text) else {
+            return self.adapted.push_back(said);
+        };
+        adapter.hear(text);
+        let Out { client, claude } = adapter.take();
+        claude.into_iter().for_each(|line| self.put(line));
+        self.adapted.extend(said.in_other_words(client));
+    }
+
+    /// A line to be written.
+    fn put(&mut self, line: Vec<u8>) {
         if self.deaf.is_none() {
             self.waiting += line.len();
             self.outbox.push_back(line);
@@ -117,6 +146,9 @@ impl Link {
     /// The conversation is over. What an agent said before that has been given.
     pub(super) async fn next(&mut self) -> Result<Said, Broken> {
         loop {
+            if let Some(said) = self.adapted.pop_front() {
+                return Ok(said);
+            }
             if self.is_over && self.silent.is_none() {
                 self.silent = Some(Instant::now() + DRAIN);
             }
@@ -127,11 +159,11 @@ impl Link {
                 wrote = write(self.stdin.as_ref(), self.outbox.front(), self.written) => self.wrote(wrote.ok()),
                 said = self.lines.next(), if self.waiting < MAX_OUTBOX => {
                     self.silent = None;
-                    return match said {
-                        Ok(Some(said)) => Ok(said),
-                        Ok(None) => Err(Broken::Closed),
-                        Err(error) => Err(Broken::Unreadable(error)),
-                    };
+                    match said {
+                        Ok(Some(said)) => self.adapt(said),
+                        Ok(None) => return Err(Broken::Closed),
+                        Err(error) => return Err(Broken::Unreadable(error)),
+                    }
                 }
                 () = &mut self.ended, if !self.is_over => self.is_over = true,
                 () = until(self.silent) => return Err(Broken::Closed),

@@ -1,6 +1,6 @@
 //! The agents that are known without any configuration.
 
-use super::Entry;
+use super::{CLAUDE, Entry};
 
 /// Keys of model providers, for agents that work with any of them.
 const PROVIDERS: &[&str] = &[
@@ -17,11 +17,7 @@ const PROVIDERS: &[&str] = &[
 
 pub(super) fn all() -> impl Iterator<Item = Entry> {
     [
-        Entry {
-            driver: "claude".to_owned(),
-            why_not: Some(CLAUDE.to_owned()),
-            ..claude("claude", "Claude Code", "claude")
-        },
+        Entry { driver: CLAUDE.to_owned(), ..claude("claude", "Claude Code", "claude") },
         Entry {
             restart_after_cancel: true,
             hint: npm("@zed-industries/claude-agent-acp"),
@@ -115,8 +111,6 @@ fn state(name: &str) -> Vec<String> {
     };
     places.iter().map(|&place| place.to_owned()).collect()
 }
-
-const CLAUDE: &str = "this version cannot drive it directly; run claude-acp instead";
 
 fn agent(name: &str, title: &str, command: &str, hint: &str, env_pass: &[&str]) -> Entry {
     let argv = command.split(' ').map(str::to_owned).collect();

@@ -45,10 +45,6 @@ fn what_cannot_be_run_is_told_with_what_can() {
         "there is no agent called something-else; `trunkline catalog` lists those that are known"
     );
     assert_eq!(
-        refused(Some("claude"), None),
-        "claude cannot be run: this version cannot drive it directly; run claude-acp instead"
-    );
-    assert_eq!(
         refused(None, None),
         "name an agent of the catalog, or give the command line of one that speaks ACP"
     );
@@ -68,15 +64,31 @@ fn a_user_changes_an_agent_or_adds_one() {
         ..Custom::default()
     };
     let mine = Custom { argv: Some(argv(&["my-agent"])), offer_read: Some(false), ..Custom::default() };
-    let claude = Custom { argv: Some(argv(&["my-adapter"])), ..Custom::default() };
-    let catalog = catalog([("gemini", gemini), ("mine", mine), ("claude", claude)]);
+    let catalog = catalog([("gemini", gemini), ("mine", mine)]);
     let entry = catalog.resolve(Some("gemini"), None).unwrap();
     assert_eq!((entry.argv[1].as_str(), entry.env["GEMINI_MODEL"].as_str()), ("--experimental-acp", "x"));
     assert_eq!((entry.title.as_str(), entry.env_pass.len(), entry.offer_read), ("Gemini CLI", 2, false));
     assert!(!catalog.resolve(Some("mine"), None).unwrap().offer_read);
-    assert_eq!(catalog.resolve(Some("claude"), None).unwrap().driver, "acp");
     let refused = Catalog::new([("new".to_owned(), Custom::default())].into(), "").unwrap_err();
     assert_eq!(refused, ("new".to_owned(), Unrunnable::NoProgram));
+}
+
+#[test]
+fn an_agent_of_ones_own_is_known_by_its_program_or_says_what_it_speaks() {
+    let custom = |words: &[&str], driver| Custom { argv: Some(argv(words)), driver, ..Custom::default() };
+    let catalog = catalog([
+        ("ops", custom(&["/opt/bin/claude", "--agent", "ops"], None)),
+        ("wrapped", custom(&["my-claude"], Some(Speaks::Claude))),
+        ("claude", custom(&["my-adapter"], Some(Speaks::Acp))),
+    ]);
+    let resolve = |name| catalog.resolve(Some(name), None).unwrap();
+    let ops = resolve("ops");
+    assert_eq!((ops.name.as_str(), ops.driver.as_str(), ops.argv[2].as_str()), ("ops", "claude", "ops"));
+    assert!(ops.state.contains(&"~/.claude".to_owned()) && ops.env_pass.contains(&"ANTHROPIC_*".to_owned()));
+    assert_eq!(resolve("wrapped").driver, "claude");
+    assert_eq!(resolve("claude").driver, "acp");
+    let given = argv(&["claude", "--model", "opus"]);
+    assert_eq!(catalog.resolve(Some("ops"), Some(&given)).unwrap().driver, "claude");
 }
 
 #[test]
@@ -90,7 +102,7 @@ fn the_list_says_what_is_there_and_what_to_do_about_the_rest() {
     let pi = one("pi");
     let why = "there is no `pi-acp` on PATH; install it with `npm install -g pi-acp`";
     assert_eq!((pi.found, pi.path, pi.why.as_deref()), (false, None, Some(why)));
-    assert!(one("claude").why.unwrap().contains("claude-acp"));
+    assert!(one("claude").why.unwrap().contains("@anthropic-ai/claude-code"));
 }
 
 #[test]

@@ -43,7 +43,23 @@ pub struct Lines {
 pub struct Said {
     /// The line and where it stood in the stream.
     pub line: Line,
-    _room: OwnedSemaphorePermit,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Said {
+    /// What was not read, but stands for what the command might have said.
+    pub(crate) fn made(text: Vec<u8>) -> Self {
+        Self { line: Line { offset: 0, end: 0, text: Ok(text.into()) }, room: None }
+    }
+
+    /// This line in other words. Its room comes free with the last of them.
+    pub(crate) fn in_other_words(mut self, words: impl IntoIterator<Item = Vec<u8>>) -> Vec<Self> {
+        let mut said: Vec<_> = words.into_iter().map(Self::made).collect();
+        if let Some(last) = said.last_mut() {
+            last.room = self.room.take();
+        }
+        said
+    }
 }
 
 /// Writes lines to a command's stdin, in order.
@@ -143,7 +159,7 @@ async fn read(stdout: pipe::Receiver, lines: mpsc::UnboundedSender<io::Result<Sa
         while let Some(line) = if end { decoder.finish() } else { decoder.next() } {
             let weight = weight(line.text.as_ref().map_or(0, Bytes::len));
             let Ok(room) = room.clone().acquire_many_owned(weight).await else { return };
-            if lines.send(Ok(Said { line, _room: room })).is_err() {
+            if lines.send(Ok(Said { line, room: Some(room) })).is_err() {
                 return;
             }
         }
