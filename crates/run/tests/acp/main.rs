@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper of a test fails the test")]
 
 mod cancel;
+mod claude;
 mod faults;
 mod files;
 mod oracle;

@@ -26,11 +26,12 @@ use trunkline_model_server::kit::{AgentKit, CLOSING_WORDS, WRITE_PROMPT, write_f
 use trunkline_model_server::{ModelServer, Outcome};
 use trunkline_run::catalog::Custom;
 
-use stage::{Set, Stage, end, notes, said};
+use stage::{PATIENCE, Set, Stage, end, notes, said};
 use world::{inbox, tags};
 
-/// What the agents may ask of the world outside. Claude Code wants a list of withdrawn plugins, and goes on without.
-const KNOWN_ATTEMPTS: [&str; 1] = ["raw.githubusercontent.com:443"];
+/// What the agents may ask of the world outside. Claude Code wants a list of withdrawn plugins, and word from its maker
+/// whatever model it is set to; it goes on without.
+const KNOWN_ATTEMPTS: [&str; 2] = ["api.anthropic.com:443", "raw.githubusercontent.com:443"];
 /// What the model is asked to be told again of.
 const REMEMBER: &str = "Do you remember?";
 
@@ -111,6 +112,25 @@ impl Bench {
         events.to_vec()
     }
 
+    /// Waits until Claude Code has written down what was said, which it does a moment after the end of the turn.
+    async fn written_down(&self) {
+        let conversation = self.kit.home.join(".claude/projects");
+        let is_written = || {
+            let projects = std::fs::read_dir(&conversation).into_iter().flatten().flatten();
+            let files = projects
+                .flat_map(|project| std::fs::read_dir(project.path()).into_iter().flatten().flatten());
+            files
+                .map(|file| std::fs::read_to_string(file.path()).unwrap_or_default())
+                .any(|text| text.contains(CLOSING_WORDS))
+        };
+        let written = async {
+            while !is_written() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, written).await.expect("it is written down");
+    }
+
     /// Ends the agent's process as a crash would.
     async fn crash(&mut self) {
         let pid = self.stage.custody.scan()[0].process.unwrap().pid;
@@ -152,6 +172,9 @@ impl Bench {
     async fn check_crash(mut self) {
         self.write("allow_once").await;
         self.kit.let_an_hour_pass().unwrap();
+        if self.kit.name == "claude" {
+            self.written_down().await;
+        }
         self.crash().await;
         let after = self.remember("after a crash").await;
         assert_eq!((notes(&after), self.has_history()), (vec![], true));
@@ -181,6 +204,12 @@ async fn gemini_works() {
 async fn claude_works() {
     Bench::new(AgentKit::claude).await.check().await;
     Bench::new(AgentKit::claude).await.check_crash().await;
+}
+
+#[tokio::test]
+async fn claude_code_works() {
+    Bench::new(AgentKit::claude_code).await.check().await;
+    Bench::new(AgentKit::claude_code).await.check_crash().await;
 }
 
 #[tokio::test]

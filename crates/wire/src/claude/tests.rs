@@ -245,8 +245,12 @@ fn a_permission_is_asked_and_the_answer_goes_back() {
         (Some("session/request_permission"), Some("r"))
     );
     assert_eq!(asked["params"]["toolCall"]["rawInput"], json!({ "command": "ls" }));
-    let kinds: Vec<_> =
-        asked["params"]["options"].as_array().unwrap().iter().map(|option| option["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<_> = asked["params"]["options"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|option| option["kind"].as_str().unwrap())
+        .collect();
     assert_eq!((kinds, claude), (vec!["allow_once", "reject_once"], vec![]));
     let (client, claude) = talk.client(&chosen("r", "allow"));
     assert_eq!(client[0]["params"]["update"]["status"], "in_progress");

@@ -108,18 +108,7 @@ impl AgentKit {
         Self {
             name: "claude-acp",
             argv: vec![program("claude-agent-acp")],
-            env: environment(
-                model_url,
-                home,
-                &[
-                    ("ANTHROPIC_API_KEY", "dummy"),
-                    ("ANTHROPIC_BASE_URL", model_url),
-                    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-                    ("DISABLE_AUTOUPDATER", "1"),
-                    ("DISABLE_ERROR_REPORTING", "1"),
-                    ("DISABLE_TELEMETRY", "1"),
-                ],
-            ),
+            env: claude_environment(model_url, home),
             home: home.to_owned(),
             files: Vec::new(),
             traits: Traits {
@@ -130,6 +119,12 @@ impl AgentKit {
                 ends_on_eof: false,
             },
         }
+    }
+
+    /// Anthropic's Claude Code itself, which speaks a protocol of its own.
+    #[must_use]
+    pub fn claude_code(model_url: &str, home: &Path) -> Self {
+        Self { name: "claude", argv: vec![program("claude")], ..Self::claude(model_url, home) }
     }
 
     /// OpenAI's Codex behind Zed's ACP adapter; it asks the model in the dialect of responses. The program is a
@@ -276,6 +271,18 @@ fn environment(model_url: &str, home: &Path, own: &[(&str, &str)]) -> Vec<(Strin
         ("NO_PROXY", "127.0.0.1,localhost"),
     ];
     common.iter().chain(own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn claude_environment(model_url: &str, home: &Path) -> Vec<(String, String)> {
+    let own = [
+        ("ANTHROPIC_API_KEY", "dummy"),
+        ("ANTHROPIC_BASE_URL", model_url),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("DISABLE_ERROR_REPORTING", "1"),
+        ("DISABLE_TELEMETRY", "1"),
+    ];
+    environment(model_url, home, &own)
 }
 
 /// `session-2026-11-21T10-33-….jsonl` becomes a file of the hour before, or of midnight's.
