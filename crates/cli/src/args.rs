@@ -393,6 +393,9 @@ pub(crate) struct Open {
     /// Only print the link. It works once, for five minutes
     #[arg(long)]
     pub(crate) url: bool,
+    /// The client of attachable sessions, on its own address, in place of the page
+    #[arg(long, conflicts_with = "demo")]
+    pub(crate) attach: bool,
     /// Also start a session of the built-in demo agent
     #[arg(long)]
     pub(crate) demo: bool,

@@ -3,6 +3,8 @@
 //! The file is the user's: it is read, never written. Unknown keys are errors, because a key with a slip in it would
 //! otherwise decide nothing and say nothing.
 
+pub(crate) mod attach;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -17,6 +19,8 @@ use trunkline_run::sandbox::{Mode, Policy};
 use trunkline_serve::{Allowed, Sessionbus};
 
 use crate::announce;
+use attach::Attach;
+
 use crate::env::Env;
 use crate::error::{CliError, Result};
 use crate::moment::parse_duration;
@@ -74,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) pools: BTreeMap<String, pools::Settings>,
     /// What all pools share.
     pub(crate) pool_limits: pools::Limits,
+    /// The dialect of attachable sessions.
+    pub(crate) attach: Attach,
     /// How each setting came about.
     pub(crate) shown: Vec<Shown>,
     /// The file, if there is one.
@@ -152,6 +158,8 @@ struct File {
     sandbox: Policy,
     pools: BTreeMap<String, pools::Settings>,
     pool_limits: pools::Limits,
+    attach: attach::Table,
+    serve: attach::Served,
 }
 
 impl Config {
@@ -221,6 +229,7 @@ impl Config {
         for (name, pool) in &file.pools {
             pool.check(name).map_err(|why| CliError::usage(format!("pools.{name}: {why} (from {FILE})")))?;
         }
+        let attach = Attach::of(env, file.attach, file.serve)?;
         let (agents, shown) = (file.agents, layers.shown);
         Ok(Self {
             home,
@@ -238,6 +247,7 @@ impl Config {
             sandbox,
             pools: file.pools,
             pool_limits: file.pool_limits,
+            attach,
             shown,
             file: found,
         })

@@ -30,6 +30,7 @@ use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 
 use crate::announce::announce;
+use crate::config::attach::Attach;
 use crate::start::LOCK;
 
 /// A file may not grow further.
@@ -62,6 +63,8 @@ pub(crate) struct Daemon {
     pub(crate) sessionbus: Sessionbus,
     /// Where its dashboard listens, if anywhere.
     pub(crate) dashboard: Option<SocketAddr>,
+    /// The dialect of attachable sessions, and where its listener for browsers is.
+    pub(crate) attach: Attach,
     /// Files in which original clients look for the daemon.
     pub(crate) announce: Vec<PathBuf>,
     /// Whether a new request is shown on the desktop.
@@ -80,7 +83,7 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     fn check_addresses(&self) -> Result<()> {
-        for address in [Some(self.listen), self.dashboard].into_iter().flatten() {
+        for address in [Some(self.listen), self.dashboard, self.attach.listen].into_iter().flatten() {
             if !address.ip().is_loopback() && !self.insecure_bind {
                 bail!(
                     "{address} is not a loopback address, and there is no TLS: everybody on that network could read \
@@ -101,6 +104,14 @@ impl Daemon {
         Ok(Some(pages))
     }
 
+    /// The listener of a browser's client of attachable sessions, if it is wanted.
+    async fn attach(&self) -> Result<Option<TcpListener>> {
+        let Some(address) = self.attach.listen else { return Ok(None) };
+        let attach = bind(address, false).await?;
+        tracing::info!(url = %base_url(attach.local_addr()?), "attachable sessions have an origin of their own");
+        Ok(Some(attach))
+    }
+
     /// Runs until it is told to stop.
     ///
     /// # Errors
@@ -119,7 +130,7 @@ impl Daemon {
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
         let token = home.token()?;
         let tcp = bind(self.listen, self.any_port).await?;
-        let pages = self.pages().await?;
+        let (pages, attach) = (self.pages().await?, self.attach().await?);
         let unix = home.socket()?;
         let address = tcp.local_addr()?;
         let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
@@ -145,14 +156,21 @@ impl Daemon {
             turn_timeout_ms: self.turn_timeout_ms,
             custody: custody.clone(),
             sessionbus: self.sessionbus,
+            attach: self.attach.settings,
         });
-        let dashboard = pages.as_ref().and_then(|pages| pages.local_addr().ok()).map(crate::serve::base_url);
-        home.announce(address, &base_url, dashboard.as_deref())?;
+        let url = |listener: &Option<TcpListener>| {
+            listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::serve::base_url)
+        };
+        home.announce(address, &base_url, [("dashboard", url(&pages)), ("attach", url(&attach))])?;
         let files = if self.sessionbus == Sessionbus::Off { &[][..] } else { &self.announce };
         let announced = announce(files, address, &base_url, hub.now());
         tracing::info!(%base_url, home = %self.home.display(), "ready");
-        let listeners =
-            [Some(Listener::Tcp(tcp)), Some(Listener::Unix(unix)), pages.map(Listener::Dashboard)];
+        let listeners = [
+            Some(Listener::Tcp(tcp)),
+            Some(Listener::Unix(unix)),
+            pages.map(Listener::Dashboard),
+            attach.map(Listener::Attach),
+        ];
         let served = try_join_all(listeners.into_iter().flatten().map(|listener| server.serve(listener)));
         let outcome = tokio::select! {
             biased;
@@ -373,15 +391,22 @@ impl Home {
     }
 
     /// Tells clients where the daemon is. Written whole, after it listens.
-    fn announce(&self, address: SocketAddr, base_url: &str, dashboard: Option<&str>) -> Result<()> {
+    fn announce(
+        &self,
+        address: SocketAddr,
+        base_url: &str,
+        others: [(&str, Option<String>); 2],
+    ) -> Result<()> {
         let mut runtime = json!({
             "base_url": base_url,
             "port": address.port(),
             "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"),
         });
-        if let Some(url) = dashboard {
-            runtime["dashboard"] = url.into();
+        for (name, url) in others {
+            if let Some(url) = url {
+                runtime[name] = url.into();
+            }
         }
         write_whole(&self.path("runtime.json"), format!("{runtime:#}\n").as_bytes())
     }

@@ -23,6 +23,9 @@ pub struct Runtime {
     pub pid: u32,
     /// Its version.
     pub version: String,
+    /// Where a browser's client of attachable sessions is, if it has an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach: Option<String>,
 }
 
 impl Runtime {

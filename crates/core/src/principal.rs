@@ -63,11 +63,11 @@ impl Principal {
         if name.is_empty() { kind.to_owned() } else { format!("{kind}/{name}") }
     }
 
-    /// Whether it is a person: the owner, or the holder of a token. An agent, a schedule, a webhook, a peer without a
+    /// Whether it is a person: the owner, the holder of a token, or whom a known proxy has let in. An agent, a schedule, a webhook, a peer without a
     /// credential and what was imported are none, so they inherit nothing that was granted to people.
     #[must_use]
     pub fn is_person(&self) -> bool {
-        self.0 == "owner" || self.0.starts_with("token/")
+        self.0 == "owner" || self.0.starts_with("token/") || self.0.starts_with("proxy/")
     }
 
     /// The text of the name.

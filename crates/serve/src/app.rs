@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) started: tokio::time::Instant,
     /// Who may use the dialect of the original human-input hub.
     pub(crate) sessionbus: crate::sessionbus::Access,
+    /// The dialect of attachable sessions.
+    pub(crate) attach: crate::attach::Settings,
     /// Numbers the clients that attach.
     pub(crate) clients: std::sync::atomic::AtomicU64,
     /// Cancelled when somebody asks the daemon to stop.

@@ -98,7 +98,9 @@ pub(crate) async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pa
     let Some(token) = bearer(headers) else {
         return Err(Problem::unauthenticated("the Authorization header is not `Bearer …`"));
     };
-    let holder = app.auth.caller(&app.hub, token).await?;
+    // What is for cookies opens nothing else: whoever listens on another port of this host may have seen it.
+    let holder =
+        if crate::attach::is_cookie_token(token) { None } else { app.auth.caller(&app.hub, token).await? };
     holder.ok_or_else(|| Problem::unauthenticated("this token is unknown, expired or revoked"))
 }
 

@@ -6,11 +6,12 @@
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `pools`, `tokens`,
 //!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
-//! - `sessionbus`: the dialect of the original human-input hub.
+//! - `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
 #![forbid(unsafe_code)]
 
 mod agents;
 mod app;
+mod attach;
 pub mod auth;
 mod blobs;
 mod catalog;
@@ -41,6 +42,7 @@ mod tokens;
 mod turns;
 mod ui;
 
+pub use attach::{BadNetwork, Network, Settings as AttachSettings};
 pub use gate::Allowed;
 pub use server::{Listener, Options, Server};
 pub use sessionbus::Access as Sessionbus;

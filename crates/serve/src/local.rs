@@ -39,6 +39,14 @@ impl Wire {
         Self { ends: Ends::Unix { own }, own: OnceCell::new() }
     }
 
+    /// The address that it comes from, unless it is no TCP connection.
+    pub(crate) fn peer(&self) -> Option<std::net::IpAddr> {
+        match self.ends {
+            Ends::Tcp { theirs, .. } => Some(theirs.ip()),
+            Ends::Unix { .. } | Ends::Unknown => None,
+        }
+    }
+
     /// Whether it comes from this machine and from the daemon's own user.
     pub(crate) async fn is_own_user(&self) -> bool {
         match self.ends {

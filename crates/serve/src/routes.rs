@@ -392,6 +392,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     }
     // Dialects have their own answers for what they do not know.
     router = router.route("/api/{*rest}", any(crate::sessionbus::api));
+    for path in ["/api/session", "/api/session/{*rest}", "/api/pve/{*rest}"] {
+        router = router.route(path, any(crate::attach::api));
+    }
     for path in ["/ui/sessionbus", "/ui/sessionbus/{*rest}", "/ui/sessionbus/", "/partials/{*rest}"] {
         router = router.route(path, any(crate::sessionbus::pages));
     }

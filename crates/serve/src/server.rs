@@ -54,12 +54,15 @@ pub struct Options {
     pub custody: Custody,
     /// Who may use the dialect of the original human-input hub.
     pub sessionbus: crate::Sessionbus,
+    /// What is decided about the dialect of attachable sessions.
+    pub attach: crate::attach::Settings,
 }
 
 /// The server. Connections are accepted while [`serve`](Self::serve) runs.
 pub struct Server {
     router: Router,
     dashboard: Router,
+    attach: Router,
     app: Arc<App>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -82,12 +85,14 @@ impl Server {
             turn_timeout_ms: options.turn_timeout_ms,
             started: tokio::time::Instant::now(),
             sessionbus: options.sessionbus,
+            attach: options.attach,
             stop_asked: CancellationToken::new(),
             clients: std::sync::atomic::AtomicU64::new(1),
         });
         Self {
             router: crate::routes::router(Arc::clone(&app)),
             dashboard: crate::sessionbus::dashboard(Arc::clone(&app)),
+            attach: crate::attach::router(Arc::clone(&app)),
             app,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -117,6 +122,7 @@ impl Server {
                 Ok(stream) => {
                     let router = match listener {
                         Listener::Dashboard(_) => &self.dashboard,
+                        Listener::Attach(_) => &self.attach,
                         Listener::Tcp(_) | Listener::Unix(_) => &self.router,
                     };
                     let (router, closing) = (router.clone(), self.closing.clone());
@@ -159,6 +165,8 @@ pub enum Listener {
     Unix(UnixListener),
     /// A TCP port where the dashboard of a dialect is, and that dialect's paths alone.
     Dashboard(TcpListener),
+    /// A TCP port where a browser's client of attachable sessions is, and that dialect's paths alone.
+    Attach(TcpListener),
 }
 
 type Stream = Either<TcpStream, UnixStream>;
@@ -166,7 +174,7 @@ type Stream = Either<TcpStream, UnixStream>;
 impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) | Self::Dashboard(listener) => {
+            Self::Tcp(listener) | Self::Dashboard(listener) | Self::Attach(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // A frame must not wait for the acknowledgement of the one before it. It fails for who has left already.
                 let _client_left = stream.set_nodelay(true);

@@ -47,7 +47,7 @@ fn asset(name: &'static str, bytes: &'static [u8]) -> Response<Body> {
     response
 }
 
-fn kind(name: &str) -> &'static str {
+pub(crate) fn kind(name: &str) -> &'static str {
     match name.rsplit('.').next().unwrap_or("") {
         "html" => "text/html; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",

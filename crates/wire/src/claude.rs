@@ -129,7 +129,7 @@ impl Adapter {
             "assistant" => self.message(serde_json::from_str(raw.get()).ok()?),
             "user" => self.results(serde_json::from_str(raw.get()).ok()?),
             "system" => self.system(&members),
-            "result" => self.result(serde_json::from_str(raw.get()).ok()?),
+            "result" => self.result(&serde_json::from_str(raw.get()).ok()?),
             "control_request" => self.ask(serde_json::from_str(raw.get()).ok()?),
             "control_response" => self.ordered(serde_json::from_str(raw.get()).ok()?),
             // Kinds that say nothing about the work: progress, keep-alive, hints; and those that are newer than this.

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use trunkline_client::Client;
-use trunkline_client::types::{NewSession, NewTurn};
+use trunkline_client::types::{Link, NewSession, NewTurn};
+use trunkline_client::{Client, Runtime};
 use trunkline_run::catalog::which;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub(crate) async fn open(app: &App, args: Open) -> Result<Exit> {
     if args.demo {
         demo(app, &client).await?;
     }
-    let link = client.link().await?;
+    let link = link(app, &client, args.attach).await?;
     if app.screen.json {
         app.screen.json(&link)?;
         return Ok(Exit::Ok);
@@ -47,8 +47,21 @@ pub(crate) async fn open(app: &App, args: Open) -> Result<Exit> {
     app.screen.note(format!("opening {} in your browser", client.base_url()));
     // Whether a browser came up cannot be known, and the link it was given works only once.
     app.screen.note("if none comes up, or for another one: this link works once, for five minutes:");
-    app.screen.print(client.link().await?.url)?;
+    app.screen.print(self::link(app, &client, args.attach).await?.url)?;
     Ok(Exit::Ok)
+}
+
+/// A link to the page, or to the client of attachable sessions.
+async fn link(app: &App, client: &Client, attach: bool) -> Result<Link> {
+    let link = client.link().await?;
+    if !attach {
+        return Ok(link);
+    }
+    let Some(at) = Runtime::read(&app.config.home)?.and_then(|runtime| runtime.attach) else {
+        return Err(CliError::failure("attachable sessions have no address of their own here")
+            .hint("set `listen` in the table [attach] of config.toml, and start the daemon anew"));
+    };
+    Ok(Link { url: format!("{at}/-/open#code={}", link.code), ..link })
 }
 
 /// Starts a session of the demo agent, in a directory of its own that it may write to.

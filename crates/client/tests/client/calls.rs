@@ -109,7 +109,12 @@ async fn whoever_has_taken_the_port_does_not_get_the_token() {
 }
 
 fn write_runtime(home: &tempfile::TempDir, server: &Server) {
-    let runtime =
-        Runtime { port: server.address.port(), base_url: server.base_url(), pid: 1, version: "0".into() };
+    let runtime = Runtime {
+        port: server.address.port(),
+        base_url: server.base_url(),
+        pid: 1,
+        version: "0".into(),
+        attach: None,
+    };
     std::fs::write(home.path().join(Runtime::FILE), serde_json::to_vec(&runtime).unwrap()).unwrap();
 }

@@ -71,6 +71,7 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: trunkline_serve::Sessionbus::Local,
+            attach: Default::default(),
             pools: Pools::start(custody.clone(), pools, &Limits::default(), Vec::new(), "/".into()),
             custody,
         }));

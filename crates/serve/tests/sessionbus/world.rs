@@ -70,6 +70,7 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: access,
+            attach: Default::default(),
             pools: Pools::start(
                 custody.clone(),
                 Default::default(),

@@ -9,10 +9,10 @@ use crate::acp::{Empty, PromptResponse, SessionUpdate, StopReason, Usage, UsageU
 use crate::jsonrpc::{ErrorObject, code};
 
 impl Adapter {
-    pub(super) fn result(&mut self, ended: Ended) {
+    pub(super) fn result(&mut self, ended: &Ended) {
         if let Some(greeting) = self.greeting() {
             // It will not come to anything else: the process ends.
-            return self.answer(&greeting, Err::<&Empty, _>(&error(&ended)));
+            return self.answer(&greeting, Err::<&Empty, _>(&error(ended)));
         }
         // A turn that it began by itself has no prompt that waits.
         let (prompt, cancelled) = (self.prompt.take(), std::mem::take(&mut self.cancelled));
@@ -20,7 +20,7 @@ impl Adapter {
             self.said(text, None);
         }
         self.flow.end();
-        self.gauge(&ended);
+        self.gauge(ended);
         let Some(prompt) = prompt else { return };
         let stop_reason = match (&*ended.subtype, ended.is_error) {
             _ if cancelled => StopReason::Cancelled,
@@ -30,7 +30,7 @@ impl Adapter {
                 Some(_) | None => StopReason::EndTurn,
             },
             ("error_max_turns", _) => StopReason::MaxTurnRequests,
-            _ => return self.answer(&prompt, Err::<&Empty, _>(&error(&ended))),
+            _ => return self.answer(&prompt, Err::<&Empty, _>(&error(ended))),
         };
         let usage = ended.usage.map(|tokens| Usage {
             total_tokens: tokens.context(),
