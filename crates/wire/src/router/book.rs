@@ -51,7 +51,9 @@ pub(super) struct Entry {
     /// The id as the asker wrote it.
     pub(super) id: Id,
     /// The id as the answerer got it, if it is another.
-    renamed: Option<Id>,
+    renamed: Option<Box<[u8]>>,
+    /// The hash under which it is found.
+    hash: u64,
     /// The session that it belongs to, or [`NONE`].
     pub(super) session: u32,
     /// When it was sent.
@@ -67,8 +69,13 @@ impl Entry {
         self.asker == NONE && !self.own
     }
 
+    /// Whether the answerer got another id than the asker wrote.
+    pub(super) fn is_renamed(&self) -> bool {
+        self.renamed.is_some()
+    }
+
     fn wire(&self) -> &[u8] {
-        self.renamed.as_ref().unwrap_or(&self.id).bytes()
+        self.renamed.as_deref().unwrap_or_else(|| self.id.bytes())
     }
 }
 
@@ -127,34 +134,38 @@ pub(super) struct Ask<'a> {
 impl Book {
     /// Enters a request. Returns its place, and the id to send it under if that is not its own. `None` if the
     /// answerer owes `max` answers already.
-    pub(super) fn ask(&mut self, ask: &Ask<'_>, max: usize) -> Option<(u32, Option<Id>)> {
+    pub(super) fn ask(&mut self, ask: &Ask<'_>, max: usize) -> Option<(u32, Option<Box<[u8]>>)> {
         self.know(ask);
         let Answerer { awaited, orphans, .. } = &self.answerers[ask.answerer as usize];
         if (awaited.count + orphans.count) as usize >= max && !self.forget(ask.answerer) {
             return None;
         }
-        let taken =
-            self.answerers[ask.answerer as usize].rename_all || self.find(ask.answerer, ask.id).is_some();
-        let renamed = taken.then(|| self.new_name(ask.answerer));
+        let mut hash = self.hash(ask.answerer, ask.id);
+        let mut renamed = None;
+        if self.answerers[ask.answerer as usize].rename_all || self.at(hash, ask.answerer, ask.id).is_some() {
+            let name = self.new_name(ask.answerer);
+            hash = self.hash(ask.answerer, &name);
+            renamed = Some(name);
+        }
         let entry = Entry {
             asker: ask.asker,
             own: ask.own,
             id: Id::new(ask.id),
             renamed: renamed.clone(),
+            hash,
             session: ask.session,
             sent: ask.sent,
             answerer: ask.answerer,
             by_asker: ALONE,
             by_answerer: ALONE,
         };
-        let hash = self.hash(entry.answerer, entry.wire());
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.entries.len() as u32 - 1
         });
         self.entries[place as usize] = Some(entry);
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let rehash = |&place: &u32| rehash(entries, hasher, place);
+        let entries = &self.entries;
+        let rehash = |&place: &u32| entries[place as usize].as_ref().map_or(0, |entry| entry.hash);
         // In a table that is nearly full, entries that come and go would have it tidied up all the time.
         if self.by_id.capacity() < 2 * self.by_id.len() {
             self.by_id.reserve(self.by_id.len(), rehash);
@@ -166,7 +177,10 @@ impl Book {
 
     /// The id whose answer comes under this one, if it is awaited.
     pub(super) fn find(&self, answerer: u32, wire: &[u8]) -> Option<u32> {
-        let hash = self.hash(answerer, wire);
+        self.at(self.hash(answerer, wire), answerer, wire)
+    }
+
+    fn at(&self, hash: u64, answerer: u32, wire: &[u8]) -> Option<u32> {
         let same = |&place: &u32| {
             self.entries[place as usize].as_ref().is_some_and(|e| e.answerer == answerer && e.wire() == wire)
         };
@@ -180,8 +194,7 @@ impl Book {
 
     /// Takes an entry out.
     pub(super) fn take(&mut self, place: u32) -> Option<Entry> {
-        let entry = self.get(place)?;
-        let hash = self.hash(entry.answerer, entry.wire());
+        let hash = self.get(place)?.hash;
         if let Ok(found) = self.by_id.find_entry(hash, |&other| other == place) {
             found.remove();
         }
@@ -269,12 +282,12 @@ impl Book {
         true
     }
 
-    fn new_name(&mut self, answerer: u32) -> Id {
+    fn new_name(&mut self, answerer: u32) -> Box<[u8]> {
         loop {
             self.names += 1;
-            let name = Id::new(format!("\"stdio_bus:{}\"", self.names).as_bytes());
-            if self.find(answerer, name.bytes()).is_none() {
-                return name;
+            let name = format!("\"stdio_bus:{}\"", self.names).into_bytes();
+            if self.find(answerer, &name).is_none() {
+                return name.into();
             }
         }
     }
@@ -332,10 +345,6 @@ impl Answerer {
     }
 }
 
-fn rehash(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, place: u32) -> u64 {
-    entries[place as usize].as_ref().map_or(0, |entry| hasher.hash_one((entry.answerer, entry.wire())))
-}
-
 /// Puts a place at the end of a list; returns the one that was last.
 fn append(ends: &mut Ends, place: u32) -> u32 {
     let before = std::mem::replace(&mut ends.last, place);
@@ -363,7 +372,7 @@ mod tests {
 
     fn ask(book: &mut Book, asker: u32, answerer: u32, id: &str) -> Option<(u32, Option<String>)> {
         let ask = Ask { asker, answerer, id: id.as_bytes(), session: NONE, sent: 0, own: false };
-        let text = |id: Id| String::from_utf8(id.bytes().to_vec()).unwrap();
+        let text = |id: Box<[u8]>| String::from_utf8(id.into()).unwrap();
         book.ask(&ask, 3).map(|(place, renamed)| (place, renamed.map(text)))
     }
 

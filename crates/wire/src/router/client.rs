@@ -105,7 +105,7 @@ impl Router {
             }
             Some(name) => {
                 self.counters.renamed += 1;
-                self.send_worker(worker, &[&line[..id.start], name.bytes(), &line[id.end..]]);
+                self.send_worker(worker, &[&line[..id.start], &name, &line[id.end..]]);
             }
             None => self.send_worker(worker, &[line]),
         }
@@ -118,6 +118,10 @@ impl Router {
 
     /// Binds the sessions that a message names and that are not bound; returns the one that it belongs to.
     fn bind(&mut self, slot: u32, keys: &Keys<'_>, route: &Route) -> Result<u32, Refusal> {
+        if route.session != NONE && (keys.session.is_none() || keys.inner_session.is_none()) {
+            self.take_over(route.session, slot);
+            return Ok(route.session);
+        }
         let mut session = route.session;
         for name in [&keys.session, &keys.inner_session].into_iter().flatten() {
             let bound = self.sessions.find(name);

@@ -5,8 +5,12 @@
 //! of it is the reader's business and not ours. Behind the closing brace anything may stand, and a comma may stand
 //! before it: both are forwarded as they came. Of two keys with one name the last counts, as for JavaScript.
 
+mod skip;
+
 use std::borrow::Cow;
 use std::ops::Range;
+
+use skip::{string_end, value_end};
 
 /// The longest name of a session, pool, agent or capability that is looked at; a longer one counts as absent.
 pub const MAX_NAME: usize = 1024;
@@ -67,9 +71,10 @@ impl Keys<'_> {
 /// assert!(keys.is_request());
 /// assert_eq!((keys.id, keys.session.as_deref()), (Some(7..10), Some(&b"s"[..])));
 /// ```
+#[inline]
 pub fn scan(line: &[u8], deep: bool) -> Result<Keys<'_>, Malformed> {
     let mut keys = Keys::default();
-    members(line, |key, value| keys.take(key, line, value)).map_err(|()| Malformed)?;
+    keys.take_all(line).map_err(|()| Malformed)?;
     if deep {
         keys.inner_session =
             keys.params.and_then(inner_session).or_else(|| keys.result.and_then(inner_session));
@@ -81,7 +86,7 @@ pub fn scan(line: &[u8], deep: bool) -> Result<Keys<'_>, Malformed> {
 pub fn scan_start(start: &[u8]) -> Keys<'_> {
     let mut keys = Keys::default();
     // That it breaks off is known.
-    let _broken = members(start, |key, value| keys.take(key, start, value));
+    let _broken = keys.take_all(start);
     keys
 }
 
@@ -91,12 +96,32 @@ pub fn scan_end(end: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::rfind(body, b"\"id\"")?;
     let before = body[..at].trim_ascii_end().last()?;
     let value = body[at + 4..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let whole = value_at(value, 0).ok()?.end == value.len();
+    let whole = value_end(value, 0)?.0 == value.len();
     (*before == b',' && whole && !matches!(value[0], b'{' | b'[')).then_some(value)
 }
 
 impl<'a> Keys<'a> {
     #[inline]
+    fn take_all(&mut self, line: &'a [u8]) -> Result<(), ()> {
+        let mut members = Members::of(line)?;
+        while let Some((key, odd, value)) = members.next()? {
+            if odd {
+                self.take_escaped(key, line, value);
+            } else {
+                self.take(key, line, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody writes such keys, so what they cost is kept from the others.
+    #[cold]
+    #[inline(never)]
+    fn take_escaped(&mut self, key: &[u8], line: &'a [u8], at: Value) {
+        self.take(&unescape(key), line, at);
+    }
+
+    #[inline(always)]
     fn take(&mut self, key: &[u8], line: &'a [u8], at: Value) {
         let value = &line[at.start..at.end];
         // The length tells most keys apart, and comparing with a constant of known length is one instruction.
@@ -137,12 +162,12 @@ impl Value {
 fn inner_session(object: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut session = None;
     if object.first() == Some(&b'{') {
-        let whole = members(object, |key, at| {
-            if key == b"sessionId" {
+        let mut members = Members::of(object).ok()?;
+        while let Some((key, odd, at)) = members.next().ok()? {
+            if key == b"sessionId" || (odd && *unescape(key) == *b"sessionId") {
                 session = at.name(&object[at.start..at.end]);
             }
-        });
-        whole.ok()?;
+        }
     }
     session
 }
@@ -172,185 +197,56 @@ fn unescape(inner: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Calls `take` with each key of the object, unescaped, and where its value stands.
-#[inline]
-fn members(line: &[u8], mut take: impl FnMut(&[u8], Value)) -> Result<(), ()> {
-    let mut at = blanks(line, 0);
-    if line.get(at) != Some(&b'{') {
-        return Err(());
+/// The members of an object, one after the other.
+struct Members<'a> {
+    line: &'a [u8],
+    /// Where the brace or the comma stands in front of the next one, or the brace behind the last.
+    at: usize,
+}
+
+/// A key as it is written, whether it has escapes, and where its value stands.
+type Member<'a> = (&'a [u8], bool, Value);
+
+impl<'a> Members<'a> {
+    #[inline(always)]
+    fn of(line: &'a [u8]) -> Result<Self, ()> {
+        Ok(Self { line, at: expect(line, 0, b'{')? })
     }
-    at += 1;
-    loop {
-        at = blanks(line, at);
-        match line.get(at) {
-            Some(b'"') => {}
-            Some(b'}') => return Ok(()),
-            _ => return Err(()),
+
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Member<'a>>, ()> {
+        let line = self.line;
+        if line[self.at] == b'}' {
+            return Ok(None);
         }
-        let (end, escaped) = string_end(line, at + 1)?;
-        let key = &line[at + 1..end - 1];
-        at = blanks(line, end);
-        if line.get(at) != Some(&b':') {
-            return Err(());
-        }
-        at = blanks(line, at + 1);
-        let value = value_at(line, at)?;
-        if escaped {
-            take(&unescape(key), value);
-        } else {
-            take(key, value);
-        }
-        at = blanks(line, value.end);
-        match line.get(at) {
-            Some(b',') => at += 1,
-            Some(b'}') => return Ok(()),
-            _ => return Err(()),
-        }
+        let Ok(quote) = expect(line, self.at + 1, b'"') else {
+            return expect(line, self.at + 1, b'}').map(|_end| None);
+        };
+        let (key_end, odd) = string_end(line, quote + 1).ok_or(())?;
+        let (_, start) = next(line, expect(line, key_end, b':')? + 1)?;
+        let (end, escaped) = value_end(line, start).ok_or(())?;
+        self.at = expect(line, end, b',').or_else(|()| expect(line, end, b'}'))?;
+        Ok(Some((&line[quote + 1..key_end - 1], odd, Value { start, end, escaped })))
     }
 }
 
-#[inline]
-fn blanks(line: &[u8], mut at: usize) -> usize {
-    while line.get(at).is_some_and(|&byte| byte <= b' ' && matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
-        at += 1;
-    }
-    at
-}
-
-/// The value that starts here.
-#[inline]
-fn value_at(line: &[u8], start: usize) -> Result<Value, ()> {
-    let (end, escaped) = match line.get(start).ok_or(())? {
-        b'"' => string_end(line, start + 1)?,
-        b'{' | b'[' => (nested_end(line, start + 1)?, false),
-        b't' => (literal(line, start, b"true")?, false),
-        b'f' => (literal(line, start, b"false")?, false),
-        b'n' => (literal(line, start, b"null")?, false),
-        _ => (number_end(line, start)?, false),
-    };
-    Ok(Value { start, end, escaped })
-}
-
-fn literal(line: &[u8], at: usize, text: &[u8]) -> Result<usize, ()> {
-    if line[at..].starts_with(text) { Ok(at + text.len()) } else { Err(()) }
-}
-
-fn number_end(line: &[u8], at: usize) -> Result<usize, ()> {
-    let digits = |mut at: usize| {
-        let first = at;
-        while line.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        if at > first { Ok(at) } else { Err(()) }
-    };
-    let mut end = at + usize::from(line.get(at) == Some(&b'-'));
-    end = if line.get(end) == Some(&b'0') { end + 1 } else { digits(end)? };
-    if line.get(end) == Some(&b'.') {
-        end = digits(end + 1)?;
-    }
-    if matches!(line.get(end), Some(b'e' | b'E')) {
-        end += 1;
-        end = digits(end + usize::from(matches!(line.get(end), Some(b'+' | b'-'))))?;
-    }
-    Ok(end)
-}
-
-/// One in each byte, and the top bit of each byte: what the tricks below are made of.
-const ONES: u64 = u64::MAX / 255;
-const TOPS: u64 = ONES << 7;
-
-/// Marks the bytes of `word` that are `byte`. Marks above the lowest may be wrong, the lowest is right.
-#[inline]
-fn is(word: u64, byte: u8) -> u64 {
-    let other = word ^ (ONES * u64::from(byte));
-    other.wrapping_sub(ONES) & !other & TOPS
-}
-
-/// Marks the control characters of `word`, with the same caution.
-#[inline]
-fn is_control(word: u64) -> u64 {
-    word.wrapping_sub(ONES * 0x20) & !word & TOPS
-}
-
-/// The first place from `at` on where `mark`, eight bytes at a time, or `one`, for the last few, finds something.
+/// Where this byte stands, from `at` on behind nothing but blanks.
 #[inline(always)]
-fn find(line: &[u8], at: usize, mark: impl Fn(u64) -> u64, one: impl Fn(u8) -> bool) -> Result<usize, ()> {
-    let mut rest = line.get(at..).ok_or(())?;
-    let mut words = 0;
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        let marks = mark(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return Ok(line.len() - rest.len() + (marks.trailing_zeros() / 8) as usize);
-        }
-        rest = behind;
-        words += 1;
-        if words % 8 == 0 {
-            // Long stretches go by in blocks, which the compiler turns into vector instructions.
-            while let Some((block, behind)) = rest.split_first_chunk::<64>() {
-                if block.iter().fold(false, |hit, &byte| hit | one(byte)) {
-                    break;
-                }
-                rest = behind;
-            }
-        }
+fn expect(line: &[u8], at: usize, byte: u8) -> Result<usize, ()> {
+    // Few programs write blanks where none must be.
+    if line.get(at) == Some(&byte) {
+        return Ok(at);
     }
-    rest.iter().position(|&byte| one(byte)).map(|found| line.len() - rest.len() + found).ok_or(())
+    next(line, at).and_then(|(found, at)| if found == byte { Ok(at) } else { Err(()) })
 }
 
-/// Where the string at the top level ends whose opening quote stands before `at`, behind its closing quote, and
-/// whether it has escapes. It holds no control characters.
-#[inline]
-fn string_end(line: &[u8], at: usize) -> Result<(usize, bool), ()> {
-    let special = |word| is(word, b'"') | is(word, b'\\') | is_control(word);
-    let is_special = |byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
-    let mut found = find(line, at, special, is_special)?;
-    if line[found] == b'"' {
-        return Ok((found + 1, false));
-    }
+/// The first byte from `at` on that is no blank, and where it stands.
+#[inline(always)]
+fn next(line: &[u8], mut at: usize) -> Result<(u8, usize), ()> {
     loop {
-        match line[found] {
-            b'"' => return Ok((found + 1, true)),
-            b'\\' if line.get(found + 1).is_some_and(|&next| next >= 0x20) => {}
-            _ => return Err(()),
-        }
-        found = find(line, found + 2, special, is_special)?;
-    }
-}
-
-/// Where a string inside of a container ends, which may hold anything.
-fn inner_string_end(line: &[u8], mut at: usize) -> Result<usize, ()> {
-    loop {
-        let special = |word| is(word, b'"') | is(word, b'\\');
-        at = find(line, at, special, |byte| (byte == b'"') | (byte == b'\\'))?;
-        if line[at] == b'"' {
-            return Ok(at + 1);
-        }
-        at += 2;
-    }
-}
-
-/// Where the container ends whose opening bracket stands before `at`. Brackets of either kind close one another.
-fn nested_end(line: &[u8], mut at: usize) -> Result<usize, ()> {
-    let mut depth = 1_usize;
-    loop {
-        at = find(
-            line,
-            at,
-            // Setting bit 5 makes brackets of braces' bytes, and of nothing else that matters.
-            |word| {
-                let braces = word | (ONES * 0x20);
-                is(word, b'"') | is(braces, b'{') | is(braces, b'}')
-            },
-            |byte| (byte == b'"') | (byte | 0x20 == b'{') | (byte | 0x20 == b'}'),
-        )?;
-        at += 1;
-        match line[at - 1] {
-            b'"' => at = inner_string_end(line, at)?,
-            b'{' | b'[' => depth += 1,
-            _ => depth -= 1,
-        }
-        if depth == 0 {
-            return Ok(at);
+        match *line.get(at).ok_or(())? {
+            b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+            byte => return Ok((byte, at)),
         }
     }
 }
@@ -358,6 +254,7 @@ fn nested_end(line: &[u8], mut at: usize) -> Result<usize, ()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn id(line: &str) -> Result<Option<&str>, Malformed> {
         scan(line.as_bytes(), false).map(|keys| keys.id.map(|at| &line[at]))
@@ -473,6 +370,66 @@ mod tests {
             {
                 assert_eq!(id(&format!("{{\"id\":{value},\"b\":1}}")), Ok(Some(&value[..])));
             }
+        }
+    }
+
+    /// Any JSON, with the characters in its strings that could lead a scanner astray.
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let plain = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<i16>().prop_map(|half| (f64::from(half) / 2.0).into()),
+            "[a{}\\[\\]\"\\\\:,\n\u{e9}\u{1f600} ]{0,40}".prop_map(Into::into),
+        ];
+        plain.prop_recursive(3, 24, 6, |inner| {
+            let keys = prop_oneof![Just("sessionId".to_owned()), "[a-c\"\\\\}]{0,9}"];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::btree_map(keys, inner, 0..6)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn object() -> impl Strategy<Value = serde_json::Map<String, serde_json::Value>> {
+        let keys =
+            ["id", "method", "params", "result", "error", "sessionId", "pool", "_ext", "other \"key\""];
+        let keys = prop::sample::select(keys.to_vec()).prop_map(str::to_owned);
+        prop::collection::btree_map(keys, json(), 0..7).prop_map(|members| members.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_what_serde_json_reads(object in object(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) };
+            let text = text.unwrap();
+            let keys = scan(text.as_bytes(), true).unwrap();
+            let parsed = |raw: Option<&[u8]>| raw.map(|raw| serde_json::from_slice::<serde_json::Value>(raw).unwrap());
+            let id = keys.id.clone().map(|at| &text.as_bytes()[at]);
+            for (key, raw) in [("id", id), ("params", keys.params), ("method", keys.method)] {
+                prop_assert_eq!(parsed(raw), object.get(key).cloned());
+            }
+            prop_assert_eq!(keys.error, object.contains_key("error"));
+            let name = |value: Option<&serde_json::Value>| {
+                value.and_then(|value| value.as_str()).filter(|name| !name.is_empty()).map(str::to_owned)
+            };
+            let text_of = |name: Option<Cow<'_, [u8]>>| name.map(|name| String::from_utf8(name.into_owned()).unwrap());
+            prop_assert_eq!(text_of(keys.session), name(object.get("sessionId")));
+            prop_assert_eq!(text_of(keys.pool), name(object.get("pool")));
+            let inner = |key: &str| name(object.get(key).and_then(|value| value.get("sessionId")));
+            prop_assert_eq!(text_of(keys.inner_session), inner("params").or_else(|| inner("result")));
+        }
+
+        #[test]
+        fn nothing_that_serde_json_takes_is_refused(object in object(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut text = serde_json::to_vec(&object).unwrap();
+            let at = at.index(text.len());
+            text[at] = byte;
+            let taken = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&text).is_ok();
+            prop_assert!(!taken || scan(&text, true).is_ok(), "{}", String::from_utf8_lossy(&text));
+            text.truncate(at);
+            prop_assert!(scan(&text, true).is_err(), "{}", String::from_utf8_lossy(&text));
         }
     }
 }

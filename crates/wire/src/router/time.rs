@@ -78,7 +78,7 @@ impl Router {
         let id = b"\"stdio_bus:health\"";
         let ask = Ask { asker: NONE, answerer: worker, id, session: NONE, sent: now, own: true };
         if let Some((place, renamed)) = self.requests.ask(&ask, usize::MAX) {
-            let id = renamed.as_ref().map_or(&id[..], |name| name.bytes());
+            let id = renamed.as_deref().unwrap_or(&id[..]);
             let start: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":";
             self.send_worker(worker, &[start, id, b",\"method\":", method.as_bytes(), b",\"params\":{}}"]);
             self.workers[worker as usize].check = Some((place, until));

@@ -86,12 +86,7 @@ impl Router {
             Some((_, None)) => self.send_client(owner, &[line], Some(worker), now),
             Some((_, Some(name))) => {
                 self.counters.renamed += 1;
-                self.send_client(
-                    owner,
-                    &[&line[..id.start], name.bytes(), &line[id.end..]],
-                    Some(worker),
-                    now,
-                );
+                self.send_client(owner, &[&line[..id.start], &name, &line[id.end..]], Some(worker), now);
             }
             None => {
                 let why = "The client owes too many answers";
@@ -121,8 +116,12 @@ impl Router {
             {
                 self.sessions.bind(name, worker, entry.asker);
             }
-            let pieces = [&line[..id.start], entry.id.bytes(), &line[id.end..]];
-            self.send_client(entry.asker, &pieces, Some(worker), now);
+            if entry.is_renamed() {
+                let pieces = [&line[..id.start], entry.id.bytes(), &line[id.end..]];
+                self.send_client(entry.asker, &pieces, Some(worker), now);
+            } else {
+                self.send_client(entry.asker, &[line], Some(worker), now);
+            }
         }
     }
 

@@ -1,0 +1,139 @@
+//! Where a value ends: what is not looked at closer is passed over, sixteen bytes at a time.
+//!
+//! Most of a router's work is here, so the common case is kept short: a string without escapes is one call of
+//! [`find`], which most often looks once.
+
+use wide::u8x16;
+
+/// Where the value ends that starts here, and whether it is a string with escapes. `None` if it is malformed.
+#[inline(always)]
+pub(super) fn value_end(line: &[u8], start: usize) -> Option<(usize, bool)> {
+    match line.get(start)? {
+        b'"' => string_end(line, start + 1),
+        b'{' | b'[' => Some((nested_end(line, start + 1)?, false)),
+        _ => Some((plain_end(line, start)?, false)),
+    }
+}
+
+/// Where the string at the top level ends whose opening quote stands before `at`, behind its closing quote, and
+/// whether it has escapes. It holds no control characters.
+#[inline(always)]
+pub(super) fn string_end(line: &[u8], at: usize) -> Option<(usize, bool)> {
+    let found = special(line, at)?;
+    if line[found] == b'"' { Some((found + 1, false)) } else { Some((escaped_end(line, found)?, true)) }
+}
+
+#[inline(always)]
+fn special(line: &[u8], at: usize) -> Option<usize> {
+    find(line, at, |bytes| is(bytes, b'"') | is(bytes, b'\\') | is_control(bytes))
+}
+
+/// Goes on from the first byte that is special and no quote.
+#[cold]
+#[inline(never)]
+fn escaped_end(line: &[u8], mut found: usize) -> Option<usize> {
+    loop {
+        match line[found] {
+            b'"' => return Some(found + 1),
+            b'\\' if line.get(found + 1).is_some_and(|&next| next >= 0x20) => {}
+            _ => return None,
+        }
+        found = special(line, found + 2)?;
+    }
+}
+
+/// Where the container ends whose opening bracket stands before `at`. Brackets of either kind close one another, and a
+/// string inside may hold anything.
+fn nested_end(line: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 1_usize;
+    while depth > 0 {
+        let found = find(line, at, |bytes| {
+            // Bit 5 makes braces of brackets, and of nothing else.
+            let braces = bytes | u8x16::splat(0x20);
+            is(bytes, b'"') | is(braces, b'{') | is(braces, b'}')
+        });
+        at = found? + 1;
+        match line[at - 1] {
+            b'"' => at = inner_string_end(line, at)?,
+            b'{' | b'[' => depth += 1,
+            _ => depth -= 1,
+        }
+    }
+    Some(at)
+}
+
+#[inline(always)]
+fn inner_string_end(line: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at = find(line, at, |bytes| is(bytes, b'"') | is(bytes, b'\\'))?;
+        if line[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// The end of a number or a literal.
+fn plain_end(line: &[u8], start: usize) -> Option<usize> {
+    let literal = |text: &[u8]| line[start..].starts_with(text).then_some(start + text.len());
+    match line[start] {
+        b't' => literal(b"true"),
+        b'f' => literal(b"false"),
+        b'n' => literal(b"null"),
+        _ => number_end(line, start),
+    }
+}
+
+fn number_end(line: &[u8], at: usize) -> Option<usize> {
+    let digits = |mut at: usize| {
+        let first = at;
+        while line.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        (at > first).then_some(at)
+    };
+    let mut end = at + usize::from(line.get(at) == Some(&b'-'));
+    end = if line.get(end) == Some(&b'0') { end + 1 } else { digits(end)? };
+    if line.get(end) == Some(&b'.') {
+        end = digits(end + 1)?;
+    }
+    if matches!(line.get(end), Some(b'e' | b'E')) {
+        end += 1;
+        end = digits(end + usize::from(matches!(line.get(end), Some(b'+' | b'-'))))?;
+    }
+    Some(end)
+}
+
+/// The first place from `at` on that `marks` marks among sixteen bytes.
+#[inline(always)]
+fn find(line: &[u8], at: usize, marks: impl Fn(u8x16) -> u8x16) -> Option<usize> {
+    let mut rest = line.get(at..)?;
+    while let Some((sixteen, behind)) = rest.split_first_chunk() {
+        let marked = marks(u8x16::new(*sixteen)).to_bitmask();
+        if marked != 0 {
+            return Some(line.len() - rest.len() + marked.trailing_zeros() as usize);
+        }
+        rest = behind;
+    }
+    // Fewer than sixteen are looked at together with what is in front of them.
+    let skip = 16 - rest.len();
+    let last = line.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [0; 16];
+        last[skip..].copy_from_slice(rest);
+        last
+    });
+    let marked = marks(u8x16::new(last)).to_bitmask() >> skip;
+    (marked != 0).then(|| line.len() - rest.len() + marked.trailing_zeros() as usize)
+}
+
+/// Marks the bytes that are `byte`.
+#[inline(always)]
+fn is(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
+}
+
+/// Marks control characters.
+#[inline(always)]
+fn is_control(bytes: u8x16) -> u8x16 {
+    bytes.min(u8x16::splat(0x1F)).simd_eq(bytes)
+}
