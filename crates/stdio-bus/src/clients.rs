@@ -150,7 +150,7 @@ impl Bus {
         self.router.client_finished(client);
         if self.stdio {
             self.log.info(None, "Stdin has ended, draining");
-            self.begin_drain();
+            self.begin_drain(false);
         }
     }
 
@@ -219,7 +219,7 @@ impl Bus {
         self.close_client(client);
         if self.stdio {
             self.log.info(None, "Nobody reads stdout any more, ending");
-            self.begin_drain();
+            self.begin_drain(false);
         }
     }
 
@@ -237,7 +237,7 @@ impl Bus {
             self.log.debug(None, &format!("Client {} is gone", client.slot()));
         }
         if self.stdio {
-            self.begin_drain();
+            self.begin_drain(false);
         }
     }
 

@@ -1,6 +1,7 @@
 //! How the router ends: what was asked is answered, then the workers are told to end, then what waits is written.
 
 use rustix::event::epoll;
+use trunkline_wire::router::WorkerId;
 
 use crate::bus::Bus;
 
@@ -14,7 +15,7 @@ pub(crate) enum Phase {
     /// It has not begun.
     Serving,
     /// Nothing new is taken; what was asked may be answered.
-    Draining { until: u64, kill_at: u64 },
+    Draining(Drain),
     /// The workers were told to end.
     Ending { kill_at: u64 },
     /// The workers were killed.
@@ -25,20 +26,42 @@ pub(crate) enum Phase {
     Over,
 }
 
+/// The wait for answers. Whoever closes our stdin wants them all, however long that takes: it ends when those who owe
+/// one fall silent. Whoever signals wants an end, so then it also ends at half of the time that workers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drain {
+    /// When the workers are killed, if the end was asked for by a signal.
+    kill_at: Option<u64>,
+    /// When it ends, whatever comes.
+    until: u64,
+    /// When somebody who owes an answer last said something.
+    heard: u64,
+    /// How long they may say nothing.
+    silence: u64,
+}
+
+impl Drain {
+    const fn due(self) -> u64 {
+        let silent = self.heard.saturating_add(self.silence);
+        if silent < self.until { silent } else { self.until }
+    }
+}
+
 impl Phase {
     /// When it must go on.
     pub(crate) fn next(self) -> Option<u64> {
         match self {
             Self::Serving | Self::Over => None,
-            Self::Draining { until, .. } | Self::Killed { until } | Self::Flushing { until } => Some(until),
+            Self::Draining(drain) => Some(drain.due()),
+            Self::Killed { until } | Self::Flushing { until } => Some(until),
             Self::Ending { kill_at } => Some(kill_at),
         }
     }
 }
 
 impl Bus {
-    /// Takes nothing new. Half of the time that workers have is for what was asked before.
-    pub(crate) fn begin_drain(&mut self) {
+    /// Takes nothing new; whether a signal is the reason.
+    pub(crate) fn begin_drain(&mut self, signal: bool) {
         if self.phase != Phase::Serving {
             return;
         }
@@ -46,8 +69,20 @@ impl Bus {
             let _unwatched = epoll::delete(&self.epoll, &listener);
         }
         self.router.drain();
-        let timeout = self.router.config().limits.drain_timeout_ms;
-        self.phase = Phase::Draining { until: self.now + timeout / 2, kill_at: self.now + timeout };
+        let limits = &self.router.config().limits;
+        let (now, timeout, silence) = (self.now, limits.drain_timeout_ms, limits.drain_silence_ms);
+        let kill_at = signal.then(|| now.saturating_add(timeout));
+        let until = if signal { now.saturating_add(timeout / 2) } else { u64::MAX };
+        self.phase = Phase::Draining(Drain { kill_at, until, heard: now, silence });
+    }
+
+    /// A worker has said something that is not read yet.
+    pub(crate) fn heard(&mut self, worker: WorkerId) {
+        if let Phase::Draining(drain) = &mut self.phase
+            && self.router.owes(worker)
+        {
+            drain.heard = self.now;
+        }
     }
 
     /// A signal came: the first begins the end, the second does not wait for answers, the third not for workers.
@@ -55,9 +90,9 @@ impl Bus {
         match self.phase {
             Phase::Serving => {
                 self.log.info(None, "Shutdown requested, draining...");
-                self.begin_drain();
+                self.begin_drain(true);
             }
-            Phase::Draining { kill_at, .. } => self.end(kill_at),
+            Phase::Draining(drain) => self.end(drain.kill_at),
             Phase::Ending { .. } => self.kill(),
             Phase::Killed { .. } | Phase::Flushing { .. } | Phase::Over => self.phase = Phase::Over,
         }
@@ -68,11 +103,18 @@ impl Bus {
         let before = self.phase;
         match self.phase {
             Phase::Serving | Phase::Over => {}
-            Phase::Draining { until, kill_at } => {
-                if self.router.is_quiet() || until <= self.now {
-                    self.end(kill_at);
-                }
+            Phase::Draining(drain) if self.router.is_quiet() => self.end(drain.kill_at),
+            // Whoever cannot speak because nobody reads it is not silent.
+            Phase::Draining(mut drain) if drain.until > self.now && self.router.is_held() => {
+                drain.heard = self.now;
+                self.phase = Phase::Draining(drain);
+                return false;
             }
+            Phase::Draining(drain) if drain.due() <= self.now => {
+                self.log.warn(None, "Not all requests were answered; nobody waits any longer");
+                self.end(drain.kill_at);
+            }
+            Phase::Draining(_) => {}
             Phase::Ending { .. } | Phase::Killed { .. } if self.no_workers() => {
                 let time = if self.stdio { LAST_READ_STDIO } else { LAST_READ };
                 self.phase = Phase::Flushing { until: self.now + time };
@@ -90,9 +132,11 @@ impl Bus {
         self.phase != before
     }
 
-    fn end(&mut self, kill_at: u64) {
+    /// Tells the workers to end.
+    fn end(&mut self, kill_at: Option<u64>) {
         self.end_workers();
-        self.phase = Phase::Ending { kill_at };
+        let timeout = self.router.config().limits.drain_timeout_ms;
+        self.phase = Phase::Ending { kill_at: kill_at.unwrap_or_else(|| self.now.saturating_add(timeout)) };
     }
 
     fn kill(&mut self) {

@@ -111,6 +111,7 @@ impl Bus {
                 }
                 Some(count) => {
                     if let Some(worker) = bus.router.workers().nth(index as usize) {
+                        bus.heard(worker);
                         bus.router.worker_bytes(worker, &scratch[..count], bus.now);
                     }
                     true

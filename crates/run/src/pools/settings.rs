@@ -213,7 +213,7 @@ pub(super) fn config(pools: &BTreeMap<String, Settings>, limits: &Limits) -> Con
             drain_timeout_ms: ms(limits.drain_timeout_sec, DRAIN_MS),
             backpressure_timeout_ms: ms(limits.backpressure_timeout_sec, base.backpressure_timeout_ms),
             max_sessions: limits.max_sessions.unwrap_or(base.max_sessions),
-            max_clients: base.max_clients,
+            ..base
         },
         route_params_session: true,
         // Its value is nowhere looked at here: records go to the session that they are about.

@@ -56,6 +56,33 @@ fn answers_in_flight_are_delivered_after_the_end_of_stdin() {
 }
 
 #[test]
+fn answers_after_the_end_of_stdin_may_take_as_long_as_they_keep_coming() {
+    let mut bus = Bus::stdio(&with(one(1), json!({"limits": {"drain_timeout_sec": 1}})));
+    for id in 0..5 {
+        bus.send(request(id, "nap", json!(0.25)));
+    }
+    bus.stdin = None;
+    for id in 0..5 {
+        assert_eq!(bus.out.json(), json!({"jsonrpc": "2.0", "id": id, "result": "rested"}));
+    }
+    assert_eq!(bus.ended().code(), Some(0));
+}
+
+#[test]
+fn a_worker_that_never_answers_does_not_keep_a_pipe() {
+    let mut bus = Bus::stdio(&with(one(2), json!({"limits": {"drain_silence_ms": 100}})));
+    bus.send(in_session("a", 1, "hang", json!(null)));
+    bus.send(in_session("b", 2, "echo", json!("answered")));
+    assert_eq!(bus.out.json()["result"], "answered");
+    bus.stdin = None;
+    let took = timed(|| assert_eq!(bus.ended().code(), Some(0)));
+    assert!(took < PROMPT * 3, "{took:?}");
+    let error: serde_json::Value = serde_json::from_str(&bus.out.rest()[0]).unwrap();
+    assert_eq!((&error["id"], &error["error"]["code"]), (&json!(1), &json!(5)));
+    bus.log.until("Not all requests were answered");
+}
+
+#[test]
 fn answers_that_a_worker_gives_when_told_to_end_are_delivered() {
     let config = with(one(1), json!({"limits": {"drain_timeout_sec": 20}}));
     let (mut bus, address) = Bus::tcp(&config, "127.0.0.1:0");
@@ -76,7 +103,7 @@ fn answers_that_a_worker_gives_when_told_to_end_are_delivered() {
 
 #[test]
 fn a_worker_that_does_not_end_is_killed_with_its_children() {
-    let config = with(one(1), json!({"limits": {"drain_timeout_sec": 1}}));
+    let config = with(one(1), json!({"limits": {"drain_timeout_sec": 1, "drain_silence_ms": 100}}));
     let mut bus = Bus::stdio(&config);
     bus.call(1, "ignore_term", json!(null));
     let child = bus.call(2, "child", json!(null))["result"].clone();

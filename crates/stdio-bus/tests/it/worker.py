@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 NAME = sys.argv[1] if len(sys.argv) > 1 else "worker"
 held = []
@@ -81,6 +82,9 @@ def handle(line):
     elif method == "close":
         os.close(params)
         signal.pause()
+    elif method == "nap":
+        time.sleep(params)
+        answer(id, "rested")
     elif method == "hang":
         signal.pause()
     elif method == "finish_on_term":

@@ -136,6 +136,9 @@ pub struct Limits {
     pub restart_window_ms: u64,
     /// `drain_timeout_sec` (*original*): how long workers may take to end before they are killed; 0 counts as 30.
     pub drain_timeout_ms: u64,
+    /// `drain_silence_ms`: how long a worker that owes an answer may say nothing at the end before it is waited for no
+    /// more. 5,000.
+    pub drain_silence_ms: u64,
     /// `backpressure_timeout_sec` (*original*): a client among several whose queue stays full this long is cut
     /// off. 60.
     pub backpressure_timeout_ms: u64,
@@ -162,6 +165,7 @@ impl Default for Limits {
             max_restarts: 5,
             restart_window_ms: 60_000,
             drain_timeout_ms: 30_000,
+            drain_silence_ms: 5_000,
             backpressure_timeout_ms: 60_000,
             max_sessions: 262_144,
             max_clients: 16_384,

@@ -337,6 +337,16 @@ impl Router {
         self.workers.iter().zip(0..).all(quiet)
     }
 
+    /// Whether a worker owes an answer that somebody waits for.
+    pub fn owes(&self, worker: WorkerId) -> bool {
+        self.requests.owed_by(worker.0) > 0
+    }
+
+    /// Whether a worker is not read, because a client does not take what it has said.
+    pub fn is_held(&self) -> bool {
+        self.workers.iter().any(|worker| worker.held_by != NONE)
+    }
+
     /// Whether nothing waits to be written to any client.
     pub fn is_flushed(&self) -> bool {
         self.clients.iter().all(|client| client.out.len() == 0 || client.closing)

@@ -156,6 +156,7 @@ fn limits(value: Option<&Value>) -> Read<Limits> {
         max_restarts: size("max_restarts", default.max_restarts)?,
         restart_window_ms: seconds("restart_window_sec", default.restart_window_ms)?,
         drain_timeout_ms: if drain == 0 { default.drain_timeout_ms } else { drain },
+        drain_silence_ms: number("drain_silence_ms", default.drain_silence_ms)?,
         backpressure_timeout_ms: seconds("backpressure_timeout_sec", default.backpressure_timeout_ms)?,
         max_sessions: size("max_sessions", default.max_sessions)?,
         max_clients: size("max_clients", default.max_clients)?,
