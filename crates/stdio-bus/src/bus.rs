@@ -12,6 +12,7 @@ use crate::clock::monotonic_ms;
 use crate::ending::Phase;
 use crate::listen::Listener;
 use crate::log::Log;
+use crate::pulse::Pulse;
 use crate::record::Records;
 use crate::sys;
 use crate::workers::{Dying, Place};
@@ -83,8 +84,8 @@ pub(crate) struct Bus {
     pub(crate) stdio: bool,
     pub(crate) now: u64,
     records: Option<Records>,
-    /// When the next empty line is due on stdout.
-    pulse_at: Option<u64>,
+    /// Where stdout is to be kept moving.
+    pulse: Option<Pulse>,
     /// Numbers what is registered with epoll.
     serial: u32,
     scratch: Vec<u8>,
@@ -124,11 +125,11 @@ impl Bus {
         let places = router.workers().map(|_| Place::default()).collect();
         #[expect(clippy::disallowed_methods, reason = "the original's one variable; nothing else reads it")]
         let debug = std::env::var_os("DEBUG_STDIO").is_some();
-        let now = monotonic_ms();
+        let (now, stdio) = (monotonic_ms(), listener.is_none());
         let mut bus = Self {
             router,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            stdio: listener.is_none(),
+            stdio,
             listener,
             accept_at: None,
             signals: sys::hear_signals()?,
@@ -139,7 +140,7 @@ impl Bus {
             log: Log::new(debug),
             now,
             records,
-            pulse_at: keepalive.map(|ms| now + ms),
+            pulse: keepalive.filter(|&every| stdio && every > 0).map(|every| Pulse::new(every, now)),
             serial: 0,
             scratch: vec![0; CHUNK],
             ready: Vec::new(),
@@ -272,24 +273,22 @@ impl Bus {
     fn due(&mut self) {
         self.router.tick(self.now);
         self.workers_due();
-        self.log.pulse(self.now, false);
+        self.log.beat(self.now);
         if self.accept_at.is_some_and(|at| at <= self.now) {
             self.accept_again();
         }
-        if self.pulse_at.is_some_and(|at| at <= self.now) {
-            self.keepalive();
-        }
+        self.beat();
     }
 
-    /// Empty lines on stdout keep readers moving that block on it.
-    fn keepalive(&mut self) {
-        let interval = self.router.config().keepalive_ms.unwrap_or(u64::MAX);
-        self.pulse_at = Some(self.now.saturating_add(interval));
-        let client = self.clients.first().and_then(Option::as_ref).map(|connection| connection.id);
-        if let (true, Some(client)) = (self.stdio, client)
-            && self.router.output(Peer::Client(client)).is_empty()
+    /// Writes an empty line to stdout if it is time for one, and nothing else waits to be written.
+    fn beat(&mut self) {
+        if let (Some(pulse), Some(Some(connection))) = (&mut self.pulse, self.clients.first())
+            && let Some(stdout) = connection.output()
+            && pulse.is_due(stdout, self.now)
+            && self.router.output(Peer::Client(connection.id)).is_empty()
         {
-            self.write_blank(client);
+            // If there is no room, whoever reads has something to read.
+            let _written = stdout.write(b"\n");
         }
     }
 
@@ -300,8 +299,8 @@ impl Bus {
             self.workers_next(),
             self.phase.next(),
             self.accept_at,
-            self.pulse_at,
-            self.log.next_pulse(),
+            self.pulse.as_ref().map(Pulse::next),
+            self.log.next_beat(),
         ];
         let next = if self.has_plain_input() { Some(0) } else { times.into_iter().flatten().min() };
         let wait = next?.saturating_sub(self.now);

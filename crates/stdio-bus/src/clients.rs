@@ -34,6 +34,11 @@ impl Connection {
     pub(crate) fn has_serial(&self, serial: u32) -> bool {
         self.serial == Some(serial) || self.output_serial == Some(serial)
     }
+
+    /// Stdout, for the client on stdio.
+    pub(crate) const fn output(&self) -> Option<&Stream> {
+        self.output.as_ref()
+    }
 }
 
 impl Bus {
@@ -185,17 +190,6 @@ impl Bus {
                 connection.waiting = wants;
             }
             self.watch_client(client);
-        }
-        if self.stdio {
-            self.log.pulse(self.now, true);
-        }
-    }
-
-    /// An empty line, which every reader of lines of JSON passes over.
-    pub(crate) fn write_blank(&mut self, client: ClientId) {
-        if let Some(connection) = self.clients[client.slot()].as_ref() {
-            // If there is no room the reader has something to read.
-            let _written = connection.output.as_ref().map(|output| output.write(b"\n"));
         }
     }
 

@@ -6,10 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::clock::wall_clock_ms;
-
-/// How far apart the empty lines are that only keep stderr moving: while there is traffic, and while there is none.
-const PULSE: u64 = 10;
-const IDLE_PULSE: u64 = 100;
+use crate::pulse::{EVERY, Pulse};
 
 /// The log.
 #[derive(Debug)]
@@ -18,8 +15,8 @@ pub(crate) struct Log {
     pipe: Option<OwnedFd>,
     colour: bool,
     debug: bool,
-    /// When the next empty line is due, where stderr is to be kept moving.
-    pulse_at: Option<u64>,
+    /// Where stderr is to be kept moving.
+    pulse: Option<Pulse>,
 }
 
 impl Log {
@@ -28,7 +25,7 @@ impl Log {
         let is_pipe = rustix::fs::fstat(stderr).is_ok_and(|stat| is(&stat, FileType::Fifo));
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let pipe = is_pipe.then(|| rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok()).flatten();
-        Self { pipe, colour: std::io::stderr().is_terminal(), debug, pulse_at: None }
+        Self { pipe, colour: std::io::stderr().is_terminal(), debug, pulse: None }
     }
 
     pub(crate) fn info(&mut self, worker: Option<usize>, text: &str) {
@@ -45,27 +42,23 @@ impl Log {
         }
     }
 
-    /// Keeps stderr moving from now on, if it is a pipe. The Python SDK reads stdout and stderr line by line on a few
-    /// threads that all its buses share, so a stderr that is silent keeps one of them for ever; an empty line, which
-    /// the SDK passes over, sets it free.
+    /// Keeps stderr moving from now on, if it is a pipe.
     pub(crate) fn keep_moving(&mut self, now: u64) {
-        self.pulse_at = self.pipe.is_some().then_some(now);
+        self.pulse = self.pipe.is_some().then(|| Pulse::new(EVERY, now));
     }
 
-    /// When [`pulse`](Self::pulse) is due, if nothing happens before.
-    pub(crate) fn next_pulse(&self) -> Option<u64> {
-        self.pulse_at
+    /// When [`beat`](Self::beat) is due.
+    pub(crate) fn next_beat(&self) -> Option<u64> {
+        self.pulse.as_ref().map(Pulse::next)
     }
 
-    /// Writes an empty line if it is time for one; `traffic` says that answers were just written.
-    pub(crate) fn pulse(&mut self, now: u64, traffic: bool) {
-        let early = if traffic { IDLE_PULSE - PULSE } else { 0 };
-        if let Some(pipe) = &self.pipe
-            && self.pulse_at.is_some_and(|at| at <= now + early)
+    /// Writes an empty line if it is time for one.
+    pub(crate) fn beat(&mut self, now: u64) {
+        if let (Some(pipe), Some(pulse)) = (&self.pipe, &mut self.pulse)
+            && pulse.is_due(pipe, now)
         {
             // If there is no room, whoever reads has something to read.
             let _written = rustix::io::write(pipe, b"\n");
-            self.pulse_at = Some(now + IDLE_PULSE);
         }
     }
 

@@ -9,6 +9,7 @@
 //! * [`docker`]: a stand-in for the docker command line, for clients that would start the router in a container.
 //! * [`status`]: asks a running router how it is.
 //! * [`clock`], [`log`], [`record`]: the time, lines on stderr, and records in a file.
+//! * [`pulse`]: empty lines that keep the original Python SDK's threads moving.
 
 mod args;
 mod bus;
@@ -18,6 +19,7 @@ mod docker;
 mod ending;
 mod listen;
 mod log;
+mod pulse;
 mod record;
 mod status;
 mod stream;
@@ -72,7 +74,11 @@ fn fail(text: &str) -> ExitCode {
 }
 
 fn start(run: &Run) -> Result<(), String> {
-    let config = Config::parse(&read_config(&run.config)?).map_err(|error| error.to_string())?;
+    let (text, sdk) = read_config(&run.config)?;
+    let mut config = Config::parse(&text).map_err(|error| error.to_string())?;
+    if sdk && config.keepalive_ms.is_none() {
+        config.keepalive_ms = Some(pulse::EVERY);
+    }
     let listen = match (&run.listen, config.mode) {
         (Some(listen), _) => listen.clone(),
         (None, None | Some(Mode::Stdio)) => Listen::Stdio,
@@ -84,8 +90,10 @@ fn start(run: &Run) -> Result<(), String> {
     bus::Bus::run(config, &listen)
 }
 
-fn read_config(from: &ConfigFrom) -> Result<Vec<u8>, String> {
+/// Reads a configuration; also says whether it came in the original Python SDK's way.
+fn read_config(from: &ConfigFrom) -> Result<(Vec<u8>, bool), String> {
     let mut text = Vec::new();
+    let mut sdk = false;
     // One byte more than may be there tells that there is too much.
     let most = MAX_CONFIG as u64 + 1;
     match from {
@@ -102,12 +110,14 @@ fn read_config(from: &ConfigFrom) -> Result<Vec<u8>, String> {
         }
         ConfigFrom::Fd(number) => {
             let failed = |error| format!("config: cannot read from fd {number}: {error}");
-            let file = std::fs::File::from(sys::inherit(*number).map_err(failed)?);
+            let given = sys::inherit(*number).map_err(failed)?;
+            sdk = pulse::wanted(&given);
+            let file = std::fs::File::from(given);
             file.take(most).read_to_end(&mut text).map_err(failed)?;
             if text.len() > MAX_CONFIG {
                 return Err(format!("config: fd data exceeds maximum config size ({MAX_CONFIG} bytes)"));
             }
         }
     }
-    Ok(text)
+    Ok((text, sdk))
 }

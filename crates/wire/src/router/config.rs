@@ -40,7 +40,8 @@ pub struct Config {
     pub tag_streams: bool,
     /// `record`: a file to which identities and audit records are appended, one JSON object on a line.
     pub record: Option<String>,
-    /// `keepalive_ms`: in stdio mode, an empty line on stdout this often, for readers that block on it.
+    /// `keepalive_ms`: in stdio mode, an empty line on stdout this often while it is quiet, for readers that block on
+    /// it; 0 is never.
     pub keepalive_ms: Option<u64>,
 }
 

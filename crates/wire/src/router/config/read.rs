@@ -25,7 +25,7 @@ pub(super) fn config(object: &Object) -> Read<Config> {
         status: flag(object, "status")?,
         tag_streams: flag(object, "tag_streams")?,
         record: text(object, "record")?,
-        keepalive_ms: number(object, "keepalive_ms")?.map(|ms| ms.max(1)),
+        keepalive_ms: number(object, "keepalive_ms")?,
     };
     match &config.default_pool {
         Some(name) if !config.pools.iter().any(|pool| pool.id == *name) => {
