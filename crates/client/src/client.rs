@@ -150,6 +150,13 @@ impl Client {
         self.http.json(&Call::upload("/v1/sessions/import", "application/x-ndjson", export.into())).await
     }
 
+    /// Moves a session here whose agent runs elsewhere, from the format of an export: it keeps its ids, its times and what
+    /// waits. A conflict means that it is here already.
+    pub async fn adopt(&self, export: impl Into<Bytes>) -> Result<SessionView, Error> {
+        let path = "/v1/sessions/import?adopt=true";
+        self.http.json(&Call::upload(path, "application/x-ndjson", export.into())).await
+    }
+
     /// A session's events from a place on, then live. With a `client` name it is listed among those attached. Must be
     /// called within a tokio runtime.
     #[must_use]

@@ -3,6 +3,9 @@
 //! A copy has a life of its own: its requests get new ids, its numbers start anew, and whoever is named in it becomes
 //! `imported/…`, since nobody here can vouch for them. What was the daemon's or the agent's own business stays behind:
 //! processes, memories, grants, the inbox. What the export left open is ended, because nothing of it runs here.
+//!
+//! A session whose agent runs elsewhere can be moved here instead: nothing of it ever ran in a daemon, so it can go on under
+//! its own id.
 
 use std::collections::HashMap;
 
@@ -12,8 +15,51 @@ use crate::event::{Event, Fact};
 use crate::id::{Node, RequestId, Seq, SessionId, TurnId};
 use crate::machine::Draft;
 use crate::refused::Refused;
-use crate::session::Created;
+use crate::session::{Created, EXTERNAL};
 use crate::turn::Claimed;
+
+/// The facts of a session that is moved here with its id, the ids of its requests and messages, and all that waits. Turns,
+/// processes and grants stay behind; of whoever is named nobody here can vouch, as in a copy.
+///
+/// # Errors
+/// `Invalid` when the events do not begin with `session.created` of a session whose agent runs elsewhere.
+pub fn adopted(events: Vec<Event>) -> Result<(SessionId, Vec<Draft>), Refused> {
+    let id = match events.first().map(|event| &event.fact) {
+        Some(Fact::SessionCreated(created)) if created.driver == EXTERNAL => created.id,
+        Some(_) | None => {
+            let why = format!("must be the event session.created of a session of the driver `{EXTERNAL}`");
+            return Err(Refused::invalid("line 2", why));
+        }
+    };
+    let mut facts = Vec::with_capacity(events.len());
+    for (nth, event) in events.into_iter().enumerate() {
+        let fact = match event.fact {
+            Fact::SessionCreated(created) if nth == 0 => Created { imported: None, ..created }.into(),
+            fact if event.turn.is_none() && moves_along(&fact) => fact,
+            _ => continue,
+        };
+        facts.push(Draft { turn: None, fact, origin: Some((event.by.imported(), event.at)) });
+    }
+    Ok((id, facts))
+}
+
+/// What such a session takes with it: itself, what it asked and was told, and its inbox.
+const fn moves_along(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::SessionUpdated(_)
+            | Fact::SessionReported(_)
+            | Fact::SessionUnseen(_)
+            | Fact::SessionClosed(_)
+            | Fact::RequestOpened(_)
+            | Fact::RequestEscalated(_)
+            | Fact::RequestDismissed(_)
+            | Fact::RequestClosed(_)
+            | Fact::MessageQueued(_)
+            | Fact::MessageDelivered(_)
+            | Fact::MessageAcked(_)
+    )
+}
 
 /// Turns the events of an export, one after the other, into facts of the new session.
 #[derive(Debug)]

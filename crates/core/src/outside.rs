@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
-use crate::id::MessageId;
+use crate::id::{MessageId, SessionId};
 use crate::machine::Draft;
 use crate::principal::Scope;
 use crate::raw::Raw;
 use crate::refused::Refused;
-use crate::session::{Command, EXTERNAL, Session, Updated};
+use crate::session::{Command, Created, EXTERNAL, Session, Updated};
 use crate::text::check_name;
 use crate::time::Time;
 
@@ -17,6 +17,9 @@ use crate::time::Time;
 pub const UNSEEN_AFTER_MS: u64 = 120_000;
 /// How many characters a name or a tenant may have.
 pub const MAX_NAME: usize = 255;
+
+/// The protocol of the original human-input hub, in facts.
+pub const SESSIONBUS: &str = "sessionbus";
 
 /// How a session came to be that a client of another protocol has made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -85,6 +88,24 @@ pub struct Outside {
 }
 
 impl Born {
+    /// The session of an agent that registered so.
+    #[must_use]
+    pub fn session(self, id: SessionId, metadata: Option<Raw>) -> Created {
+        let called = clean(&self.name);
+        Created {
+            id,
+            driver: EXTERNAL.to_owned(),
+            agent: called.clone(),
+            argv: Vec::new(),
+            workspace: None,
+            project: None,
+            title: Some(called),
+            metadata,
+            born: Some(self),
+            imported: None,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Refused> {
         check_name("dialect", &self.dialect, 40)?;
         for (field, text) in [("name", Some(&self.name)), ("tenant", self.tenant.as_ref())] {
@@ -93,6 +114,15 @@ impl Born {
             }
         }
         Ok(())
+    }
+}
+
+/// A name without what would break a line or a terminal.
+fn clean(name: &str) -> String {
+    let text: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match text.trim() {
+        "" => "agent".to_owned(),
+        name => name.to_owned(),
     }
 }
 
@@ -191,6 +221,7 @@ pub(crate) fn allow_local(command: &Command, born: bool) -> Result<(), Refused> 
         | Command::Fetch(_)
         | Command::Ack(_) => born,
         Command::Update(_)
+        | Command::Adopt(_)
         | Command::Import(_)
         | Command::EndImport
         | Command::Close
@@ -218,4 +249,15 @@ pub(crate) fn allow_local(command: &Command, born: bool) -> Result<(), Refused> 
 /// Whether a scope is one of callers without a credential.
 pub(crate) fn is_local(scope: Scope) -> bool {
     scope == Scope::Local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cleaned_for_other_clients() {
+        assert_eq!(clean(" my\nagent\u{7}"), "my agent");
+        assert_eq!(clean(" \n"), "agent");
+    }
 }

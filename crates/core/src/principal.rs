@@ -54,6 +54,12 @@ impl Principal {
         Self(format!("imported/{}", &name[..name.floor_char_boundary(190)]))
     }
 
+    /// Whether it is somebody of whom only an export tells.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        self.0.starts_with("imported/")
+    }
+
     /// The name as a part of a key whose parts are joined by `/`. The kind before the first `/` stays as it is; what people
     /// have chosen behind it may hold one too, which is written as `%2F`.
     #[must_use]

@@ -164,6 +164,28 @@ pub struct Opened {
     pub on_timeout: OnTimeout,
 }
 
+impl Opened {
+    /// A question that any words answer and that waits for as long as it takes.
+    #[must_use]
+    pub const fn question(id: RequestId, title: String, question: String) -> Self {
+        Self {
+            id,
+            kind: Kind::Question,
+            title,
+            question,
+            options: Vec::new(),
+            tool_call: None,
+            tool: None,
+            schema: None,
+            context: None,
+            priority: Priority::Normal,
+            tags: None,
+            deadline: None,
+            on_timeout: OnTimeout::Wait,
+        }
+    }
+}
+
 fn is_wait(on_timeout: &OnTimeout) -> bool {
     *on_timeout == OnTimeout::Wait
 }

@@ -173,6 +173,15 @@ impl Session {
         Ok(vec![created.clone().into()])
     }
 
+    fn adopt(&self, facts: &[Draft]) -> Result<Vec<Draft>, Refused> {
+        match facts {
+            [Draft { fact: Fact::SessionCreated(created), .. }, ..] => {
+                self.create(created).map(|_| facts.to_vec())
+            }
+            _ => Err(Refused::invalid("line 2", "must be the event session.created")),
+        }
+    }
+
     fn close(&self, ctx: &Context<'_>) -> Vec<Draft> {
         if self.closed.is_some() {
             return Vec::new();
@@ -351,10 +360,15 @@ impl Machine for Session {
             allow(command, ctx.caller, created.id, true)?;
             return self.create(created);
         }
+        if let Command::Adopt(facts) = command {
+            ctx.caller.may_operate()?;
+            return self.adopt(facts);
+        }
         let id = self.id()?;
         allow(command, ctx.caller, id, self.born().is_some())?;
         match command {
             Command::Create(created) => self.create(created),
+            Command::Adopt(facts) => self.adopt(facts),
             Command::Update(updated) => {
                 check_labels(updated.title.as_deref(), updated.metadata.as_ref())?;
                 Ok(vec![updated.clone().into()])
@@ -502,6 +516,7 @@ fn allow(command: &Command, caller: &Caller, id: SessionId, born: bool) -> Resul
     }
     match command {
         Command::Create(_)
+        | Command::Adopt(_)
         | Command::Update(_)
         | Command::Import(_)
         | Command::EndImport

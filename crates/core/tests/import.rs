@@ -2,7 +2,7 @@
 
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{Node, Seq, SessionId, TurnId};
-use trunkline_core::import::Importer;
+use trunkline_core::import::{Importer, adopted};
 use trunkline_core::machine::{Context, Machine};
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::session::{Command, Effect, Session};
@@ -75,4 +75,46 @@ fn a_copy_has_the_transcript_and_nothing_that_acts() {
     assert_eq!(copy.state(), SessionState::Idle);
     assert!(copy.grants.all.is_empty() && copy.requests.open.is_empty() && copy.agent.process.is_none());
     assert!(copy.wanted().effects.is_empty());
+}
+
+const ELSEWHERE: &str = r#"{"type":"session.created","seq":1,"at":10,"by":"local","data":{"id":"0190163d-8694-439b-aea5-966c26f8ad91","driver":"external","agent":"bot","born":{"dialect":"sessionbus","name":"bot"},"imported":"0190163d-8694-439b-aea5-966c26f8ad99"}}
+{"type":"request.opened","seq":2,"at":20,"by":"local","data":{"id":"0190163d-8694-439b-aea5-966c26f8ad92","kind":"question","title":"Q"}}
+{"type":"request.closed","seq":3,"at":30,"by":"local","data":{"id":"0190163d-8694-439b-aea5-966c26f8ad92","outcome":"answered","answer":{"text":"yes"}}}
+{"type":"message.queued","seq":4,"at":30,"by":"local","data":{"id":"0190163d-8694-439b-aea5-966c26f8ad93","kind":"request.closed","payload":{}}}
+{"type":"grant.added","seq":5,"at":31,"by":"owner","data":{"id":"0190163d-8694-739b-aea5-966c26f8ad93","tool":"Bash"}}
+{"type":"request.opened","seq":6,"at":40,"by":"local","data":{"id":"0190163d-8694-439b-aea5-966c26f8ad94","kind":"question","title":"Q"}}"#;
+
+#[test]
+fn a_session_that_ran_elsewhere_moves_with_its_ids_its_times_and_all_that_waits() {
+    let events: Vec<Event> = ELSEWHERE.lines().map(|line| Event::from_line(line).unwrap()).collect();
+    let (id, facts) = adopted(events).unwrap();
+    assert_eq!(id.to_string(), "0190163d-8694-439b-aea5-966c26f8ad91");
+    let node = Node { name: "local".into(), incarnation: 5 };
+    let decide = |session: &Session, scope: Scope| {
+        let caller = Caller { principal: Principal::token("t"), scope };
+        let ctx = Context { now: Time(99), caller: &caller, node: &node, next: Seq(1) };
+        session.decide(&Command::Adopt(facts.clone()), &ctx)
+    };
+    let mut session = Session::default();
+    for scope in [Scope::Viewer, Scope::Local, Scope::Agent(id)] {
+        assert!(decide(&session, scope).is_err(), "{scope:?}");
+    }
+    for (draft, seq) in decide(&session, Scope::Operator).unwrap().into_iter().zip(1..) {
+        let (by, at) = draft.origin.unwrap();
+        assert!(by.is_imported());
+        session.advance(&[Event { seq: Seq(seq), at, by, turn: None, key: None, fact: draft.fact }]);
+    }
+    assert!(!session.importing && session.grants.all.is_empty());
+    assert_eq!(session.created.as_ref().unwrap().2, Time(10));
+    let open: Vec<_> = session.requests.pending().map(|open| (open.asked.id.to_string(), open.at)).collect();
+    assert_eq!(open, [("0190163d-8694-439b-aea5-966c26f8ad94".to_owned(), Time(40))]);
+    assert_eq!(session.inbox.list()[0].id.to_string(), "0190163d-8694-439b-aea5-966c26f8ad93");
+    assert_eq!(decide(&session, Scope::Operator).unwrap_err().code(), "exists");
+}
+
+#[test]
+fn a_session_that_ran_in_a_daemon_does_not_move() {
+    let events: Vec<Event> = EXPORT.lines().map(|line| Event::from_line(line).unwrap()).collect();
+    assert_eq!(adopted(events).unwrap_err().code(), "invalid");
+    assert_eq!(adopted(Vec::new()).unwrap_err().code(), "invalid");
 }

@@ -202,6 +202,15 @@ impl Rows {
     }
 
     fn find(&self, query: &Query) -> (Vec<(LogId, Row)>, Option<Cursor>) {
+        if let Some(key) = &query.key {
+            let behind = |row: &Row| {
+                let after = query.after.as_ref();
+                after.is_none_or(|after| (after.rank, &after.key) < (row.rank, &row.key))
+            };
+            let row = self.by_key.get(&(query.kind, key.clone()));
+            let row = row.filter(|(_, row)| fits(query, row) && behind(row));
+            return (row.cloned().into_iter().collect(), None);
+        }
         let after = match &query.after {
             Some(after) => Bound::Excluded((query.kind, after.rank, after.key.clone())),
             None => Bound::Included((query.kind, (i64::MIN, i64::MIN), String::new())),
@@ -223,8 +232,7 @@ fn place(row: &Row) -> Place {
 }
 
 fn fits(query: &Query, row: &Row) -> bool {
-    query.key.as_ref().is_none_or(|key| *key == row.key)
-        && query.facets.iter().all(|facet| row.facets.contains(facet))
+    query.facets.iter().all(|facet| row.facets.contains(facet))
         && query.due_before.is_none_or(|before| row.due.is_some_and(|due| due < before))
 }
 

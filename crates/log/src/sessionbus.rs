@@ -1,13 +1,20 @@
 //! Reads the database of the original human-input hub, and leaves it as it is.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use trunkline_core::raw::Raw;
 use trunkline_core::time::Time;
 
 use crate::contract::OpenError;
+
+/// How often a copy is tried while the file changes.
+const COPIES: usize = 3;
 
 /// A session of the hub.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +35,8 @@ pub struct OldSession {
     pub seen: Time,
     /// What it asked, oldest first.
     pub requests: Vec<OldRequest>,
+    /// What lay in its inbox, oldest first.
+    pub messages: Vec<OldMessage>,
 }
 
 /// A request of the hub.
@@ -55,25 +64,99 @@ pub struct OldRequest {
     pub answered: Option<Time>,
 }
 
-/// Reads all sessions with their requests, the oldest first.
-///
-/// # Errors
-/// When the file cannot be read, or is no database of that hub.
-pub fn read(path: &Path) -> Result<Vec<OldSession>, OpenError> {
-    let io = |source| OpenError::Io { path: path.display().to_string(), source };
-    std::fs::File::open(path).map_err(io)?;
-    load(path).map_err(|error| OpenError::Damaged {
-        path: path.display().to_string(),
-        why: format!("it cannot be read as a database of that hub: {error}"),
-    })
+/// An answer in the inbox of an agent of the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldMessage {
+    /// Its id there.
+    pub id: String,
+    /// The request it answers.
+    pub request: String,
+    /// The answer.
+    pub text: String,
+    /// Who gave it.
+    pub responder: Option<String>,
+    /// When it was left.
+    pub created: Time,
+    /// When it was first fetched.
+    pub delivered: Option<Time>,
+    /// When the agent was done with it.
+    pub acked: Option<Time>,
 }
 
-fn load(path: &Path) -> rusqlite::Result<Vec<OldSession>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+/// Reads all sessions with their requests and messages, the oldest first. Nothing is written to the file or beside it: what a
+/// hub has left in a journal is brought in on a copy.
+///
+/// # Errors
+/// When the file cannot be read, is no database of that hub, or is being written.
+pub fn read(path: &Path) -> Result<Vec<OldSession>, OpenError> {
+    let io = |source| OpenError::Io { path: path.display().to_string(), source };
+    File::open(path).map_err(io)?;
+    let damaged = |why: String| OpenError::Damaged { path: path.display().to_string(), why };
+    let odd = |error| damaged(format!("it cannot be read as a database of that hub: {error}"));
+    // A write-ahead log is read through files beside it, which only a copy may have.
+    if !is_write_ahead(path).map_err(io)? {
+        match open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|hub| load(&hub)) {
+            Err(error) if wants_repair(&error) => {}
+            outcome => return outcome.map_err(odd),
+        }
+    }
+    let (folder, copy) = copy(path)
+        .map_err(io)?
+        .ok_or_else(|| damaged("it is being written; stop the hub first".to_owned()))?;
+    let sessions = open(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|hub| load(&hub)).map_err(odd);
+    drop(folder);
+    sessions
+}
+
+/// Whether the header says that a write-ahead log belongs to the file.
+fn is_write_ahead(path: &Path) -> io::Result<bool> {
+    let mut header = Vec::new();
+    File::open(path)?.take(20).read_to_end(&mut header)?;
+    Ok(header.get(18..20).is_some_and(|versions| versions.contains(&2)))
+}
+
+/// Whether a hub has died in the middle of a change, which is then undone from its journal.
+fn wants_repair(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+}
+
+/// A copy with what lies beside the file, in a folder that goes with the guard; `None` while somebody writes.
+fn copy(path: &Path) -> io::Result<Option<(tempfile::TempDir, PathBuf)>> {
+    let folder = tempfile::tempdir()?;
+    let to = folder.path().join("hub.db");
+    let sides = ["", "-journal", "-wal"];
+    let side = |path: &Path, side: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(side);
+        PathBuf::from(name)
+    };
+    let looks =
+        || sides.map(|end| side(path, end).metadata().ok().map(|found| (found.len(), found.modified().ok())));
+    for _ in 0..COPIES {
+        let before = looks();
+        for end in sides {
+            match std::fs::copy(side(path, end), side(&to, end)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !end.is_empty() => {}
+                outcome => drop(outcome?),
+            }
+        }
+        if looks() == before {
+            return Ok(Some((folder, to)));
+        }
+    }
+    Ok(None)
+}
+
+fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn load(hub: &Connection) -> rusqlite::Result<Vec<OldSession>> {
     // One transaction, so that requests fit their sessions while the hub still runs.
-    let view = connection.unchecked_transaction()?;
+    let view = hub.unchecked_transaction()?;
     let mut sessions = view
         .prepare(
             "SELECT session_id, display_name, tenant_id, state, metadata_json, created_at, last_seen_at FROM sessions ORDER BY id",
@@ -84,7 +167,13 @@ fn load(path: &Path) -> rusqlite::Result<Vec<OldSession>> {
         "SELECT request_id, title, question, context_json, priority, tags_json, status, response_text, responder, \
          created_at, answered_at FROM input_requests WHERE session_id = ?1 ORDER BY created_at, id",
     )?;
+    let mut messages = view.prepare(
+        "SELECT message_id, payload_json, created_at, delivered_at, acked_at FROM inbox_messages \
+         WHERE session_id = ?1 AND message_type = 'INPUT_RESPONSE' ORDER BY created_at, id",
+    )?;
     for session in &mut sessions {
+        let found = messages.query_map([&session.id], message)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        session.messages = found.into_iter().flatten().collect();
         session.requests = requests.query_map([&session.id], request)?.collect::<rusqlite::Result<_>>()?;
     }
     Ok(sessions)
@@ -101,6 +190,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<OldSession> {
         created,
         seen: moment(row.get(6)?).unwrap_or(created),
         requests: Vec::new(),
+        messages: Vec::new(),
     })
 }
 
@@ -119,6 +209,30 @@ fn request(row: &Row<'_>) -> rusqlite::Result<OldRequest> {
         created: moment(row.get(9)?).unwrap_or_default(),
         answered: moment(row.get(10)?),
     })
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    request_id: String,
+    response_text: String,
+    responder: Option<String>,
+}
+
+/// A message; `None` for one that says nothing.
+fn message(row: &Row<'_>) -> rusqlite::Result<Option<OldMessage>> {
+    let payload: String = row.get(1)?;
+    let Ok(Payload { request_id, response_text, responder }) = serde_json::from_str(&payload) else {
+        return Ok(None);
+    };
+    Ok(Some(OldMessage {
+        id: row.get(0)?,
+        request: request_id,
+        text: response_text,
+        responder,
+        created: moment(row.get(2)?).unwrap_or_default(),
+        delivered: moment(row.get(3)?),
+        acked: moment(row.get(4)?),
+    }))
 }
 
 /// A value of JSON; absent is the text `null` there. What Python writes and JSON does not know is left out.
@@ -158,23 +272,43 @@ mod tests {
         assert_eq!((read(""), read("yesterday"), moment(None)), (None, None, None));
     }
 
-    #[test]
-    fn a_hub_is_read_and_left_as_it_is() {
+    const SCHEMA: &str = "
+        CREATE TABLE sessions(id INTEGER PRIMARY KEY, session_id TEXT UNIQUE, display_name TEXT, tenant_id TEXT, state TEXT,
+          metadata_json TEXT, created_at TEXT, updated_at TEXT, last_seen_at TEXT);
+        CREATE TABLE input_requests(id INTEGER PRIMARY KEY, request_id TEXT UNIQUE, session_id TEXT, title TEXT, question TEXT,
+          context_json TEXT, priority TEXT, tags_json TEXT, status TEXT, response_text TEXT, responder TEXT, created_at TEXT, answered_at TEXT);
+        CREATE TABLE inbox_messages(id INTEGER PRIMARY KEY, message_id TEXT UNIQUE, session_id TEXT, message_type TEXT,
+          payload_json TEXT, status TEXT, created_at TEXT, delivered_at TEXT, acked_at TEXT);
+        INSERT INTO sessions VALUES (1, 's', 'bot', NULL, 'DONE', 'null', '2026-11-21 07:39:49.459729', NULL, '2026-11-21 07:40:00.000000');
+        INSERT INTO input_requests VALUES (1, 'r', 's', 't', 'q', '{\"a\": 1}', 'HIGH', '[\"x\"]', 'ANSWERED', 'yes', 'ana',
+          '2026-11-21 07:39:50.000000', '2026-11-21 07:39:51.000000');
+        INSERT INTO inbox_messages VALUES (1, 'm', 's', 'INPUT_RESPONSE',
+          '{\"request_id\": \"r\", \"response_text\": \"yes\", \"responder\": \"ana\", \"answered_at\": \"2026-11-21T07:39:51+00:00\"}',
+          'DELIVERED', '2026-11-21 07:39:51.000000', '2026-11-21 07:39:52.000000', NULL);";
+
+    /// What lies in a folder, byte for byte.
+    fn folder(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    }
+
+    /// A hub's database, in a folder of its own, as `pragma` makes it.
+    fn hub(pragma: &str) -> (tempfile::TempDir, PathBuf, Connection) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agentflow.db");
         let hub = Connection::open(&path).unwrap();
-        hub.execute_batch(
-            "CREATE TABLE sessions(id INTEGER PRIMARY KEY, session_id TEXT UNIQUE, display_name TEXT, tenant_id TEXT, state TEXT,
-               metadata_json TEXT, created_at TEXT, updated_at TEXT, last_seen_at TEXT);
-             CREATE TABLE input_requests(id INTEGER PRIMARY KEY, request_id TEXT UNIQUE, session_id TEXT, title TEXT, question TEXT,
-               context_json TEXT, priority TEXT, tags_json TEXT, status TEXT, response_text TEXT, responder TEXT, created_at TEXT, answered_at TEXT);
-             INSERT INTO sessions VALUES (1, 's', 'bot', NULL, 'DONE', 'null', '2026-11-21 07:39:49.459729', NULL, '2026-11-21 07:40:00.000000');
-             INSERT INTO input_requests VALUES (1, 'r', 's', 't', 'q', '{\"a\": 1}', 'HIGH', '[\"x\"]', 'ANSWERED', 'yes', 'ana',
-               '2026-11-21 07:39:50.000000', '2026-11-21 07:39:51.000000');",
-        )
-        .unwrap();
-        drop(hub);
-        let before = std::fs::read(&path).unwrap();
+        hub.execute_batch(pragma).unwrap();
+        hub.execute_batch(SCHEMA).unwrap();
+        (dir, path, hub)
+    }
+
+    #[test]
+    fn a_hub_is_read_and_left_as_it_is() {
+        let (dir, path, connection) = hub("");
+        drop(connection);
+        let before = folder(dir.path());
         let sessions = read(&path).unwrap();
         assert_eq!(
             (sessions.len(), sessions[0].metadata.clone(), sessions[0].seen),
@@ -186,11 +320,52 @@ mod tests {
             (request.tags.as_deref(), request.context.as_ref().map(Raw::get)),
             (Some(&["x".to_owned()][..]), Some("{\"a\": 1}"))
         );
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
-        assert_eq!(files.len(), 1, "{files:?}");
+        let message = &sessions[0].messages[0];
+        assert_eq!((message.request.as_str(), message.text.as_str()), ("r", "yes"));
+        assert_eq!((message.delivered, message.acked), (Some(Time(1_795_246_792_000)), None));
+        assert_eq!(folder(dir.path()), before);
         std::fs::write(&path, "no database").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("of that hub"));
         assert!(matches!(read(&dir.path().join("none")), Err(OpenError::Io { .. })));
+    }
+
+    #[test]
+    fn what_lies_in_a_write_ahead_log_is_read_and_left_there() {
+        let (dir, path, connection) = hub("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0;");
+        let before = folder(dir.path());
+        assert!(before.iter().any(|(path, bytes)| path.ends_with("agentflow.db-wal") && !bytes.is_empty()));
+        assert_eq!(read(&path).unwrap().len(), 1, "nothing of it is in the file itself yet");
+        assert_eq!(folder(dir.path()), before);
+        drop(connection);
+        let before = folder(dir.path());
+        assert_eq!(before.len(), 1, "the hub has gone, and its log with it");
+        assert_eq!(read(&path).unwrap().len(), 1);
+        assert_eq!(folder(dir.path()), before);
+    }
+
+    #[test]
+    fn what_a_hub_that_was_killed_had_begun_is_not_read() {
+        let (dir, path, connection) = hub("PRAGMA cache_size = 1;");
+        // Far more than the cache holds is written before it is done, so that it stands in the file already.
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for n in 0..200 {
+            let id = format!("half {n}");
+            connection
+                .execute(
+                    "INSERT INTO sessions(session_id, display_name) VALUES (?1, ?2)",
+                    [&id, &"x".repeat(3_000)],
+                )
+                .unwrap();
+        }
+        let dead = tempfile::tempdir().unwrap();
+        for (file, bytes) in folder(dir.path()) {
+            std::fs::write(dead.path().join(file.file_name().unwrap()), bytes).unwrap();
+        }
+        drop(connection);
+        let before = folder(dead.path());
+        assert_eq!(before.len(), 2, "its journal is beside it");
+        let left = dead.path().join(path.file_name().unwrap());
+        assert_eq!(read(&left).unwrap().len(), 1);
+        assert_eq!(folder(dead.path()), before);
     }
 }

@@ -1,12 +1,14 @@
-//! Makes a session from an export.
+//! Makes a session from an export, or moves one here.
 
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{Pos, SessionId};
-use trunkline_core::import::Importer;
+use trunkline_core::import::{Importer, adopted};
 use trunkline_core::machine::Draft;
 use trunkline_core::principal::Caller;
 use trunkline_core::refused::Refused;
+use trunkline_core::row::RowKind;
 use trunkline_core::session::Command;
+use trunkline_log::frame::Query;
 use uuid::Uuid;
 
 use crate::cell::CommandError;
@@ -30,6 +32,30 @@ impl Hub {
         let (hub, caller) = (self.clone(), caller.clone());
         let import = self.tasks().spawn(async move { hub.import_all(&caller, events).await });
         import.await.map_err(|_| CommandError::Stopping)?
+    }
+
+    /// Moves a session here whose agent runs elsewhere: it keeps its ids, its times and what waits. All of it is one frame,
+    /// so it is here whole or not at all.
+    ///
+    /// # Errors
+    /// `Exists` when it, or a request of its, is here already; `Deleted` when it was; or when its facts are not kept.
+    pub async fn adopt(&self, caller: &Caller, events: Vec<Event>) -> Result<(SessionId, Pos), CommandError> {
+        caller.may_operate()?;
+        let (id, facts) = adopted(events)?;
+        match self.look(id, |_| ()).await {
+            Ok(_) => return Err(Refused::Exists { what: "session", id: id.to_string() }.into()),
+            Err(CommandError::Refused(Refused::NotFound { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        for draft in &facts {
+            let Fact::RequestOpened(asked) = &draft.fact else { continue };
+            let row = Query::one(RowKind::Request, asked.id.to_string());
+            if !self.find(&row, self.pos()).await?.rows.is_empty() {
+                return Err(Refused::Exists { what: "request", id: asked.id.to_string() }.into());
+            }
+        }
+        let done = self.command(caller, id, Command::Adopt(facts), None).await?;
+        Ok((id, done.pos))
     }
 
     async fn import_all(

@@ -150,7 +150,9 @@ async fn asked(hub: &Hub, change: &Change) -> Vec<RequestView> {
     let Some(session) = change.log.as_session() else { return Vec::new() };
     let rows = change.rows.iter().filter(|row| row.kind == RowKind::Request);
     let views = rows.filter_map(|row| row.body.as_ref()?.read::<RequestView>().ok());
-    let waiting: Vec<_> = views.filter(|view| view.status == RequestStatus::Open).collect();
+    // What was moved here from elsewhere was asked long ago.
+    let waits = |view: &RequestView| view.status == RequestStatus::Open && !view.created_by.is_imported();
+    let waiting: Vec<_> = views.filter(waits).collect();
     if waiting.is_empty() {
         return waiting;
     }

@@ -3,7 +3,6 @@
 //! A heartbeat that changes nothing leaves no fact: it is kept in the `live` store alone, so it costs no write to the
 //! disk. After two minutes of silence one fact in the session's log tells it, and when that was.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use trunkline_core::id::SessionId;
@@ -39,25 +38,6 @@ impl Hub {
     pub async fn seen(&self, id: SessionId) -> Result<Option<Time>, CommandError> {
         let found = self.live().find(&Query::one(RowKind::Seen, id.to_string()), self.live().pos()).await?;
         Ok(found.rows.iter().find_map(|(_, row)| row.body.as_ref()?.read().ok()))
-    }
-
-    /// When all of them were last there that were in this life of the daemon, at most `limit`, the latest.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn all_seen(&self, limit: usize) -> Result<HashMap<SessionId, Time>, CommandError> {
-        let mut all = HashMap::new();
-        let mut query = Query { limit: MAX_FOUND, ..Query::all(RowKind::Seen) };
-        loop {
-            let found = self.live().find(&query, self.live().pos()).await?;
-            all.extend(found.rows.iter().filter_map(|(_, row)| {
-                Some((row.key.parse::<SessionId>().ok()?, row.body.as_ref()?.read::<Time>().ok()?))
-            }));
-            match found.next.filter(|_| all.len() < limit) {
-                Some(next) => query.after = Some(next),
-                None => return Ok(all),
-            }
-        }
     }
 
     /// Tells the logs of those that have fallen silent.

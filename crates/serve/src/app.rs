@@ -123,12 +123,12 @@ impl App {
 }
 
 /// A cursor as callers hold it: opaque to them.
-fn show_cursor(cursor: &Cursor) -> String {
+pub(crate) fn show_cursor(cursor: &Cursor) -> String {
     format!("{}.{}.{}", cursor.rank.0, cursor.rank.1, cursor.key)
 }
 
 /// A cursor as it came back.
-fn read_cursor(text: &str) -> Answer<Cursor> {
+pub(crate) fn read_cursor(text: &str) -> Answer<Cursor> {
     let mut parts = text.splitn(3, '.');
     let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok());
     let rank = (number(), number());

@@ -9,7 +9,7 @@ use trunkline_core::event::Event;
 use trunkline_core::row::RowKind;
 
 use crate::app::{Shared, at};
-use crate::extract::Who;
+use crate::extract::{Query, Who};
 use crate::problem::{Answer, Problem};
 
 /// How many bytes an export may have.
@@ -20,6 +20,13 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 const FORMAT: &str = "export/1";
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct How {
+    #[serde(default)]
+    adopt: bool,
+}
+
+#[derive(Deserialize)]
 struct Head {
     trunkline: String,
 }
@@ -27,6 +34,7 @@ struct Head {
 pub(crate) async fn import(
     app: Shared,
     Who(caller): Who,
+    Query(how): Query<How>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<Response> {
@@ -41,7 +49,10 @@ pub(crate) async fn import(
         Problem::new(rejection.status(), "too_large", detail)
     })?;
     let events = parse(&body)?;
-    let (id, pos) = app.hub.import(&caller, events).await?;
+    let (id, pos) = match how.adopt {
+        true => app.hub.adopt(&caller, events).await?,
+        false => app.hub.import(&caller, events).await?,
+    };
     let row = app.row(RowKind::Session, &id.to_string(), pos).await?;
     let (_, view) = row.ok_or_else(|| Problem::not_found("session", &id.to_string()))?;
     Ok(at(StatusCode::CREATED, pos, &view))

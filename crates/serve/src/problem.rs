@@ -83,6 +83,11 @@ impl Problem {
     pub(crate) fn not_found(what: &'static str, id: &str) -> Self {
         Refused::not_found(what, id).into()
     }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
 }
 
 impl std::ops::Deref for Problem {
@@ -95,7 +100,7 @@ impl std::ops::Deref for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
@@ -110,24 +115,28 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The status of a refusal.
+pub(crate) const fn status(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::NotFound { .. } => StatusCode::NOT_FOUND,
+        Refused::Deleted { .. } => StatusCode::GONE,
+        Refused::SessionClosed
+        | Refused::Exists { .. }
+        | Refused::Busy { .. }
+        | Refused::NotRunning
+        | Refused::External
+        | Refused::RequestClosed { .. }
+        | Refused::KeyReused
+        | Refused::Stale { .. } => StatusCode::CONFLICT,
+        Refused::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
+        Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let status = match &refused {
-            Refused::NotFound { .. } => StatusCode::NOT_FOUND,
-            Refused::Deleted { .. } => StatusCode::GONE,
-            Refused::SessionClosed
-            | Refused::Exists { .. }
-            | Refused::Busy { .. }
-            | Refused::NotRunning
-            | Refused::External
-            | Refused::RequestClosed { .. }
-            | Refused::KeyReused
-            | Refused::Stale { .. } => StatusCode::CONFLICT,
-            Refused::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
-            Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        };
-        let mut problem = Self::new(status, refused.code(), refused.to_string());
+        let mut problem = Self::new(status(&refused), refused.code(), refused.to_string());
         match refused {
             Refused::Busy { turn } => problem.0.turn = Some(turn),
             Refused::RequestClosed { closed } => problem.0.closed = Some(closed),

@@ -196,6 +196,11 @@ fn session_routes() -> Vec<Route> {
             post(import::import).layer(axum::extract::DefaultBodyLimit::max(import::MAX_EXPORT)),
             "Make a session from an export: NDJSON, at most 256 MiB.",
         )
+        .query(&[(
+            "adopt",
+            "`true` moves a session here whose agent runs elsewhere: with its id, the ids of its requests and messages, its times, \
+             and all that waits. 409 when it is here already.",
+        )])
         .takes_other(import::NDJSON)
         .gives::<SessionView>(201),
         Route::get("/v1/sessions/{session}", sessions::show, "A session.").gives::<SessionView>(200),

@@ -4,7 +4,7 @@
 //! in the inbox. So everything that came this way is seen and answered from everywhere else, and the other way around.
 //!
 //! - `json`, `fields`, `moment`: what goes in and out, byte for byte as the original has it.
-//! - `route`: its paths. `show`: its objects. `sessions`, `requests`, `inbox`, `events`: its operations.
+//! - `route`: its paths. `show`: its objects. `list`: lists and their pages. `sessions`, `requests`, `inbox`, `events`: its operations.
 //! - `dashboard`, `page`, `form`: its pages for a browser, on a listener of their own.
 
 mod dashboard;
@@ -13,6 +13,7 @@ mod fields;
 mod form;
 mod inbox;
 mod json;
+mod list;
 mod moment;
 mod page;
 mod requests;
@@ -30,13 +31,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use trunkline_core::principal::{Caller, Scope};
 use trunkline_core::refused::Refused;
-use trunkline_log::{AppendError, LogError};
 use trunkline_run::CommandError;
 
 use crate::app::App;
 use crate::extract::MAX_BODY;
 use crate::gate::{Came, Pass};
 use crate::local::{self, Wire};
+use crate::problem::{self, Problem};
 pub(crate) use dashboard::{pages, router as dashboard};
 use fields::Wrong;
 use json::Json;
@@ -200,14 +201,6 @@ fn parameter(parts: &Parts, name: &str) -> Option<String> {
         .find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// How many items a list has at most, if the caller wants fewer than there may be.
-fn limit(parts: &Parts, most: usize) -> Result<usize, Fail> {
-    let given = parameter(parts, "limit");
-    let most_wanted = u64::try_from(most).unwrap_or(u64::MAX);
-    let limit = fields::whole("limit", given.as_deref(), most_wanted, most_wanted);
-    limit.map(|limit| usize::try_from(limit).unwrap_or(most)).map_err(Fail::Wrong)
-}
-
 fn answer(body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).expect("an answer has a JSON form");
     json_answer(StatusCode::OK, body)
@@ -267,42 +260,28 @@ impl IntoResponse for Fail {
 
 impl From<Refused> for Fail {
     fn from(refused: Refused) -> Self {
-        let status = match &refused {
-            Refused::NotFound { what: "session", .. } | Refused::Deleted { .. } => {
-                return Self::Missing("Session not found");
-            }
-            Refused::NotFound { what: "request", .. } => return Self::Missing("Request not found"),
-            Refused::NotFound { what: "message", .. } => return Self::Missing("Message not found"),
-            Refused::NotFound { .. } => return Self::Missing("Not Found"),
-            Refused::Invalid { field, reason } => return Self::refused(field, reason),
-            Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
-            Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Refused::SessionClosed
-            | Refused::Exists { .. }
-            | Refused::Busy { .. }
-            | Refused::NotRunning
-            | Refused::External
-            | Refused::RequestClosed { .. }
-            | Refused::KeyReused
-            | Refused::Stale { .. } => StatusCode::CONFLICT,
-        };
-        Self::Says(status, refused.to_string())
+        if let Refused::Invalid { field, reason } = &refused {
+            return Self::refused(field, reason);
+        }
+        let status = problem::status(&refused);
+        let what = if let Refused::NotFound { what, .. } = &refused { what } else { "session" };
+        match (status, what) {
+            (StatusCode::NOT_FOUND | StatusCode::GONE, "session") => Self::Missing("Session not found"),
+            (StatusCode::NOT_FOUND, "request") => Self::Missing("Request not found"),
+            (StatusCode::NOT_FOUND, "message") => Self::Missing("Message not found"),
+            (StatusCode::NOT_FOUND, _) => Self::Missing("Not Found"),
+            (status, _) => Self::Says(status, refused.to_string()),
+        }
     }
 }
 
 impl From<CommandError> for Fail {
     fn from(error: CommandError) -> Self {
-        let status = match &error {
-            CommandError::Refused(refused) => return refused.clone().into(),
-            CommandError::Append(AppendError::Full) | CommandError::Read(LogError::Full) => {
-                StatusCode::INSUFFICIENT_STORAGE
-            }
-            CommandError::Append(AppendError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            CommandError::Append(_) | CommandError::Read(_) | CommandError::Stopping => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-        };
-        Self::Says(status, error.to_string())
+        if let CommandError::Refused(refused) = error {
+            return refused.into();
+        }
+        let problem = Problem::from(error);
+        Self::Says(problem.status(), problem.detail.clone())
     }
 }
 

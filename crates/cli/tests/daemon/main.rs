@@ -7,6 +7,7 @@ mod agents;
 mod confined;
 mod harness;
 mod kill;
+mod moving;
 mod originals;
 mod start;
 mod strangers;

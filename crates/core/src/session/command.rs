@@ -17,6 +17,9 @@ use crate::turn::{self, WhenBusy, Why};
 pub enum Command {
     /// Make it.
     Create(Created),
+    /// Make one that was elsewhere until now, with all its facts. Only the hub makes this, with
+    /// [`adopted`](crate::import::adopted).
+    Adopt(Vec<Draft>),
     /// Change title or metadata.
     Update(Updated),
     /// More facts of an export. Only the hub makes these, with [`Importer`](crate::import::Importer).

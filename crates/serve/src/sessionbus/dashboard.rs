@@ -18,6 +18,7 @@ use trunkline_core::time::Time;
 
 use super::fields::{Fields, Need, Wrong};
 use super::json::Json;
+use super::list::{MAX_LISTED, Part};
 use super::show::{self, SOMEBODY};
 use super::{Access, Fail, OnDashboard, Outcome, form, json_answer, no_method, page, requests, sessions};
 use crate::app::App;
@@ -85,12 +86,12 @@ async fn page(app: &App, caller: &Caller, path: &[&str], request: Request) -> Ou
 }
 
 async fn known(app: &App, caller: &Caller) -> Result<Vec<show::SessionSummary>, Fail> {
-    sessions::all(app, caller, None, SHOWN).await
+    Ok(sessions::all(app, caller, None, &Part::first(SHOWN)).await?.items)
 }
 
 async fn waiting(app: &App, caller: &Caller) -> Result<Vec<show::Request>, Fail> {
-    let all = requests::all(app, caller, Some("PENDING"), Vec::new(), requests::MAX_LISTED).await?;
-    Ok(all.into_iter().map(show::request).collect())
+    let all = requests::all(app, caller, Some("PENDING"), Vec::new(), &Part::first(MAX_LISTED)).await?;
+    Ok(all.items.into_iter().map(show::request).collect())
 }
 
 async fn respond(app: &App, caller: &Caller, id: &str, request: Request) -> Outcome {

@@ -1,5 +1,7 @@
 //! Requests: ask, list, show, respond, dismiss.
 
+use std::cmp::Reverse;
+
 use axum::http::request::Parts;
 use serde_json::json;
 use trunkline_core::event::Fact;
@@ -8,25 +10,22 @@ use trunkline_core::outside::Report;
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
-use trunkline_core::request::{Answer, Choice, Kind, MAX_TITLE, OnTimeout, Opened, OptionKind};
+use trunkline_core::request::{Answer, Choice, Kind, MAX_TITLE, Opened, OptionKind};
 use trunkline_core::row::{RowKind, facet};
 use trunkline_core::session::Command;
 use trunkline_core::view::RequestView;
-use trunkline_log::frame::{MAX_FOUND, Query};
+use trunkline_log::frame::Query;
 use trunkline_run::CommandError;
 use uuid::Uuid;
 
 use super::fields::{Fields, Need, Wrong};
 use super::json::Json;
+use super::list::{self, Page, Part};
 use super::sessions::session;
 use super::show::{self, PRIORITIES, SOMEBODY};
 use super::{Fail, Outcome, answer, is_local, parameter};
 use crate::app::App;
 
-/// How many requests a list has at most.
-pub(crate) const MAX_LISTED: usize = 10_000;
-/// How many bytes of requests a list has at most; the rest is left out.
-const MAX_LIST_BYTES: usize = 64 << 20;
 const STATUSES: [&str; 3] = ["PENDING", "ANSWERED", "DISMISSED"];
 
 pub(crate) async fn ask(
@@ -44,22 +43,13 @@ pub(crate) async fn ask(
     let tags = fields.texts("tags");
     fields.done().map_err(Fail::Wrong)?;
     let session = session(id)?;
+    let asked_id = RequestId::new(Uuid::now_v7());
     let asked = Opened {
-        id: RequestId::new(Uuid::now_v7()),
-        kind: Kind::Question,
-        title: title.unwrap_or_default(),
-        question: question.unwrap_or_default(),
-        options: Vec::new(),
-        tool_call: None,
-        tool: None,
-        schema: None,
         context,
         priority: show::priority(priority.unwrap_or("NORMAL")),
         tags,
-        deadline: None,
-        on_timeout: OnTimeout::Wait,
+        ..Opened::question(asked_id, title.unwrap_or_default(), question.unwrap_or_default())
     };
-    let asked_id = asked.id;
     let done = app.hub.command(caller, session, Command::Ask(asked), key).await?;
     // A retry gets the request that the first try opened.
     let opened = done.events.iter().find_map(|event| match &event.fact {
@@ -81,11 +71,9 @@ pub(crate) async fn list(app: &App, caller: &Caller, parts: &Parts) -> Outcome {
             }
         },
     };
-    let limit = super::limit(parts, MAX_LISTED)?;
     let named = [("tenant", parameter(parts, "tenant_id")), ("session", parameter(parts, "session_id"))];
     let facets = named.into_iter().filter_map(|(name, value)| Some(facet(name, value?))).collect();
-    let found = all(app, caller, status, facets, limit).await?;
-    Ok(answer(&found.into_iter().map(show::request).collect::<Vec<_>>()))
+    Ok(all(app, caller, status, facets, &Part::of(parts)?).await?.answer(parts, show::request))
 }
 
 /// Requests: those that wait by urgency and age, any others newest first.
@@ -94,8 +82,8 @@ pub(crate) async fn all(
     caller: &Caller,
     status: Option<&str>,
     facets: Vec<String>,
-    limit: usize,
-) -> Result<Vec<RequestView>, Fail> {
+    part: &Part,
+) -> Result<Page<RequestView>, Fail> {
     caller.may_list()?;
     // What ended without an answer shows as dismissed, and what a default answered as answered.
     let (kind, statuses): (_, &[Option<&str>]) = match status {
@@ -107,37 +95,19 @@ pub(crate) async fn all(
         }
         None => (RowKind::Request, &[None]),
     };
-    let mut views: Vec<RequestView> = Vec::new();
-    for word in statuses {
+    let with = |word: &Option<&str>| {
         let word = word.map(|word| facet("status", word));
-        let facets = facets.iter().cloned().chain(word).collect();
-        views.extend(
-            rows(app, Query { facets, limit: limit.min(MAX_FOUND), ..Query::all(kind) }, limit).await?,
-        );
-    }
-    views.retain(|view| status.is_none_or(|status| show::standing(view) == status));
-    if kind == RowKind::Request {
-        // Rows of one millisecond come oldest first; ids tell their order.
-        views.sort_by_key(|view| std::cmp::Reverse((view.created_at, view.id)));
-    }
-    views.truncate(limit);
-    Ok(views)
-}
-
-async fn rows(app: &App, mut query: Query, limit: usize) -> Result<Vec<RequestView>, Fail> {
-    let mut views = Vec::new();
-    let mut bytes = 0;
-    loop {
-        let found = app.hub.find(&query, app.hub.pos()).await?;
-        for body in found.rows.iter().filter_map(|(_, row)| row.body.as_ref()) {
-            bytes += body.get().len();
-            views.extend(body.read::<RequestView>().ok());
+        facets.iter().cloned().chain(word).collect()
+    };
+    let page = list::rows(app, kind, statuses.iter().map(with).collect(), part).await?;
+    Ok(page.map(|mut views: Vec<RequestView>| {
+        views.retain(|view| status.is_none_or(|status| show::standing(view) == status));
+        if kind == RowKind::Request {
+            // Rows of one millisecond come oldest first; ids tell their order.
+            views.sort_by_key(|view| Reverse((view.created_at, view.id)));
         }
-        match found.next.filter(|_| views.len() < limit && bytes < MAX_LIST_BYTES) {
-            Some(next) => query.after = Some(next),
-            None => return Ok(views),
-        }
-    }
+        views
+    }))
 }
 
 pub(crate) async fn show(app: &App, caller: &Caller, id: &str) -> Outcome {

@@ -136,3 +136,41 @@ async fn a_root_page_and_a_list_answer_whoever_looks_whether_this_is_a_hub() {
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
     assert_eq!(world.get("/api/sessions").await, json!([]));
 }
+
+#[tokio::test]
+async fn what_is_counted_are_characters_and_a_body_nobody_reads_may_be_anything() {
+    let world = World::new().await;
+    let name = |length: usize| json!({"display_name": "é".repeat(length), "tenant_id": "é".repeat(length)});
+    world.post("/api/sessions/register", &name(255)).await;
+    let long = world.ask(Method::POST, "/api/sessions/register").json(&name(256));
+    let (status, detail) = fails(long).await;
+    assert_eq!((status, detail.as_array().unwrap().len()), (422, 2), "all that is wrong is told");
+    let session = world.register("bot").await;
+    let (status, _) = world.raw(&format!("/api/sessions/{session}/heartbeat"), None, b"").await;
+    assert_eq!(status, 422, "a heartbeat is an object");
+    let request = world.question(&session, "t").await;
+    for kind in [None, Some("application/json"), Some("text/plain")] {
+        let (status, said) = world.raw(&format!("/api/requests/{request}/dismiss"), kind, b"{not json").await;
+        assert_eq!(
+            (status, said),
+            (200, format!("{{\"request_id\":\"{request}\",\"status\":\"DISMISSED\"}}"))
+        );
+    }
+    world.respond(&request, "yes").await;
+    let path = format!("/api/sessions/{session}/inbox/{request}/ack");
+    let (status, said) = world.raw(&path, Some("application/json"), b"\xff").await;
+    assert_eq!((status, said), (200, format!("{{\"message_id\":\"{request}\",\"status\":\"ACKED\"}}")));
+}
+
+#[tokio::test]
+async fn bodies_of_another_type_are_texts() {
+    let world = World::new().await;
+    let session = world.register("bot").await;
+    let path = format!("/api/sessions/{session}/state");
+    let (status, said) = world.raw(&path, Some("text/plain"), b"{\"state\":\"DONE\"}").await;
+    assert_eq!(status, 422);
+    assert!(
+        said.contains("model_attributes_type") && said.contains(r#""input":"{\"state\":\"DONE\"}""#),
+        "{said}"
+    );
+}

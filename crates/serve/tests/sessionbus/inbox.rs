@@ -181,3 +181,18 @@ async fn polls_end_with_the_daemon() {
     assert_eq!(body, json!({"messages": []}));
     world.close().await;
 }
+
+#[tokio::test]
+async fn an_acknowledged_session_is_one_that_took_its_newest_answer() {
+    let world = World::new().await;
+    let session = world.register("bot").await;
+    let (a, b) = (world.question(&session, "a").await, world.question(&session, "b").await);
+    world.respond(&a, "first").await;
+    world.respond(&b, "second").await;
+    let messages = world.poll(&session, 0).await;
+    let acknowledged = || async { world.summary(&session).await["response_acknowledged"].as_bool().unwrap() };
+    world.ack(&session, &messages[0]).await;
+    assert!(!acknowledged().await, "the newest is not");
+    world.ack(&session, &messages[1]).await;
+    assert!(acknowledged().await);
+}

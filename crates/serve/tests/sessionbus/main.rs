@@ -7,6 +7,8 @@ mod dashboard;
 mod errors;
 mod events;
 mod inbox;
+mod lists;
+mod offline;
 mod races;
 mod requests;
 mod sessions;

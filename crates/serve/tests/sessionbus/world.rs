@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use trunkline_core::id::{Node, RequestId, SessionId};
@@ -44,11 +44,22 @@ impl World {
     }
 
     pub(crate) async fn with(access: Sessionbus) -> Self {
+        Self::build(access, Clock::system(), Client::builder()).await
+    }
+
+    /// One in which time also passes as a test says, with [`pass`]. Its client keeps no connection open, because those that
+    /// rest for long are closed.
+    pub(crate) async fn with_time() -> Self {
+        let clock = Clock::at(Time(1_700_000_000_000));
+        Self::build(Sessionbus::Local, clock, Client::builder().pool_max_idle_per_host(0)).await
+    }
+
+    async fn build(access: Sessionbus, clock: Clock, http: ClientBuilder) -> Self {
         let memory = |at| Arc::new(Memory::new(Time(at)));
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: memory(1_000),
             live: memory(2_000),
-            clock: Clock::system(),
+            clock,
             node: Node { name: "here".into(), incarnation: 1 },
             drivers: HashMap::new(),
         })
@@ -85,7 +96,7 @@ impl World {
             #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]
             drop(tokio::spawn(async move { accepting.serve(listener).await }));
         }
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { address, dashboard, hub, http, server }
     }
 
@@ -190,6 +201,13 @@ impl World {
         self.hub.shutdown().await;
         self.server.close().await;
     }
+}
+
+/// Lets time pass.
+pub(crate) async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
 
 /// Everything that works is a 200.
