@@ -30,9 +30,10 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "home",
     "listen",
+    "default_listen",
     "log",
     "turn_timeout",
     "allowed_hosts",
@@ -199,7 +200,9 @@ impl Config {
     ) -> Result<Self> {
         let shown = vec![Shown { key: "home", value: home.display().to_string(), source }];
         let mut layers = Layers { env, shown };
-        let listen = layers.text("listen", flags.listen.as_deref(), file.listen.clone(), "127.0.0.1:7433");
+        // Whoever packs the program may give it another default, which is nobody's wish and yields to who is there.
+        let default = env.ours.get("default_listen").map_or("127.0.0.1:7433", String::as_str);
+        let listen = layers.text("listen", flags.listen.as_deref(), file.listen.clone(), default);
         let log = layers.text("log", flags.log.as_deref(), file.log.clone(), "info");
         let timeout =
             layers.text("turn_timeout", flags.turn_timeout.as_deref(), file.turn_timeout.clone(), "off");

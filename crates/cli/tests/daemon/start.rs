@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -31,6 +32,36 @@ async fn a_port_in_use_names_its_holder() {
     assert!(!refused.status.success());
     assert!(said.contains("is in use by trunkline"), "{said}");
     assert!(!other.path().join("runtime.json").exists());
+}
+
+#[tokio::test]
+async fn a_daemon_that_a_command_starts_takes_a_free_port_and_says_so() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    let named =
+        format!("{} (process {})", fs::read_to_string("/proc/self/comm").unwrap().trim(), std::process::id());
+    let home = Home::new();
+    let run = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env_remove("TRUNKLINE_LISTEN").env("TRUNKLINE_DEFAULT_LISTEN", address.to_string());
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    let refused = run(&["serve"]);
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success() && said.contains(&format!("{address} is in use by {named}")), "{said}");
+    assert!(!home.path().join("runtime.json").exists());
+    let listed = run(&["ls"]);
+    let said = text(&listed.stderr);
+    let told =
+        format!("port {} is in use by {named}; the daemon listens at http://127.0.0.1:", address.port());
+    assert!(listed.status.success() && said.contains(&told), "{said}");
+    let again = run(&["ls"]);
+    assert!(
+        again.status.success() && !text(&again.stderr).contains("in use"),
+        "it is found again, and said once"
+    );
+    assert!(run(&["stop"]).status.success());
+    home.is_quiet();
 }
 
 #[tokio::test]
