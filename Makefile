@@ -1,14 +1,69 @@
-# The two commands are `make run` and `make test`; the rest are parts of them, and chores.
+# What to do with a checkout. `make help` lists it; CONTRIBUTING.md says more. The daemon's own commands are `trunkline --help`.
 
 CARGO ?= cargo
 NPM ?= npm
 PYTHON ?= python3
+# Where Cargo builds, and what it has built.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+TRUNKLINE ?= $(RELEASE)/trunkline
+# Where `make setup` puts its links: a directory of your PATH.
+BIN ?= $(HOME)/.local/bin
+# The names of the original hub that the binary answers to.
+NAMES := sessionbus-hub agentflow-hub agent-flow
 
-.PHONY: run test test-long bench lint web web-test browser-test sdk-test agents openapi
+.DEFAULT_GOAL := help
+# The program holds the page, so the page is built before it.
+.NOTPARALLEL:
+.PHONY: help run setup setup-core setup-dev setup-desktop setup-mcp setup-all launch launch-ui mcp status logs shutdown \
+	test test-long lint web web-test browser-test sdk-test agents readme openapi bench clean
+
+help:               ## List these targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: web            ## Build everything, start the daemon, print a one-time link, open a demo session.
 	$(CARGO) build --release -p trunkline-cli
-	./target/release/trunkline open --demo
+	$(RELEASE)/trunkline open --demo
+
+setup: setup-desktop setup-core ## Build the program with its page, and link it into BIN, by the original hub's names too.
+	@mkdir -p "$(BIN)"
+	@for name in trunkline stdio_bus; do ln -sfn "$(abspath $(RELEASE))/$$name" "$(BIN)/$$name"; done
+	@for name in $(NAMES); do ln -sfn "$(abspath $(RELEASE))/trunkline" "$(BIN)/$$name"; done
+	@echo "linked in $(BIN): trunkline stdio_bus $(NAMES)"
+	@case ":$$PATH:" in *":$(BIN):"*) ;; *) echo "$(BIN) is not in your PATH yet";; esac
+
+setup-core:         ## Build the program alone: trunkline and stdio_bus. The page it serves is what `make web` built last.
+	$(CARGO) build --release -p trunkline-cli -p stdio-bus
+
+setup-dev: agents target/venv/ready ## Fetch what the tests need: the page's packages, the real agents, a Python environment.
+	cd web && $(NPM) ci --no-audit --no-fund
+
+setup-desktop: web  ## Build the page. There is no desktop window yet: `make launch-ui` opens the page in your browser.
+
+setup-mcp: setup-core ## The same as setup-core: the MCP server is a part of the program.
+
+setup-all: setup setup-dev ## Everything above.
+
+launch: setup-core  ## Start the daemon in the background.
+	@$(TRUNKLINE) serve --detach
+
+launch-ui: setup-desktop setup-core ## Start the daemon if need be, and open its page.
+	@$(TRUNKLINE) open
+
+mcp: $(TRUNKLINE)   ## Speak MCP on stdin and stdout, for a host that starts this.
+	@$(TRUNKLINE) mcp
+
+status: $(TRUNKLINE) ## Show whether the daemon runs.
+	@$(TRUNKLINE) status || [ $$? -eq 5 ]
+
+logs: $(TRUNKLINE)  ## Show the daemon's log.
+	@$(TRUNKLINE) logs
+
+shutdown: $(TRUNKLINE) ## Stop the daemon.
+	@$(TRUNKLINE) stop
+
+$(TRUNKLINE):
+	@echo "$@ is not there yet; \`make setup\` or \`make setup-core\` builds it"; exit 1
 
 test: lint web-test agents ## Everything that must hold.
 	$(CARGO) test --workspace --no-fail-fast
@@ -35,7 +90,7 @@ browser-test:       ## The page in a real browser, against the built binary. Chr
 
 sdk-test: target/venv/ready ## The Python SDK against the built router and daemon: tests, types, style.
 	$(CARGO) test --workspace --no-run
-	cd sdk/python && STDIO_BUS="$(CURDIR)/target/debug/stdio_bus" TRUNKLINE="$(CURDIR)/target/debug/trunkline" \
+	cd sdk/python && STDIO_BUS="$(abspath $(TARGET))/debug/stdio_bus" TRUNKLINE="$(abspath $(TARGET))/debug/trunkline" \
 		../../target/venv/bin/python -m pytest -q
 	cd sdk/python && ../../target/venv/bin/mypy
 	cd sdk/python && ../../target/venv/bin/ruff check . && ../../target/venv/bin/ruff format --check .
@@ -50,9 +105,16 @@ target/venv/ready: sdk/python/requirements-test.txt sdk/python/pyproject.toml
 agents:             ## The real agents that the tests run, from their registry.
 	$(NPM) ci --prefix tests/agents --no-audit --no-fund
 
+readme:             ## Write the help of every command into docs/guide/cli.md anew; fails if that changed it.
+	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-cli --bin trunkline the_help_in_the_guide
+
 openapi:            ## Accept the API's new document.
 	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-serve --test openapi
 
 bench:              ## Measure the budgets on the release binary, each beside its limit.
 	$(CARGO) build --release -p trunkline-cli -p stdio-bus -p trunkline-bench
-	./target/release/trunkline-bench
+	$(RELEASE)/trunkline-bench
+
+clean:              ## Remove what was built and fetched here. Sessions, and the links of `make setup`, stay.
+	$(CARGO) clean
+	rm -rf target/venv web/dist web/node_modules tests/agents/node_modules

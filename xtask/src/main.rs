@@ -71,6 +71,26 @@ fn tidy() -> Result<Vec<String>> {
         broken.extend(length(file, &text));
     }
     broken.extend(forgotten_tests(root, &files)?);
+    broken.extend(untold_targets(root)?);
+    Ok(broken)
+}
+
+/// A target of the Makefile that `make help` or CONTRIBUTING.md does not tell.
+fn untold_targets(root: &Path) -> Result<Vec<String>> {
+    let makefile = fs::read_to_string(root.join("Makefile"))?.replace("\\\n", " ");
+    let guide = fs::read_to_string(root.join("CONTRIBUTING.md"))?;
+    let phony = makefile.lines().find_map(|line| line.strip_prefix(".PHONY:")).unwrap_or_default();
+    let mut broken = Vec::new();
+    for target in phony.split_whitespace() {
+        let rule =
+            makefile.lines().find(|line| line.strip_prefix(target).is_some_and(|rest| rest.starts_with(':')));
+        if !rule.is_some_and(|rule| rule.contains(" ## ")) {
+            broken.push(format!("Makefile: `{target}` says nothing of itself: add `## …` to its line"));
+        }
+        if !guide.contains(&format!("`make {target}`")) {
+            broken.push(format!("CONTRIBUTING.md: its table of targets lacks `make {target}`"));
+        }
+    }
     Ok(broken)
 }
 

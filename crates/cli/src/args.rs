@@ -1,6 +1,8 @@
 //! The command line.
 
 mod grants;
+#[cfg(test)]
+mod help;
 mod pools;
 
 use std::path::PathBuf;
@@ -95,7 +97,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Make a session from an export
     ///
-    /// The new session has the events of the old one, and an id of its own. What was open or running is not.
+    /// The new session has the events of the old one, and an id of its own. What was open or running is not. With --from,
+    /// sessions are moved instead: with their ids, their times and all that waits.
     Import(Import),
     /// Ask a person, from a script
     ///
@@ -543,34 +546,5 @@ impl From<Status> for RequestStatus {
             Status::Cancelled => Self::Cancelled,
             Status::Superseded => Self::Superseded,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    /// The help of a command and of all below it, as people read it.
-    fn help(command: &mut clap::Command, path: &str, out: &mut String) {
-        let path = format!("{path} {}", command.get_name()).trim().to_owned();
-        out.push_str(&format!(
-            "$ {path} --help\n\n{}\n\n",
-            command.render_long_help().to_string().trim_end()
-        ));
-        for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
-            help(sub, &path, out);
-        }
-    }
-
-    #[test]
-    fn the_whole_help() {
-        let mut command = Cli::command().term_width(100);
-        command.build();
-        command.clone().debug_assert();
-        let mut out = String::new();
-        help(&mut command, "", &mut out);
-        insta::assert_snapshot!("help", out);
     }
 }
