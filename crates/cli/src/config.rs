@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,12 +31,13 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "home",
     "listen",
     "default_listen",
     "log",
     "turn_timeout",
+    "max_concurrent_turns",
     "allowed_hosts",
     "allowed_origins",
     "insecure_bind",
@@ -57,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) log: String,
     /// How long a turn may run if its prompt does not say.
     pub(crate) turn_timeout: Option<Duration>,
+    /// How many turns run at a time.
+    pub(crate) max_concurrent_turns: Option<usize>,
     /// Host names, besides loopback, that the daemon answers to.
     pub(crate) allowed_hosts: Vec<String>,
     /// Web origins that may call with a token.
@@ -116,6 +120,9 @@ pub(crate) struct Flags {
     /// How long a turn may run if its prompt does not say, like 30m [default: no limit]
     #[arg(long, value_name = "TIME")]
     pub(crate) turn_timeout: Option<String>,
+    /// How many turns run at a time, over all sessions; others wait [default: no limit]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) max_concurrent_turns: Option<String>,
     /// Whether agents are shut in: workspace or off [default: workspace]
     #[arg(long, value_name = "MODE")]
     pub(crate) sandbox: Option<String>,
@@ -148,6 +155,7 @@ struct File {
     listen: Option<String>,
     log: Option<String>,
     turn_timeout: Option<String>,
+    max_concurrent_turns: Option<NonZeroUsize>,
     allowed_hosts: Option<Vec<String>>,
     allowed_origins: Option<Vec<String>>,
     insecure_bind: Option<bool>,
@@ -206,6 +214,8 @@ impl Config {
         let log = layers.text("log", flags.log.as_deref(), file.log.clone(), "info");
         let timeout =
             layers.text("turn_timeout", flags.turn_timeout.as_deref(), file.turn_timeout.clone(), "off");
+        let turns = file.max_concurrent_turns.map(|turns| turns.to_string());
+        let turns = layers.text("max_concurrent_turns", flags.max_concurrent_turns.as_deref(), turns, "off");
         let allowed_hosts = layers.list("allowed_hosts", &flags.allowed_hosts, file.allowed_hosts.as_deref());
         let allowed_origins =
             layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins.as_deref());
@@ -218,6 +228,16 @@ impl Config {
         let turn_timeout = match timeout.as_str() {
             "off" => None,
             text => Some(parse_duration(text).map_err(|why| bad("turn_timeout", why))?),
+        };
+        let max_concurrent_turns = match turns.as_str() {
+            "off" => None,
+            text => {
+                let turns: std::result::Result<NonZeroUsize, _> = text.parse();
+                let turns = turns.map_err(|_| {
+                    bad("max_concurrent_turns", format!("`{text}` is no number from 1 on, and not off"))
+                })?;
+                Some(turns.get())
+            }
         };
         crate::logging::filter(&log).map_err(|why| bad("log", why))?;
         let mode = file.sandbox.mode.map(|mode| mode.name().to_owned());
@@ -239,6 +259,7 @@ impl Config {
             listen,
             log,
             turn_timeout,
+            max_concurrent_turns,
             allowed_hosts,
             allowed_origins,
             insecure_bind,
@@ -353,6 +374,7 @@ impl Flags {
             ("--listen", &self.listen),
             ("--log", &self.log),
             ("--turn-timeout", &self.turn_timeout),
+            ("--max-concurrent-turns", &self.max_concurrent_turns),
             ("--sandbox", &self.sandbox),
             ("--sessionbus", &self.sessionbus),
             ("--dashboard", &self.dashboard),

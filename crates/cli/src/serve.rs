@@ -23,6 +23,7 @@ use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, raise_open_files};
 use trunkline_run::driver::Driver;
+use trunkline_run::limit::limited;
 use trunkline_run::notify::Notifier;
 use trunkline_run::pools::{self, Pools, WorkerDriver};
 use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
@@ -55,6 +56,8 @@ pub(crate) struct Daemon {
     pub(crate) allowed: Allowed,
     /// How long a turn may run if its prompt does not say.
     pub(crate) turn_timeout_ms: Option<u64>,
+    /// How many turns run at a time.
+    pub(crate) max_concurrent_turns: Option<usize>,
     /// The agents that can be run.
     pub(crate) catalog: Arc<Catalog>,
     /// Take a free port if the one to listen on is in use.
@@ -141,7 +144,10 @@ impl Daemon {
             live: Arc::new(Memory::new(clock.now())),
             node: node(clock.now()),
             clock,
-            drivers: drivers(&custody, &self.catalog, &pools, self.env),
+            drivers: match self.max_concurrent_turns {
+                Some(turns) => limited(drivers(&custody, &self.catalog, &pools, self.env), turns),
+                None => drivers(&custody, &self.catalog, &pools, self.env),
+            },
         })
         .await
         .context("the sessions could not be loaded")?;

@@ -4,6 +4,7 @@
 //! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
 //! - `seen`: when agents that run elsewhere were last there.
+//! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
 //! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`pools`]: workers that many sessions share.
@@ -22,6 +23,7 @@ pub mod driver;
 pub mod hub;
 mod import;
 pub mod keep;
+pub mod limit;
 pub mod notify;
 pub mod peer;
 mod permits;

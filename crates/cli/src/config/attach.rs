@@ -1,7 +1,7 @@
 //! `[attach]` and `[[serve.static]]`: the dialect of attachable sessions, and a client of it in a browser.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use trunkline_serve::{AttachSettings, Network};
@@ -69,7 +69,7 @@ impl Attach {
             table.proxies.iter().map(|network| network.parse()).collect();
         let proxies = proxies.map_err(|why| bad("attach.proxies", why.to_string()))?;
         let proxy_header = table.proxy_header.unwrap_or_else(|| "x-authentik-username".to_owned());
-        let at_home = || env.user_home.as_ref().map(|home| home.join(SESSIONS)).unwrap_or_default();
+        let at_home = || env.user_home.as_deref().unwrap_or(Path::new("/")).join(SESSIONS);
         let sessions_dir = table.sessions_dir.unwrap_or_else(at_home);
         if !sessions_dir.is_absolute() {
             let why = "must be an absolute path".to_owned();
@@ -95,5 +95,56 @@ impl Attach {
             files,
         };
         Ok(Self { listen: table.listen, settings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::style::Paint;
+
+    fn of(toml: &str) -> std::result::Result<Attach, String> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct File {
+            attach: Table,
+            serve: Served,
+        }
+        let File { attach, serve } = toml::from_str(toml).unwrap();
+        let env = Env { user_home: Some("/home/ana".into()), ..Env::default() };
+        Attach::of(&env, attach, serve).map_err(|error| error.render(Paint::PLAIN))
+    }
+
+    #[test]
+    fn nothing_is_open_that_was_not_asked_for() {
+        let Attach { listen, settings } = of("").unwrap();
+        assert_eq!(
+            (listen, settings.trusts_all, settings.proxies.len(), settings.files.len()),
+            (None, false, 0, 0)
+        );
+        assert_eq!(settings.sessions_dir, Path::new("/home/ana/trunkline-sessions"));
+    }
+
+    #[test]
+    fn what_is_said_is_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = |path: &str, dir: &Path| format!("[[serve.static]]\npath = {path:?}\ndir = {dir:?}");
+        assert_eq!(
+            of(&mount("/", dir.path())).unwrap().settings.files,
+            [("/".to_owned(), dir.path().to_owned())]
+        );
+        for (toml, why) in [
+            ("[attach]\nsessions_dir = \"here\"".to_owned(), "attach.sessions_dir: must be an absolute path"),
+            ("[attach]\nproxies = [\"10.0.0.0/40\"]".to_owned(), "attach.proxies: `10.0.0.0/40` is neither"),
+            (
+                "[attach]\nturn_timeout = \"soon\"".to_owned(),
+                "attach.turn_timeout: `soon` is not a time span",
+            ),
+            (mount("app", dir.path()), "serve.static: the path `app` must begin and end with `/`"),
+            (mount("/", Path::new("/no/such")), "serve.static: /no/such is no directory"),
+        ] {
+            let error = of(&toml).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

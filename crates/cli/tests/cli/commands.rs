@@ -336,6 +336,7 @@ fn the_configuration_is_shown_with_its_sources() {
     listen 127.0.0.1:0 TRUNKLINE_LISTEN
     log debug --log
     turn_timeout off default
+    max_concurrent_turns off default
     allowed_hosts - default
     allowed_origins - default
     insecure_bind false default

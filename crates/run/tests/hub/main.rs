@@ -4,6 +4,7 @@
 
 mod basics;
 mod failures;
+mod limit;
 mod script;
 mod seen;
 mod two_hubs;
