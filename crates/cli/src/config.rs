@@ -31,10 +31,9 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 13] = [
     "home",
     "listen",
-    "default_listen",
     "log",
     "turn_timeout",
     "max_concurrent_turns",
@@ -47,6 +46,9 @@ const KEYS: [&str; 14] = [
     "announce",
     "notify",
 ];
+
+/// A variable that is no setting but the default of one, for whoever packs the program.
+const DEFAULT_LISTEN: &str = "default_listen";
 
 /// Everything that is decided.
 #[derive(Debug, Clone)]
@@ -208,8 +210,7 @@ impl Config {
     ) -> Result<Self> {
         let shown = vec![Shown { key: "home", value: home.display().to_string(), source }];
         let mut layers = Layers { env, shown };
-        // Whoever packs the program may give it another default, which is nobody's wish and yields to who is there.
-        let default = env.ours.get("default_listen").map_or("127.0.0.1:7433", String::as_str);
+        let default = env.ours.get(DEFAULT_LISTEN).map_or("127.0.0.1:7433", String::as_str);
         let listen = layers.text("listen", flags.listen.as_deref(), file.listen.clone(), default);
         let log = layers.text("log", flags.log.as_deref(), file.log.clone(), "info");
         let timeout =
@@ -346,7 +347,7 @@ impl Hub {
 
 /// Variables that look like ours and set nothing, each with the one that may be meant.
 pub(crate) fn unknown_variables(env: &Env) -> Vec<(String, Option<String>)> {
-    let unknown = env.ours.keys().filter(|key| !KEYS.contains(&key.as_str()));
+    let unknown = env.ours.keys().filter(|key| !KEYS.contains(&key.as_str()) && *key != DEFAULT_LISTEN);
     unknown.map(|key| (variable(key), similar(key, KEYS).map(variable))).collect()
 }
 
