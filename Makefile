@@ -16,7 +16,7 @@ NAMES := sessionbus-hub agentflow-hub agent-flow
 # The program holds the page, so the page is built before it.
 .NOTPARALLEL:
 .PHONY: help run setup setup-core setup-dev setup-desktop setup-mcp setup-all launch launch-ui mcp status logs shutdown \
-	test test-long lint web web-test browser-test sdk-test agents readme openapi bench clean
+	test test-long lint web web-test browser-test sdk-test sdk-rust-test agents readme openapi bench clean
 
 help:               ## List these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,7 +67,7 @@ $(TRUNKLINE):
 
 test: lint web-test agents ## Everything that must hold.
 	$(CARGO) test --workspace --no-fail-fast
-	$(MAKE) browser-test sdk-test
+	$(MAKE) browser-test sdk-test sdk-rust-test
 
 lint:               ## Format, house rules, clippy.
 	$(CARGO) fmt --all --check
@@ -94,6 +94,11 @@ sdk-test: target/venv/ready ## The Python SDK against the built router and daemo
 		../../target/venv/bin/python -m pytest -q
 	cd sdk/python && ../../target/venv/bin/mypy
 	cd sdk/python && ../../target/venv/bin/ruff check . && ../../target/venv/bin/ruff format --check .
+
+sdk-rust-test:      ## The original Rust SDK, unchanged, on the built router.
+	$(CARGO) build -p stdio-bus
+	STDIO_BUS="$(CURDIR)/target/debug/stdio_bus" CARGO_TARGET_DIR="$(CURDIR)/target/sdk-rust" \
+		$(CARGO) test --locked --manifest-path tests/sdk-rust/Cargo.toml
 
 target/venv/ready: sdk/python/requirements-test.txt sdk/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name one in PYTHON"; exit 1; }
