@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -23,11 +23,23 @@ export class Daemon {
     mkdirSync(this.work);
   }
 
-  /** With more in its environment, if something is to be as it is not by default. */
-  static async start(more: Record<string, string> = {}): Promise<Daemon> {
+  /** With more in its environment or in its configuration, if something is to be as it is not by default. */
+  static async start(more: Record<string, string> = {}, config = ''): Promise<Daemon> {
     const daemon = new Daemon(more);
+    daemon.configure(config);
     await daemon.run();
     return daemon;
+  }
+
+  /** What the next life of it reads. */
+  configure(config: string): void {
+    mkdirSync(this.#env.TRUNKLINE_HOME, { recursive: true, mode: 0o700 });
+    writeFileSync(join(this.#env.TRUNKLINE_HOME, 'config.toml'), config);
+  }
+
+  /** What it tells of where it is. */
+  runtime(): { port: number; base_url: string; attach?: string } {
+    return JSON.parse(readFileSync(join(this.#env.TRUNKLINE_HOME, 'runtime.json'), 'utf8'));
   }
 
   /** Starts it, on the port of its earlier life if it had one: a page that waits for it must find it again. */
@@ -43,8 +55,7 @@ export class Daemon {
       child.on('exit', (code) => failed(new Error(`the daemon ended with ${code}: ${said.join('\n')}`)));
     });
     await ready;
-    const runtime = JSON.parse(readFileSync(join(this.#env.TRUNKLINE_HOME, 'runtime.json'), 'utf8')) as { port: number };
-    this.#env.TRUNKLINE_LISTEN = `127.0.0.1:${runtime.port}`;
+    this.#env.TRUNKLINE_LISTEN = `127.0.0.1:${this.runtime().port}`;
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
