@@ -110,6 +110,7 @@ impl App {
             Command::Doctor(args) => commands::doctor::doctor(self, args).await,
             Command::Config(_) => commands::config_show::show(self),
             Command::Catalog => commands::catalog::list(self).await,
+            Command::Action(args) => commands::actions::action(self, args).await,
             Command::Pools(args) => commands::pools::pools(self, args).await,
             Command::Token(args) => commands::token::token(self, args).await,
             Command::Completions(_) | Command::DemoAgent(_) | Command::Keep => {

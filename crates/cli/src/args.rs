@@ -1,5 +1,6 @@
 //! The command line.
 
+mod actions;
 mod grants;
 #[cfg(test)]
 mod help;
@@ -16,6 +17,7 @@ use crate::exit;
 use crate::moment::parse_duration;
 use crate::style::When;
 
+pub(crate) use actions::Action;
 pub(crate) use grants::{GrantAction, Grants};
 pub(crate) use pools::{Pools, PoolsAction};
 
@@ -141,6 +143,10 @@ pub(crate) enum Command {
     Config(Config),
     /// List the agents that can be run
     Catalog,
+    /// Run an action of your own, without any model, or list them
+    ///
+    /// An action is `[operator_actions.NAME]` in the configuration: a command line that runs as it stands there.
+    Action(Action),
     /// Show the pools of workers, or restart, drain and resume one
     ///
     /// A pool is `[pools.NAME]` in the configuration: workers that many sessions share. It is run like an agent, by its name.

@@ -1,5 +1,6 @@
 //! The commands, and how they ask.
 
+pub(crate) mod actions;
 pub(crate) mod ask;
 pub(crate) mod catalog;
 pub(crate) mod completions;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline_run::catalog::{Catalog, Custom};
+use trunkline_run::operator::Action;
 use trunkline_run::pools;
 use trunkline_run::sandbox::{Mode, Policy};
 use trunkline_serve::{Allowed, Sessionbus};
@@ -85,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) pools: BTreeMap<String, pools::Settings>,
     /// What all pools share.
     pub(crate) pool_limits: pools::Limits,
+    /// What runs without any model.
+    pub(crate) actions: BTreeMap<String, Action>,
     /// The dialect of attachable sessions.
     pub(crate) attach: Attach,
     /// How each setting came about.
@@ -169,6 +172,7 @@ struct File {
     sandbox: Policy,
     pools: BTreeMap<String, pools::Settings>,
     pool_limits: pools::Limits,
+    operator_actions: BTreeMap<String, Action>,
     attach: attach::Table,
     serve: attach::Served,
 }
@@ -272,6 +276,7 @@ impl Config {
             sandbox,
             pools: file.pools,
             pool_limits: file.pool_limits,
+            actions: file.operator_actions,
             attach,
             shown,
             file: found,

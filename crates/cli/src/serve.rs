@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixListener};
@@ -25,6 +25,7 @@ use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, r
 use trunkline_run::driver::Driver;
 use trunkline_run::limit::limited;
 use trunkline_run::notify::Notifier;
+use trunkline_run::operator::{Action, Actions};
 use trunkline_run::pools::{self, Pools, WorkerDriver};
 use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
 use trunkline_run::{Drivers, Hub};
@@ -66,6 +67,8 @@ pub(crate) struct Daemon {
     pub(crate) sessionbus: Sessionbus,
     /// Where its dashboard listens, if anywhere.
     pub(crate) dashboard: Option<SocketAddr>,
+    /// What runs without any model.
+    pub(crate) actions: BTreeMap<String, Action>,
     /// The dialect of attachable sessions, and where its listener for browsers is.
     pub(crate) attach: Attach,
     /// Files in which original clients look for the daemon.
@@ -78,7 +81,7 @@ pub(crate) struct Daemon {
     pub(crate) pools: BTreeMap<String, pools::Settings>,
     /// What all pools share.
     pub(crate) pool_limits: pools::Limits,
-    /// The directory of workers that have none of their own.
+    /// The directory of workers and actions that have none of their own.
     pub(crate) pool_cwd: PathBuf,
     /// The environment, of which agents get what they may have.
     pub(crate) env: Vec<(OsString, OsString)>,
@@ -137,6 +140,8 @@ impl Daemon {
         let unix = home.socket()?;
         let address = tcp.local_addr()?;
         let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
+        let actions = Actions::new(self.actions, custody.clone(), self.env.clone(), self.pool_cwd.clone());
+        let actions = actions.map_err(|(name, why)| anyhow!("operator_actions.{name}: {why}"))?;
         let pools =
             Pools::start(custody.clone(), self.pools, &self.pool_limits, self.env.clone(), self.pool_cwd);
         let hub = Hub::start(trunkline_run::hub::Options {
@@ -156,6 +161,7 @@ impl Daemon {
             hub: hub.clone(),
             catalog: self.catalog,
             pools: pools.clone(),
+            actions,
             owner_token: token,
             allowed: self.allowed,
             base_url: base_url.clone(),

@@ -66,6 +66,11 @@ impl Call {
         Self { method: Method::POST, body: Some(body.into()), ..Self::get(path) }
     }
 
+    /// The same, with so much time for the answer.
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Sends something that is no JSON.
     pub(crate) fn upload(path: impl Into<String>, content_type: &'static str, body: Bytes) -> Self {
         Self { method: Method::POST, body: Some(body), content_type, timeout: UPLOAD, ..Self::get(path) }

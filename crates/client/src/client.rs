@@ -23,10 +23,13 @@ use crate::events::EventStream;
 use crate::feed::FeedStream;
 use crate::http::Http;
 use crate::types::{
-    Attached, CatalogEntry, Cursor, EventPage, Exchanged, Grant, Health, Items, Link, Me, Message, NewGrant,
-    NewRequest, NewSession, NewToken, NewTurn, Page, Pool, Preview, RequestQuery, RunningAgent,
-    SessionChange, SessionQuery, Stopped, Token, TurnTaken, TurnView, Waiting,
+    Action, ActionRun, Attached, CatalogEntry, Cursor, EventPage, Exchanged, Grant, Health, Items, Link, Me,
+    Message, NewGrant, NewRequest, NewSession, NewToken, NewTurn, Page, Pool, Preview, RequestQuery,
+    RunningAgent, SessionChange, SessionQuery, Stopped, Token, TurnTaken, TurnView, Waiting,
 };
+
+/// More than an action and the one before it may take.
+const ACTION: Duration = Duration::from_secs(49 * 3600);
 
 /// A daemon, as seen from outside. Cheap to clone; clones share their connections.
 ///
@@ -357,6 +360,22 @@ impl Client {
     /// The agents that run.
     pub async fn agents(&self) -> Result<Items<RunningAgent>, Error> {
         self.get("/v1/agents").await
+    }
+
+    /// What can be run without any model.
+    pub async fn actions(&self) -> Result<Items<Action>, Error> {
+        self.get("/v1/operator-actions").await
+    }
+
+    /// Runs an action to its end; that it is meant is said with it.
+    pub async fn run_action(&self, name: &str) -> Result<ActionRun, Error> {
+        let path = format!("/v1/operator-actions/{}/run", encoded(name));
+        self.http.json(&Call::post(path, &json!({ "confirm": true })).within(ACTION)).await
+    }
+
+    /// What runs, and what ran last.
+    pub async fn action_runs(&self) -> Result<Items<ActionRun>, Error> {
+        self.get("/v1/operator-runs").await
     }
 
     /// The pools of workers.

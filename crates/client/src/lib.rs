@@ -36,6 +36,7 @@ mod feed;
 mod grants;
 mod home;
 mod http;
+mod operator;
 mod sse;
 pub mod types;
 

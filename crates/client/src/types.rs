@@ -14,6 +14,7 @@ use trunkline_core::turn::{Ended, WhenBusy};
 use trunkline_core::view::{RequestStatus, SessionState};
 
 pub use crate::grants::{Covered, Grant, NewGrant, Preview};
+pub use crate::operator::{Action, ActionRun};
 
 /// A place to go on from, as the daemon gave it: for the next page of a list, or the feed after it. It says nothing to
 /// anybody else.

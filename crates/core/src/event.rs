@@ -19,7 +19,9 @@ use crate::id::{Seq, TurnId};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
-use crate::{access, agent, blob, grant, message, name, outside, presence, request, session, setting, turn};
+use crate::{
+    access, agent, blob, grant, message, name, operator, outside, presence, request, session, setting, turn,
+};
 
 /// A fact with its place in a log.
 #[derive(Debug, Clone, PartialEq)]
@@ -262,6 +264,10 @@ facts! {
     TokenCreated(access::Created) = "token.created",
     /// A token no longer opens anything.
     TokenRevoked(access::Revoked) = "token.revoked",
+    /// An operator action was begun.
+    OperatorStarted(operator::Started) = "operator.started",
+    /// An operator action is over.
+    OperatorRan(operator::Ran) = "operator.ran",
     /// A name or creation key belongs to a session.
     NameClaimed(name::Claimed) = "name.claimed",
     /// A piece of something large.

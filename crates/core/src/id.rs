@@ -154,6 +154,12 @@ impl LogId {
         Self("access".to_owned())
     }
 
+    /// The log of operator actions.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self("operator".to_owned())
+    }
+
     /// The log of the grants of all projects.
     #[must_use]
     pub fn grants() -> Self {

@@ -160,6 +160,8 @@ impl Importer {
             | Fact::DriverMemo(_)
             | Fact::TokenCreated(_)
             | Fact::TokenRevoked(_)
+            | Fact::OperatorStarted(_)
+            | Fact::OperatorRan(_)
             | Fact::NameClaimed(_)
             | Fact::BlobChunk(_)
             | Fact::PresenceJoined(_)

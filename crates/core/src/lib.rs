@@ -24,6 +24,7 @@ pub mod key;
 pub mod machine;
 pub mod message;
 pub mod name;
+pub mod operator;
 pub mod outside;
 pub mod pattern;
 pub mod presence;

@@ -1,6 +1,6 @@
 //! Why a command was not granted.
 
-use crate::id::{SessionId, TurnId};
+use crate::id::{Seq, SessionId, TurnId};
 use crate::request::Closed;
 
 /// A command that was not granted. Nothing has changed.
@@ -72,6 +72,14 @@ pub enum Refused {
         /// The turn the result was for.
         turn: TurnId,
     },
+    /// An operator action of which there is never more than one run at a time is under way.
+    #[error("{action} is running already (run {run}); wait for its end")]
+    Underway {
+        /// The action.
+        action: String,
+        /// The run.
+        run: Seq,
+    },
     /// A bound is reached.
     #[error("there are already {limit} {what}, which is the limit")]
     TooMany {
@@ -109,6 +117,7 @@ impl Refused {
             Self::Forbidden { .. } => "forbidden",
             Self::KeyReused => "idempotency_key_reused",
             Self::Stale { .. } => "stale_attempt",
+            Self::Underway { .. } => "action_running",
             Self::TooMany { .. } => "too_many",
         }
     }

@@ -56,6 +56,18 @@ pub struct Entry {
     pub sandbox: Policy,
     /// How to install it, for people; empty where that is not known.
     pub hint: String,
+    /// Prompts that a person may want to send at a touch.
+    pub presets: Vec<Preset>,
+}
+
+/// A prompt that a person may want to send at a touch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// What stands on the button.
+    pub label: String,
+    /// What is sent.
+    pub prompt: String,
 }
 
 /// What a user says about an agent: changes to a built-in one, or a new one, which needs an `argv`. A new one is known by its
@@ -79,6 +91,8 @@ pub struct Custom {
     pub restart_after_cancel: Option<bool>,
     /// What it may touch, where that differs from what holds for all.
     pub sandbox: Policy,
+    /// Prompts that a person may want to send at a touch.
+    pub presets: Vec<Preset>,
 }
 
 /// What an agent that is run by its command line speaks.
@@ -110,6 +124,9 @@ pub struct Listed {
     /// Why not, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Prompts that a person may want to send at a touch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub presets: Vec<Preset>,
 }
 
 /// Why an agent cannot be run.
@@ -230,8 +247,8 @@ impl Catalog {
             format!("there is no `{program}` on PATH{install}")
         };
         let why = path.is_none().then(missing);
-        let Entry { name, title, driver, argv, .. } = entry.clone();
-        Listed { name, title, driver, argv, path, found: why.is_none(), why }
+        let Entry { name, title, driver, argv, presets, .. } = entry.clone();
+        Listed { name, title, driver, argv, path, found: why.is_none(), why, presets }
     }
 }
 
@@ -262,11 +279,13 @@ impl Entry {
             state: Vec::new(),
             sandbox: Policy::default(),
             hint: String::new(),
+            presets: Vec::new(),
         }
     }
 
     fn with(self, custom: Custom) -> Self {
-        let Custom { title, argv, driver, env, env_pass, offer_read, restart_after_cancel, sandbox } = custom;
+        let Custom { title, argv, driver, env, env_pass, offer_read, restart_after_cancel, sandbox, presets } =
+            custom;
         let driver = driver.map(|driver| match driver {
             Speaks::Acp => ACP,
             Speaks::Claude => CLAUDE,
@@ -280,6 +299,7 @@ impl Entry {
             offer_read: offer_read.unwrap_or(self.offer_read),
             restart_after_cancel: restart_after_cancel.unwrap_or(self.restart_after_cancel),
             sandbox: sandbox.over(&self.sandbox),
+            presets,
             ..self
         }
     }

@@ -11,6 +11,7 @@ use trunkline_core::access::{self, Access, Token};
 use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, Pos, Seq, SessionId, TurnId};
 use trunkline_core::name::{Claimed, Name, creation_key};
+use trunkline_core::operator::{self, Operator};
 use trunkline_core::presence::{self, Presence};
 use trunkline_core::principal::Caller;
 use trunkline_core::refused::Refused;
@@ -71,6 +72,7 @@ struct Inner {
     projects: Cells<ProjectGrants>,
     names: Cells<Name>,
     presence: Cells<Presence>,
+    operator: Cells<Operator>,
     runner: Arc<Runner>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -95,6 +97,7 @@ impl Hub {
             projects,
             names: cells(&disk, &clock, &node, &tasks),
             presence: cells(&live, &clock, &node, &tasks),
+            operator: cells(&disk, &clock, &node, &tasks),
             sessions,
             runner,
             tasks,
@@ -105,6 +108,7 @@ impl Hub {
         }));
         hub.watch_stores();
         hub.recover().await?;
+        hub.operate(&Caller::trunkline(), operator::Command::Recover).await?;
         hub.sweep().await?;
         hub.keep_sweeping();
         hub.0.tasks.spawn(hub.clone().keep_missing());
@@ -394,6 +398,10 @@ impl Hub {
 
     pub(crate) fn projects(&self) -> &Cells<ProjectGrants> {
         &self.0.projects
+    }
+
+    pub(crate) fn operators(&self) -> &Cells<Operator> {
+        &self.0.operator
     }
 
     pub(crate) fn disk(&self) -> &dyn Log {

@@ -7,6 +7,7 @@
 //! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
 //! - [`notify`]: a word on the desktop when somebody is asked.
+//! - [`operator`]: commands that run without any model.
 //! - [`pools`]: workers that many sessions share.
 //! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`sandbox`]: what an agent may touch, as a description.
@@ -25,6 +26,7 @@ mod import;
 pub mod keep;
 pub mod limit;
 pub mod notify;
+pub mod operator;
 pub mod peer;
 mod permits;
 mod persist;

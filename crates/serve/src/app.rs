@@ -31,6 +31,7 @@ pub(crate) struct App {
     /// How agents are confined.
     pub(crate) sandbox: Sandbox,
     pub(crate) pools: Pools,
+    pub(crate) actions: trunkline_run::operator::Actions,
     /// The URL of the page, as the owner would type it.
     pub(crate) base_url: String,
     /// How long a turn may run if its prompt does not say.

@@ -4,6 +4,7 @@
 //! here by its id.
 //!
 //! - `fold`: the frames that clients know, from the facts of a session. `stream`: attach. `session`: make, prompt, cancel.
+//! - `verb`: operator actions.
 //! - `access`: who may. `origin`: the listener for a browser, with the one-time link that opens it and a client's files.
 
 mod access;
@@ -11,6 +12,7 @@ mod fold;
 mod origin;
 mod session;
 mod stream;
+mod verb;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,8 +93,8 @@ async fn serve(app: &App, request: Request) -> Outcome {
             session::prompt(app, &caller, id, read(&parts.headers, body).await?).await
         }
         (Method::POST, ["session", session, "cancel"]) => session::cancel(app, &caller, id(session)?).await,
-        (Method::GET, ["pve", "verbs"]) => Ok(answer(&json!({ "verbs": [], "mutating": [] }))),
-        (Method::POST, ["pve", verb]) => Err(Fail::NoVerb((*verb).to_owned())),
+        (Method::GET, ["pve", "verbs"]) => verb::list(app, &caller),
+        (Method::POST, ["pve", name]) => verb::run(app, &caller, name).await,
         _ => Err(Fail::NoPath),
     }
 }

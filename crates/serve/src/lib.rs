@@ -4,7 +4,7 @@
 //! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
-//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `pools`, `tokens`,
+//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `presence`, `catalog`, `agents`, `pools`, `operator`, `tokens`,
 //!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
 //! - `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ mod import;
 mod inbox;
 mod local;
 pub mod openapi;
+mod operator;
 mod pools;
 mod presence;
 mod problem;

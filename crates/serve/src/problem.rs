@@ -127,6 +127,7 @@ pub(crate) const fn status(refused: &Refused) -> StatusCode {
         | Refused::External
         | Refused::RequestClosed { .. }
         | Refused::KeyReused
+        | Refused::Underway { .. }
         | Refused::Stale { .. } => StatusCode::CONFLICT,
         Refused::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
@@ -149,6 +150,7 @@ impl From<Refused> for Problem {
             | Refused::External
             | Refused::Forbidden { .. }
             | Refused::KeyReused
+            | Refused::Underway { .. }
             | Refused::Stale { .. }
             | Refused::TooMany { .. } => {}
         }

@@ -17,8 +17,8 @@ use trunkline_run::pools::PoolView;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, pools, presence,
-    queue, requests, sessions, settings, shutdown, tokens, turns,
+    agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, operator, pools,
+    presence, queue, requests, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -171,6 +171,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(grant_routes());
     all.extend(token_routes());
     all.extend(pool_routes());
+    all.extend(operator_routes());
     all
 }
 
@@ -378,6 +379,22 @@ fn pool_routes() -> Vec<Route> {
         .gives::<PoolView>(200),
         Route::post("/v1/pools/{pool}/resume", pools::resume, "Have a drained pool take requests again.")
             .gives::<PoolView>(200),
+    ]
+}
+
+fn operator_routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/operator-actions", operator::list, "What can be run without any model.")
+            .gives::<List<operator::View>>(200),
+        Route::post(
+            "/v1/operator-actions/{action}/run",
+            operator::run,
+            "Run an action to its end. It goes on if the caller leaves.",
+        )
+        .takes::<operator::Start>()
+        .gives::<trunkline_core::operator::Run>(200),
+        Route::get("/v1/operator-runs", operator::runs, "What runs, and the last hundred that ran.")
+            .gives::<List<trunkline_core::operator::Run>>(200),
     ]
 }
 

@@ -42,6 +42,8 @@ pub struct Options {
     pub catalog: Arc<Catalog>,
     /// The pools of workers.
     pub pools: Pools,
+    /// What runs without any model.
+    pub actions: trunkline_run::operator::Actions,
     /// The secret in the owner's token file.
     pub owner_token: String,
     /// Which hosts and origins are ours.
@@ -81,6 +83,7 @@ impl Server {
             catalog: options.catalog,
             sandbox: options.custody.sandbox().clone(),
             pools: options.pools,
+            actions: options.actions,
             base_url: options.base_url,
             turn_timeout_ms: options.turn_timeout_ms,
             started: tokio::time::Instant::now(),

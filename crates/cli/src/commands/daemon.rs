@@ -42,6 +42,7 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         any_port: args.any_port,
         sessionbus: config.sessionbus,
         dashboard: config.dashboard,
+        actions: config.actions.clone(),
         attach: config.attach.clone(),
         announce: announce::files(app.env.user_home.as_deref(), &config.home, &config.announce),
         notify: config.notify,

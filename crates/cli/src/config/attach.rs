@@ -69,7 +69,7 @@ impl Attach {
             table.proxies.iter().map(|network| network.parse()).collect();
         let proxies = proxies.map_err(|why| bad("attach.proxies", why.to_string()))?;
         let proxy_header = table.proxy_header.unwrap_or_else(|| "x-authentik-username".to_owned());
-        let at_home = || env.user_home.as_deref().unwrap_or(Path::new("/")).join(SESSIONS);
+        let at_home = || env.user_home.as_deref().unwrap_or_else(|| Path::new("/")).join(SESSIONS);
         let sessions_dir = table.sessions_dir.unwrap_or_else(at_home);
         if !sessions_dir.is_absolute() {
             let why = "must be an absolute path".to_owned();

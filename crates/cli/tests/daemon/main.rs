@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 #![expect(clippy::disallowed_methods, reason = "a test starts the binary itself, as a user does")]
 
+mod actions;
 mod agents;
 mod confined;
 mod harness;

@@ -71,6 +71,13 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: trunkline_serve::Sessionbus::Local,
+            actions: trunkline_run::operator::Actions::new(
+                Default::default(),
+                custody.clone(),
+                Vec::new(),
+                "/".into(),
+            )
+            .unwrap(),
             attach: Default::default(),
             pools: Pools::start(custody.clone(), pools, &Limits::default(), Vec::new(), "/".into()),
             custody,

@@ -77,6 +77,13 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: trunkline_serve::Sessionbus::Local,
+            actions: trunkline_run::operator::Actions::new(
+                Default::default(),
+                custody.clone(),
+                Vec::new(),
+                "/".into(),
+            )
+            .unwrap(),
             attach: AttachSettings {
                 agent: "actor".to_owned(),
                 sessions_dir: dir.path().join("sessions"),

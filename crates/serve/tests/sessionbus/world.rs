@@ -81,6 +81,13 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: access,
+            actions: trunkline_run::operator::Actions::new(
+                Default::default(),
+                custody.clone(),
+                Vec::new(),
+                "/".into(),
+            )
+            .unwrap(),
             attach: Default::default(),
             pools: Pools::start(
                 custody.clone(),
