@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
             "id": id, "driver": "acp", "agent": "bench", "argv": ["bench", "--acp"], "workspace": "/srv/project/sub",
             "project": "/srv/project", "title": format!("Make the tests of {id} pass"),
         });
-        let owner = Caller { principal: Principal::owner(), scope: Scope::Admin };
+        let owner = Caller::new(Principal::owner(), Scope::Admin);
         self.command(&owner, Command::Create(serde_json::from_value(made)?)).await?;
         let prompt = vec![Raw::of(
             &json!({"type": "text", "text": "Find out why the test fails, and make it pass."}),

@@ -101,6 +101,7 @@ impl App {
             Command::Allow(args) => commands::requests::allow(self, args).await,
             Command::Deny(args) => commands::requests::deny(self, args).await,
             Command::Dismiss(args) => commands::requests::dismiss(self, args).await,
+            Command::Audit(args) => commands::audit::audit(self, args).await,
             Command::Grants(args) => commands::grants::grants(self, args).await,
             Command::Open(args) => commands::open::open(self, args).await,
             Command::Serve(args) => commands::daemon::serve(self, args).await,

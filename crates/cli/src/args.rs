@@ -1,6 +1,7 @@
 //! The command line.
 
 mod actions;
+mod audit;
 mod grants;
 #[cfg(test)]
 mod help;
@@ -18,6 +19,7 @@ use crate::moment::parse_duration;
 use crate::style::When;
 
 pub(crate) use actions::Action;
+pub(crate) use audit::{Audit, AuditAction, Listed};
 pub(crate) use grants::{GrantAction, Grants};
 pub(crate) use pools::{Pools, PoolsAction};
 
@@ -127,6 +129,12 @@ pub(crate) enum Command {
     /// A rule is `read`, `edit(src/**)`, `shell(npm run *)`, `fetch(docs.rs)`, `mcp:server/tool` or `tool(Name)`. High risk
     /// is asked about all the same.
     Grants(Grants),
+    /// Show who allowed what, when, from where and seeing what
+    ///
+    /// Every answer, every grant and what it let through, every change of a mode, every token. Each record carries the hash
+    /// of the one before it; `verify` tells whether one was changed or removed since.
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(Audit),
     /// Open the page in a browser
     Open(Open),
     /// Run the daemon

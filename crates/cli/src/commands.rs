@@ -2,6 +2,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod ask;
+pub(crate) mod audit;
 pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config_show;

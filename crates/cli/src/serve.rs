@@ -156,6 +156,8 @@ impl Daemon {
         })
         .await
         .context("the sessions could not be loaded")?;
+        // Here it stands outside of the database: `audit verify --head` compares with it.
+        tracing::info!(head = %hub.audit_head().await.context("the audit could not be read")?, "audit");
         let base_url = base_url(address);
         let server = Server::new(Options {
             hub: hub.clone(),

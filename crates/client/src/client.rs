@@ -428,7 +428,7 @@ impl Client {
         self.http.done(&Call::post("/v1/shutdown", &json!({}))).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: impl Into<String>) -> Result<T, Error> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: impl Into<String>) -> Result<T, Error> {
         self.http.json(&Call::get(path)).await
     }
 

@@ -26,6 +26,7 @@
 //! TLS is not built in: a daemon listens on loopback, where a token travels no wire.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod backoff;
 mod call;
 mod client;

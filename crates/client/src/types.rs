@@ -13,6 +13,7 @@ use trunkline_core::time::Time;
 use trunkline_core::turn::{Ended, WhenBusy};
 use trunkline_core::view::{RequestStatus, SessionState};
 
+pub use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 pub use crate::grants::{Covered, Grant, NewGrant, Preview};
 pub use crate::operator::{Action, ActionRun};
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Deed;
 use crate::event::{Event, Fact};
 use crate::id::TokenId;
 use crate::machine::{Context, Draft, Machine, Wanted};
@@ -76,6 +77,16 @@ impl Token {
     pub fn is_in_force(&self, now: Time) -> bool {
         self.expires.is_none_or(|end| end > now)
     }
+
+    /// Who shows it.
+    #[must_use]
+    pub fn holder(&self) -> Caller {
+        let principal = match self.scope {
+            Scope::Agent(session) => Principal::agent(session),
+            Scope::Viewer | Scope::Operator | Scope::Admin | Scope::Local => Principal::token(&self.name),
+        };
+        Caller::new(principal, self.scope)
+    }
 }
 
 /// All tokens that were made and not revoked. Those that have expired open nothing, and go when the next is made.
@@ -86,20 +97,9 @@ pub struct Access {
 }
 
 impl Access {
-    /// The holder of a token, by the token's hash.
+    /// A token in force, by its hash.
     ///
     /// The comparison is of hashes of random values, so its timing tells nothing about a token.
-    #[must_use]
-    pub fn holder(&self, sha256: &str, now: Time) -> Option<Caller> {
-        let token = self.token(sha256, now)?;
-        let principal = match token.scope {
-            Scope::Agent(session) => Principal::agent(session),
-            Scope::Viewer | Scope::Operator | Scope::Admin | Scope::Local => Principal::token(&token.name),
-        };
-        Some(Caller { principal, scope: token.scope })
-    }
-
-    /// A token in force, by its hash.
     #[must_use]
     pub fn token(&self, sha256: &str, now: Time) -> Option<&Token> {
         self.tokens.values().find(|token| token.sha256 == sha256).filter(|token| token.is_in_force(now))
@@ -162,6 +162,10 @@ impl Machine for Access {
         }
     }
 
+    fn deed(&self, event: &Event, _: &[Event]) -> Option<Deed> {
+        Deed::in_access(self, event)
+    }
+
     fn wanted(&self) -> Wanted<Self::Effect> {
         Wanted::nothing()
     }
@@ -200,7 +204,7 @@ mod tests {
         let full = make(&mut access, MAX_TOKENS, Time(9), None);
         assert_eq!(full, Err(Refused::TooMany { what: "tokens", limit: MAX_TOKENS }));
         assert!(matches!(make(&mut access, 1, Time(9), None), Err(Refused::Exists { .. })));
-        assert_eq!(access.holder("hash-1", Time(10)), None);
+        assert_eq!(access.token("hash-1", Time(10)), None);
         assert_eq!(make(&mut access, 1, Time(10), None).unwrap(), MAX_TOKENS + 1, "its name is free again");
         assert_eq!(access.tokens.keys().copied().collect::<Vec<_>>(), [id(1)]);
     }

@@ -20,7 +20,7 @@ use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
-    access, agent, blob, grant, message, name, operator, outside, presence, request, session, setting, turn,
+    access, agent, audit, blob, grant, message, name, operator, outside, presence, request, session, setting, turn,
 };
 
 /// A fact with its place in a log.
@@ -268,6 +268,8 @@ facts! {
     OperatorStarted(operator::Started) = "operator.started",
     /// An operator action is over.
     OperatorRan(operator::Ran) = "operator.ran",
+    /// The audit tells of something.
+    AuditRecorded(audit::Recorded) = "audit.recorded",
     /// A name or creation key belongs to a session.
     NameClaimed(name::Claimed) = "name.claimed",
     /// A piece of something large.

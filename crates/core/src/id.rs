@@ -166,6 +166,12 @@ impl LogId {
         Self("grants".to_owned())
     }
 
+    /// The log of the audit.
+    #[must_use]
+    pub fn audit() -> Self {
+        Self("audit".to_owned())
+    }
+
     /// The log that says who is attached to a session, in the `live` store.
     #[must_use]
     pub fn presence(id: SessionId) -> Self {

@@ -162,6 +162,7 @@ impl Importer {
             | Fact::TokenRevoked(_)
             | Fact::OperatorStarted(_)
             | Fact::OperatorRan(_)
+            | Fact::AuditRecorded(_)
             | Fact::NameClaimed(_)
             | Fact::BlobChunk(_)
             | Fact::PresenceJoined(_)

@@ -8,12 +8,14 @@
 //! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`outside`], [`setting`], [`key`].
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
 //! - [`import`]: how the facts of an export become those of a new session.
+//! - [`audit`]: who allowed what, in a chain of hashes.
 //! - [`row`], [`view`]: the projections every list is served from.
 //! - [`refused`]: why a command was not granted.
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod agent;
+pub mod audit;
 pub mod blob;
 pub mod call;
 pub mod event;

@@ -1,5 +1,6 @@
 //! What a kind of log is: rules that turn wishes into facts, and facts into state.
 
+use crate::audit::Deed;
 use crate::event::{Event, Fact};
 use crate::id::{Node, Seq, TurnId};
 use crate::principal::{Caller, Principal};
@@ -36,6 +37,18 @@ pub trait Machine: Default + Send + Sync + 'static {
     fn moves(event: &Event) -> bool {
         let _ = event;
         true
+    }
+
+    /// What an event is to the audit, if it is anything. `before` are the events that were decided along with it and stand
+    /// before it; none of them is folded yet.
+    fn deed(&self, event: &Event, before: &[Event]) -> Option<Deed> {
+        let _ = (event, before);
+        None
+    }
+
+    /// Whether the newest event alone gives the state, so that no other is read when it is loaded.
+    fn newest_is_all() -> bool {
+        false
     }
 
     /// Whether the log is to be removed, rows and all.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Source;
 use crate::id::{BadId, SessionId};
 use crate::refused::Refused;
 
@@ -128,25 +130,39 @@ pub struct Caller {
     pub principal: Principal,
     /// What they may do.
     pub scope: Scope,
+    /// From where, for the audit; `None` for the daemon itself.
+    pub source: Option<Arc<Source>>,
 }
 
 impl Caller {
+    /// Somebody, from nowhere in particular.
+    #[must_use]
+    pub const fn new(principal: Principal, scope: Scope) -> Self {
+        Self { principal, scope, source: None }
+    }
+
+    /// The same, from there.
+    #[must_use]
+    pub fn from(self, source: Option<Source>) -> Self {
+        Self { source: source.map(Arc::new), ..self }
+    }
+
     /// The daemon itself.
     #[must_use]
     pub fn trunkline() -> Self {
-        Self { principal: Principal::trunkline(), scope: Scope::Admin }
+        Self::new(Principal::trunkline(), Scope::Admin)
     }
 
     /// A program of the daemon's own user without a credential.
     #[must_use]
     pub fn local() -> Self {
-        Self { principal: Principal::local(), scope: Scope::Local }
+        Self::new(Principal::local(), Scope::Local)
     }
 
     /// The agent of a session.
     #[must_use]
     pub fn agent(session: SessionId) -> Self {
-        Self { principal: Principal::agent(session), scope: Scope::Agent(session) }
+        Self::new(Principal::agent(session), Scope::Agent(session))
     }
 
     /// Grants reading of a session's log.
@@ -224,7 +240,7 @@ mod tests {
     use super::*;
 
     fn caller(scope: Scope) -> Caller {
-        Caller { principal: Principal::owner(), scope }
+        Caller::new(Principal::owner(), scope)
     }
 
     #[test]

@@ -34,12 +34,25 @@ pub enum RowKind {
     /// When the agent of a session that runs elsewhere was last there, the latest first. In the `live` store. Key: the
     /// session. Body: the time.
     Seen = 7,
+    /// What is to be recorded in the audit, oldest first; removed once it is. Body: `audit::Record`.
+    Unrecorded = 8,
+    /// A record of the audit, newest first. Key: its number. Body: `null`; the record is read from the chain.
+    Audit = 9,
 }
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Session, Self::Request, Self::Inbox, Self::Owed, Self::Key, Self::Blob, Self::Seen];
+    pub const ALL: [Self; 9] = [
+        Self::Session,
+        Self::Request,
+        Self::Inbox,
+        Self::Owed,
+        Self::Key,
+        Self::Blob,
+        Self::Seen,
+        Self::Unrecorded,
+        Self::Audit,
+    ];
 }
 
 /// A row of a list, or its removal.

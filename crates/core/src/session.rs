@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
+use crate::audit::Deed;
 use crate::event::{Event, Fact};
 use crate::grant::Grants;
 use crate::id::{Node, RequestId, SessionId, TurnId};
@@ -478,6 +479,10 @@ impl Machine for Session {
 
     fn moves(event: &Event) -> bool {
         moves(&event.fact) || event.key.is_some()
+    }
+
+    fn deed(&self, event: &Event, before: &[Event]) -> Option<Deed> {
+        Deed::in_session(self, event, before)
     }
 
     fn is_removed(&self) -> bool {

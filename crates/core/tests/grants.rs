@@ -60,7 +60,7 @@ impl World {
     }
 
     fn caller(name: &str) -> Caller {
-        Caller { principal: name.parse().unwrap(), scope: Rights::Operator }
+        Caller::new(name.parse().unwrap(), Rights::Operator)
     }
 
     fn run(&mut self, command: &Command, name: &str) -> Result<Vec<Event>, Refused> {

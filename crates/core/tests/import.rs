@@ -29,7 +29,7 @@ fn a_copy_has_the_transcript_and_nothing_that_acts() {
     let mut copy = Session::default();
     let mut log = Vec::new();
     let mut run = |session: &mut Session, command: Command| {
-        let caller = Caller { principal: Principal::owner(), scope: Scope::Admin };
+        let caller = Caller::new(Principal::owner(), Scope::Admin);
         let node = Node { name: "local".into(), incarnation: 5 };
         let ctx = Context { now: Time(99), caller: &caller, node: &node, next: Seq(log.len() as u64 + 1) };
         for draft in session.decide(&command, &ctx).unwrap() {

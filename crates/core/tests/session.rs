@@ -61,7 +61,7 @@ impl World {
     }
 
     fn owner(&mut self, command: &Command) -> Result<Vec<Fact>, Refused> {
-        self.command(command, &Caller { principal: Principal::owner(), scope: Scope::Admin })
+        self.command(command, &Caller::new(Principal::owner(), Scope::Admin))
     }
 
     fn agent(&mut self, command: &Command) -> Result<Vec<Fact>, Refused> {

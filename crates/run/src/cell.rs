@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use trunkline_core::audit::Record;
 use trunkline_core::event::{Event, Key};
 use trunkline_core::id::{LogId, Pos, Seq};
 use trunkline_core::machine::{Context, Machine, Receipt};
@@ -121,6 +122,8 @@ struct Batch<M: Machine> {
     lines: String,
     quiet: bool,
     rows: Vec<Row>,
+    /// Whether some of the rows are for the audit.
+    deeds: bool,
     answers: Vec<(Box<Wish<M>>, Answer)>,
 }
 
@@ -132,7 +135,14 @@ enum Answer {
 
 impl<M: Machine> Batch<M> {
     const fn new() -> Self {
-        Self { events: Vec::new(), lines: String::new(), quiet: true, rows: Vec::new(), answers: Vec::new() }
+        Self {
+            events: Vec::new(),
+            lines: String::new(),
+            quiet: true,
+            rows: Vec::new(),
+            deeds: false,
+            answers: Vec::new(),
+        }
     }
 
     fn push(&mut self, event: Event) {
@@ -315,6 +325,12 @@ impl<M: Machine> Cell<M> {
     fn fresh(&mut self, batch: &mut Batch<M>, wish: &Wish<M>) -> Result<Answer, CommandError> {
         let events = self.facts(wish)?;
         let from = batch.events.len();
+        for (at, event) in events.iter().enumerate() {
+            if let Some(deed) = self.state.deed(event, &events[..at]) {
+                batch.rows.push(Record::of(&self.id, event, deed, &wish.caller).waiting());
+                batch.deeds = true;
+            }
+        }
         batch.rows.extend(self.state.advance(&events));
         for event in events {
             self.head = event.seq;
@@ -392,6 +408,9 @@ impl<M: Machine> Cell<M> {
     }
 
     async fn committed(&mut self, batch: Batch<M>) {
+        if let (true, Some(keeper)) = (batch.deeds, self.shared.keeper.get()) {
+            keeper.wake();
+        }
         if !batch.events.is_empty() {
             self.reconcile();
             if self.state.is_removed() && !self.gone {

@@ -11,6 +11,7 @@ use trunkline_core::principal::Caller;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, LogError};
 
+use crate::audit::Keeper;
 use crate::cell::{Cell, CommandError, Done, KeyGiven, MAX_WAITING, Message, Wish};
 use crate::clock::Clock;
 use crate::tail::{Follow, Tail};
@@ -38,6 +39,7 @@ pub(crate) struct Shared<M: Machine> {
     pub(crate) clock: Clock,
     pub(crate) node: Node,
     pub(crate) effects: OnceLock<Arc<dyn Effects<M>>>,
+    pub(crate) keeper: OnceLock<Keeper>,
     tasks: TaskTracker,
     cells: Mutex<HashMap<LogId, Handle<M>>>,
 }
@@ -91,8 +93,13 @@ impl<M: Machine> Shared<M> {
 
 impl<M: Machine> Cells<M> {
     pub(crate) fn new(log: Arc<dyn Log>, clock: Clock, node: Node, tasks: TaskTracker) -> Self {
-        let shared = Shared { log, clock, node, effects: OnceLock::new(), tasks, cells: Mutex::default() };
-        Self(Arc::new(shared))
+        let (effects, keeper) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Shared { log, clock, node, effects, keeper, tasks, cells: Mutex::default() }))
+    }
+
+    /// Says who keeps the audit of what is done here. Once, before the first cell.
+    pub(crate) fn set_keeper(&self, keeper: Keeper) {
+        assert!(self.0.keeper.set(keeper).is_ok(), "the keeper is set once");
     }
 
     /// Says who makes the effects real. Once, before the first cell.

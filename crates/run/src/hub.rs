@@ -24,6 +24,7 @@ use trunkline_core::view::RequestView;
 use trunkline_log::frame::{Change, Found, Page, Query, Want};
 use trunkline_log::{Log, LogError};
 
+use crate::audit::Keeper;
 use crate::cell::{CommandError, Done, KeyGiven};
 use crate::cells::Cells;
 use crate::clock::Clock;
@@ -73,6 +74,7 @@ struct Inner {
     names: Cells<Name>,
     presence: Cells<Presence>,
     operator: Cells<Operator>,
+    keeper: Keeper,
     runner: Arc<Runner>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -92,8 +94,14 @@ impl Hub {
         let sessions = cells(&disk, &clock, &node, &tasks);
         runner.set_cells(sessions.clone());
         sessions.set_effects(Arc::new(Reconcile(Arc::downgrade(&runner))));
+        let access = cells(&disk, &clock, &node, &tasks);
+        let keeper = Keeper::new(cells(&disk, &clock, &node, &tasks));
+        sessions.set_keeper(keeper.clone());
+        projects.set_keeper(keeper.clone());
+        access.set_keeper(keeper.clone());
         let hub = Self(Arc::new(Inner {
-            access: cells(&disk, &clock, &node, &tasks),
+            access,
+            keeper,
             projects,
             names: cells(&disk, &clock, &node, &tasks),
             presence: cells(&live, &clock, &node, &tasks),
@@ -107,6 +115,8 @@ impl Hub {
             stop: CancellationToken::new(),
         }));
         hub.watch_stores();
+        hub.0.keeper.settle().await?;
+        hub.0.tasks.spawn(hub.0.keeper.clone().keep(hub.stopping()));
         hub.recover().await?;
         hub.operate(&Caller::trunkline(), operator::Command::Recover).await?;
         hub.sweep().await?;
@@ -273,15 +283,6 @@ impl Hub {
         self.0.disk.pos()
     }
 
-    /// The holder of a token, by its hash.
-    ///
-    /// # Errors
-    /// When the tokens cannot be read.
-    pub async fn holder(&self, sha256: String) -> Result<Option<Caller>, CommandError> {
-        let now = self.now();
-        self.0.access.view(&LogId::access(), move |access, _| access.holder(&sha256, now)).await
-    }
-
     /// Resolves when a token, by its hash, opens nothing any more: it was revoked, or its time is over.
     pub async fn token_over(&self, sha256: String) {
         loop {
@@ -394,6 +395,10 @@ impl Hub {
         command: presence::Command,
     ) -> Result<Done, CommandError> {
         self.0.presence.command(&LogId::presence(id), Caller::trunkline(), command, None).await
+    }
+
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.0.keeper
     }
 
     pub(crate) fn projects(&self) -> &Cells<ProjectGrants> {
@@ -509,6 +514,8 @@ impl Hub {
                     }
                     self.0.sessions.moved(&change.log, change.head).await;
                     self.0.access.moved(&change.log, change.head).await;
+                    self.0.projects.moved(&change.log, change.head).await;
+                    self.0.keeper.chain.moved(&change.log, change.head).await;
                     self.0.names.moved(&change.log, change.head).await;
                     self.0.presence.moved(&change.log, change.head).await;
                 }

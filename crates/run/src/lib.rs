@@ -3,6 +3,7 @@
 //! - [`hub`]: the one handle everything outside uses: command, look, read, find, follow.
 //! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
+//! - [`audit`]: what is done is recorded in the chain.
 //! - `seen`: when agents that run elsewhere were last there.
 //! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
@@ -14,6 +15,7 @@
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
 pub mod acp;
+pub mod audit;
 mod blob;
 pub mod catalog;
 mod cell;

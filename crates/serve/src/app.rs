@@ -143,7 +143,7 @@ pub(crate) fn read_cursor(text: &str) -> Answer<Cursor> {
 }
 
 /// The number of items asked for: 1 to 200, 50 if not said.
-fn limit(asked: Option<usize>) -> Answer<usize> {
+pub(crate) fn limit(asked: Option<usize>) -> Answer<usize> {
     match asked {
         None => Ok(50),
         Some(limit @ 1..=200) => Ok(limit),

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use trunkline_core::audit::Source;
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::time::Time;
 use trunkline_run::{CommandError, Hub};
@@ -59,19 +60,21 @@ impl Auth {
         Self { owner: sha256(owner_token), links: Mutex::default() }
     }
 
-    /// The holder of a token, and what may end before a stream does.
+    /// The holder of a token, who comes from there, and what may end before a stream does.
     pub(crate) async fn caller(
         &self,
         hub: &Hub,
         token: &str,
+        source: Option<Source>,
     ) -> Result<Option<(Caller, Pass)>, CommandError> {
         let hash = sha256(token);
         if hash == self.owner {
-            let owner = Caller { principal: Principal::owner(), scope: Scope::Admin };
-            return Ok(Some((owner, Pass(None))));
+            let owner = Caller::new(Principal::owner(), Scope::Admin);
+            return Ok(Some((owner.from(source), Pass(None))));
         }
-        let holder = hub.holder(hash.clone()).await?;
-        Ok(holder.map(|holder| (holder, Pass(Some(hash)))))
+        let Some(token) = hub.token(hash.clone()).await? else { return Ok(None) };
+        let source = source.map(|source| Source { token: Some(token.id), ..source });
+        Ok(Some((token.holder().from(source), Pass(Some(hash)))))
     }
 
     /// Makes a code that can be exchanged for a token once. Its scope is the maker's.

@@ -1,7 +1,7 @@
 //! One-time links: how a browser gets its token.
 
 use axum::Json as Body;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::app::{App, Shared, at};
 use crate::auth::{bearer, sha256};
 use crate::extract::{Json, NoBody, Who};
+use crate::local::source;
 use crate::problem::{Answer, Problem};
 use crate::tokens::{make, no_randomness};
 
@@ -56,6 +57,7 @@ pub(crate) async fn link(app: Shared, Who(caller): Who, _: NoBody) -> Answer<Res
 pub(crate) async fn exchange(
     app: Shared,
     headers: HeaderMap,
+    extensions: Extensions,
     json: Json<Exchange>,
 ) -> Answer<Body<Exchanged>> {
     let now = app.hub.now();
@@ -65,7 +67,7 @@ pub(crate) async fn exchange(
         )
     })?;
     let name = format!("browser-{}", &Uuid::now_v7().simple().to_string()[20..]);
-    let caller = Caller { scope: Scope::Admin, ..Caller::trunkline() };
+    let caller = Caller { scope: Scope::Admin, ..Caller::trunkline() }.from(source(&headers, &extensions));
     let expires = Some(now.plus_ms(BROWSER_TTL_MS));
     let (made, _) = make(&app, &caller, name.clone(), scope, expires).await?;
     if let Some(old) = bearer(&headers) {

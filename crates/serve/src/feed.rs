@@ -134,9 +134,16 @@ fn told(change: &Change) -> Vec<Bytes> {
             (RowKind::Session, None) => ("session-removed", format!("{{\"id\":\"{}\"}}", row.key)),
             (RowKind::Request, Some(body)) => ("request", body.get().to_owned()),
             (RowKind::Request, None)
-            | (RowKind::Inbox | RowKind::Owed | RowKind::Key | RowKind::Blob | RowKind::Seen, _) => {
-                return None;
-            }
+            | (
+                RowKind::Inbox
+                | RowKind::Owed
+                | RowKind::Key
+                | RowKind::Blob
+                | RowKind::Seen
+                | RowKind::Unrecorded
+                | RowKind::Audit,
+                _,
+            ) => return None,
         };
         Some(stream::named(event, Some(&id), &data))
     };

@@ -13,11 +13,13 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use trunkline_core::audit::Source;
 use trunkline_core::id::SessionId;
 use trunkline_core::principal::Caller;
 
 use crate::app::App;
 use crate::auth::bearer;
+use crate::local;
 use crate::problem::Problem;
 
 /// Where the code of a link is exchanged for a token.
@@ -64,7 +66,9 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
         let found = match agent {
             // Whatever it shows: it could have read its owner's token.
             Some(session) => Ok((Caller::agent(session), Pass(None))),
-            None => caller(&app, request.headers()).await,
+            None => {
+                caller(&app, request.headers(), local::source(request.headers(), request.extensions())).await
+            }
         };
         match found {
             Ok((caller, pass)) => {
@@ -89,7 +93,12 @@ fn needs_token(path: &str) -> bool {
     path.starts_with("/v1/") && path != EXCHANGE && path != "/v1/openapi.json"
 }
 
-pub(crate) async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pass), Problem> {
+/// The holder of the token that is shown.
+pub(crate) async fn caller(
+    app: &App,
+    headers: &HeaderMap,
+    source: Option<Source>,
+) -> Result<(Caller, Pass), Problem> {
     if !headers.contains_key(header::AUTHORIZATION) {
         return Err(Problem::unauthenticated(
             "this needs a token: send `Authorization: Bearer …`. In a browser, open a link from `trunkline open`",
@@ -99,8 +108,8 @@ pub(crate) async fn caller(app: &App, headers: &HeaderMap) -> Result<(Caller, Pa
         return Err(Problem::unauthenticated("the Authorization header is not `Bearer …`"));
     };
     // What is for cookies opens nothing else: whoever listens on another port of this host may have seen it.
-    let holder =
-        if crate::attach::is_cookie_token(token) { None } else { app.auth.caller(&app.hub, token).await? };
+    let is_cookies = crate::attach::is_cookie_token(token);
+    let holder = if is_cookies { None } else { app.auth.caller(&app.hub, token, source).await? };
     holder.ok_or_else(|| Problem::unauthenticated("this token is unknown, expired or revoked"))
 }
 

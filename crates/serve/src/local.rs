@@ -5,10 +5,12 @@
 //! everybody along.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap, header};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OnceCell;
+use trunkline_core::audit::{MAX_CLIENT, Source, Transport};
 use trunkline_run::peer::{is_our_user, is_own_user};
 
 /// Where a connection comes from, as far as it has been looked up.
@@ -21,7 +23,7 @@ pub(crate) struct Wire {
 #[derive(Debug)]
 enum Ends {
     Tcp { theirs: SocketAddr, ours: SocketAddr },
-    Unix { own: bool },
+    Unix { own: bool, peer: Option<String> },
     Unknown,
 }
 
@@ -35,8 +37,13 @@ impl Wire {
     }
 
     pub(crate) fn unix(stream: &UnixStream) -> Self {
-        let own = stream.peer_cred().is_ok_and(|peer| is_our_user(peer.uid()));
-        Self { ends: Ends::Unix { own }, own: OnceCell::new() }
+        let peer = stream.peer_cred().ok();
+        let own = peer.is_some_and(|peer| is_our_user(peer.uid()));
+        let peer = peer.map(|peer| match peer.pid() {
+            Some(pid) => format!("uid {}, pid {pid}", peer.uid()),
+            None => format!("uid {}", peer.uid()),
+        });
+        Self { ends: Ends::Unix { own, peer }, own: OnceCell::new() }
     }
 
     /// The address that it comes from, unless it is no TCP connection.
@@ -50,7 +57,7 @@ impl Wire {
     /// Whether it comes from this machine and from the daemon's own user.
     pub(crate) async fn is_own_user(&self) -> bool {
         match self.ends {
-            Ends::Unix { own } => own,
+            Ends::Unix { own, .. } => own,
             Ends::Unknown => false,
             Ends::Tcp { theirs, .. } if !theirs.ip().to_canonical().is_loopback() => false,
             Ends::Tcp { theirs, ours } => {
@@ -62,6 +69,18 @@ impl Wire {
             }
         }
     }
+}
+
+/// Where a request comes from, for the audit; `None` where that was not looked at.
+pub(crate) fn source(headers: &HeaderMap, extensions: &Extensions) -> Option<Source> {
+    let (transport, peer) = match &extensions.get::<Arc<Wire>>()?.ends {
+        Ends::Tcp { theirs, .. } => (Transport::Tcp, Some(theirs.to_string())),
+        Ends::Unix { peer, .. } => (Transport::Unix, peer.clone()),
+        Ends::Unknown => (Transport::Tcp, None),
+    };
+    let client = headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let client = client.map(|name| name.chars().filter(|c| !c.is_control()).take(MAX_CLIENT).collect());
+    Some(Source { transport, peer, forwarded: was_forwarded(headers), token: None, client })
 }
 
 /// Whether a request was passed on by something between its sender and us.

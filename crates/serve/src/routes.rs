@@ -17,7 +17,7 @@ use trunkline_run::pools::PoolView;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, operator, pools,
+    agents, audit, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, operator, pools,
     presence, queue, requests, sessions, settings, shutdown, tokens, turns,
 };
 
@@ -169,6 +169,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(session_routes());
     all.extend(request_routes());
     all.extend(grant_routes());
+    all.extend(audit_routes());
     all.extend(token_routes());
     all.extend(pool_routes());
     all.extend(operator_routes());
@@ -351,6 +352,28 @@ fn grant_routes() -> Vec<Route> {
         Route::post("/v1/grants/preview", grants::preview, "What a rule would have allowed.")
             .takes::<grants::Try>()
             .gives::<grants::Preview>(200),
+    ]
+}
+
+fn audit_routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/audit", audit::list, "Who allowed what, from where, seeing what: newest first.")
+            .query(&[
+                ("session", "Only what is about this session."),
+                ("principal", "Only what this principal did, such as `owner` or `token/phone`."),
+                (
+                    "kind",
+                    "Only those: request.answered, request.granted, request.expired, grant.added, grant.revoked, \
+                     mode.changed, setting.chosen, token.created, token.revoked, session.deleted.",
+                ),
+                ("since", "Only what was recorded at this time or later, in milliseconds since 1970."),
+                PAGE,
+                CURSOR,
+            ])
+            .gives::<audit::Records>(200),
+        Route::get("/v1/audit/chain", audit::chain, "The whole audit, oldest first, to be verified.")
+            .query(&[("after", "Records after this number; `next` of the page before.")])
+            .gives::<audit::Records>(200),
     ]
 }
 

@@ -122,7 +122,7 @@ async fn who(
         return Err(Fail::Says(StatusCode::FORBIDDEN, why.to_owned()));
     }
     if headers.contains_key(header::AUTHORIZATION) {
-        return crate::gate::caller(app, headers)
+        return crate::gate::caller(app, headers, local::source(headers, extensions))
             .await
             .map_err(|problem| Fail::Says(StatusCode::UNAUTHORIZED, problem.detail.clone()));
     }
@@ -131,7 +131,7 @@ async fn who(
         if let Some(wire) = wire
             && wire.is_own_user().await
         {
-            return Ok((Caller::local(), Pass(None)));
+            return Ok((Caller::local().from(local::source(headers, extensions)), Pass(None)));
         }
     }
     let why = "this needs a token: send `Authorization: Bearer …`. Without one it is open to programs of the daemon's own \

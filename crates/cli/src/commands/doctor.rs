@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use serde::Serialize;
 use serde_json::json;
+use trunkline_client::types::AuditQuery;
 use trunkline_client::{Runtime, TOKEN_FILE};
 use trunkline_log::{OpenError, Reindexed, Sqlite};
 use trunkline_run::custody::probe;
@@ -69,6 +70,9 @@ pub(crate) async fn doctor(app: &App, args: args::Doctor) -> Result<Exit> {
         checks.push(port(app));
     }
     checks.push(database(home).await);
+    if running {
+        checks.push(audit(home).await);
+    }
     checks.push(configuration(app));
     checks.extend([confinement(), agents_reach(app), subreaper()]);
     checks.push(originals(app));
@@ -249,6 +253,19 @@ async fn database(home: &Path) -> Check {
             "copy it away before anything else; nothing is overwritten",
         ),
         Err(error) => Check::fail("database", error.to_string(), "try again"),
+    }
+}
+
+/// How long the audit is. Its head is shown so that it can be noted; `audit verify` looks through it.
+async fn audit(home: &Path) -> Check {
+    let found = match start::find(home).await {
+        Ok(found) => found.daemon(),
+        Err(_) => None,
+    };
+    let Some(client) = found else { return Check::warn("audit", "the daemon does not answer", "try again") };
+    match client.audit(&AuditQuery { limit: Some(1), ..AuditQuery::default() }).await {
+        Ok(page) => Check::ok("audit", format!("{} records; head {}", page.head.n, page.head)),
+        Err(error) => Check::fail("audit", error.to_string(), "`trunkline audit verify` says what is wrong"),
     }
 }
 

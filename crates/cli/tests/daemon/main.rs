@@ -5,6 +5,7 @@
 
 mod actions;
 mod agents;
+mod audit;
 mod confined;
 mod harness;
 mod kill;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use trunkline_client::Client;
 use trunkline_client::types::{
-    NewRequest, NewSession, NewToken, NewTurn, RequestQuery, SessionChange, SessionQuery,
+    AuditQuery, NewRequest, NewSession, NewToken, NewTurn, RequestQuery, SessionChange, SessionQuery,
 };
 use trunkline_core::id::Seq;
 use trunkline_core::principal::Scope;
@@ -68,6 +68,8 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.restart_pool("a/b").await.ok();
     client.drain_pool("a/b").await.ok();
     client.resume_pool("a/b").await.ok();
+    client.audit(&AuditQuery::default()).await.ok();
+    client.audit_chain(Seq(7)).await.ok();
     client.tokens().await.ok();
     client.create_token(&NewToken { name: "x".into(), scope: Scope::Viewer, ttl_s: None }).await.ok();
     client.revoke_token(ID.parse().unwrap()).await.ok();

@@ -1,6 +1,7 @@
 //! Grants of projects: a log of their own. What it says is advice to the session that asks.
 
 use super::{Added, Grant, Grants, Scope};
+use crate::audit::Deed;
 use crate::event::Event;
 use crate::id::GrantId;
 use crate::machine::{Context, Draft, Machine, Wanted};
@@ -44,6 +45,10 @@ impl Machine for ProjectGrants {
 
     fn apply(&mut self, event: &Event) {
         self.0.apply(event);
+    }
+
+    fn deed(&self, event: &Event, _: &[Event]) -> Option<Deed> {
+        Deed::in_projects(self, event)
     }
 
     fn wanted(&self) -> Wanted<Self::Effect> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use trunkline_core::audit::Chain;
 use trunkline_core::id::{LogId, SessionId};
 use trunkline_core::machine::Machine as _;
-use trunkline_core::row::{self, Row};
+use trunkline_core::row::{self, Row, RowKind};
 use trunkline_core::session::Session;
 use uuid::Uuid;
 
@@ -41,6 +42,7 @@ type Made = BTreeMap<(u8, String), (i64, Row)>;
 /// What a log's rows are made by.
 enum Fold {
     Session(Box<Session>),
+    Audit(Chain),
     Blob(SessionId),
 }
 
@@ -66,7 +68,10 @@ fn reindex(db: &mut Connection) -> Result<Reindexed, Failed> {
     let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let logs = logs(&change)?;
     let mut done = Reindexed::default();
-    rows::clear(&change, "log IN (SELECT id FROM log WHERE gone IS NULL AND first > 1)")?;
+    // What waits to be recorded in the audit tells who has done it from where, which no log does until then.
+    let waits = RowKind::Unrecorded as u8;
+    let whole = "SELECT id FROM log WHERE gone IS NULL AND first > 1";
+    rows::clear(&change, &format!("kind = {waits} OR log IN ({whole})"))?;
     for (id, name) in logs {
         let Some(fold) = Fold::of(&name) else { continue };
         let made = made(&change, id, &name, fold)?;
@@ -119,6 +124,9 @@ impl Fold {
         if log.as_session().is_some() {
             return Some(Self::Session(Box::default()));
         }
+        if log == LogId::audit() {
+            return Some(Self::Audit(Chain::default()));
+        }
         let (session, _) = name.strip_prefix("blob/")?.split_once('/')?;
         session.parse().ok().map(Self::Blob)
     }
@@ -131,6 +139,10 @@ impl Fold {
             Self::Session(session) => {
                 let events = frame.events().map_err(|error| unreadable(&error))?;
                 Ok(session.advance(&events))
+            }
+            Self::Audit(chain) => {
+                let events = frame.events().map_err(|error| unreadable(&error))?;
+                Ok(chain.advance(&events))
             }
             Self::Blob(session) => {
                 let log = name.parse().map_err(|error| unreadable(&error))?;

@@ -28,6 +28,10 @@ impl<M: Machine> Cell<M> {
         self.pos = self.shared.log.pos();
         let known = self.tail.head();
         let want = Want { bytes: 1 << 20, folded: true };
+        if M::newest_is_all() {
+            let end = self.shared.log.read(&self.id, Seq(u64::MAX), want).await?.head;
+            self.head = Seq(end.0.saturating_sub(1));
+        }
         loop {
             let page = match self.shared.log.read(&self.id, self.head, want).await {
                 Err(LogError::Gone) => {

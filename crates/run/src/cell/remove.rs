@@ -7,7 +7,7 @@ use trunkline_core::id::Pos;
 use trunkline_core::machine::Machine;
 use trunkline_log::LogError;
 
-use super::Cell;
+use super::{Cell, CommandError};
 
 /// The pause before a removal that failed is tried again, and the longest.
 const REMOVE_PAUSE: Duration = Duration::from_millis(100);
@@ -28,10 +28,13 @@ impl<M: Machine> Cell<M> {
         }
     }
 
-    /// Removes what is kept beside the log, then the log. A blob that was just being written is looked for again after
+    /// Has recorded what is to be, removes what is kept beside the log, then the log. A blob that was just being written is looked for again after
     /// that; one that is written later finds the log gone.
     async fn removal(&self) -> Result<Pos, LogError> {
         let log = &*self.shared.log;
+        if let Some(keeper) = self.shared.keeper.get() {
+            keeper.settle().await.map_err(unsettled)?;
+        }
         if let Some(session) = self.id.as_session() {
             crate::blob::remove_all(log, session).await?;
         }
@@ -56,5 +59,14 @@ impl<M: Machine> Cell<M> {
         if let Some(effects) = self.shared.effects.get() {
             effects.removed(&self.id);
         }
+    }
+}
+
+/// Why what waits for the audit could not be recorded.
+fn unsettled(error: CommandError) -> LogError {
+    match error {
+        CommandError::Read(error) => error,
+        CommandError::Append(error) => LogError::Down(error.to_string()),
+        CommandError::Refused(_) | CommandError::Stopping => LogError::Down(error.to_string()),
     }
 }

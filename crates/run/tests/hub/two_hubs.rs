@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use rand::RngExt;
+use trunkline_core::audit::Record;
+use trunkline_core::audit::chain::Verifier;
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{LogId, Seq, SessionId};
 use trunkline_core::machine::Machine;
-use trunkline_core::request::Answer;
+use trunkline_core::request::{Answer, Outcome};
 use trunkline_core::row::RowKind;
 use trunkline_core::session::{Command, Session};
 use trunkline_core::turn::{WhenBusy, Why};
@@ -266,6 +268,7 @@ impl Pair {
         }
         assert!(inbox(&self.hubs[0]).await.is_empty());
         self.nothing_is_left().await;
+        self.everything_is_recorded(happened).await;
         self.tell(happened).await;
     }
 
@@ -290,6 +293,36 @@ impl Pair {
         for hub in &self.hubs {
             assert!(hub.hosted().is_empty(), "every session is closed or deleted: {:?}", hub.hosted());
         }
+    }
+
+    /// The chain holds, and each answer, given before whatever crash or deletion, stands in it once.
+    async fn everything_is_recorded(&self, happened: &mut BTreeMap<String, usize>) {
+        let want = Want { bytes: usize::MAX, folded: false };
+        let chain = self.disk.read(&LogId::audit(), Seq::ZERO, want).await.unwrap();
+        let mut verifier = Verifier::default();
+        let mut recorded = BTreeSet::new();
+        for event in chain.frames.iter().flat_map(|frame| frame.events().unwrap()) {
+            let Fact::AuditRecorded(link) = &event.fact else { panic!("the audit has no other facts") };
+            verifier.take(&link.link(event.seq)).unwrap();
+            let record: Record = link.record.read().unwrap();
+            assert!(recorded.insert((record.log, record.event)), "recorded twice: {event:?}");
+            *happened.entry(record.deed.kind().to_owned()).or_default() += 1;
+        }
+        assert_eq!(verifier.finish().unwrap(), self.hubs[0].audit_head().await.unwrap());
+        let decides = |event: &&Event| match &event.fact {
+            Fact::RequestClosed(closed) => matches!(closed.outcome, Outcome::Answered | Outcome::Expired),
+            fact => matches!(fact, Fact::SessionDeleted(_)),
+        };
+        let mut owed: Vec<_> = self.acknowledged.iter().map(|(id, event)| (*id, event.clone())).collect();
+        for id in &self.sessions {
+            owed.extend(log(&*self.disk, *id).await.into_iter().map(|event| (*id, event)));
+        }
+        for (id, event) in owed.iter().filter(|(_, event)| decides(&event)) {
+            let key = (LogId::session(*id).as_str().to_owned(), event.seq);
+            assert!(recorded.contains(&key), "not recorded: {event:?}");
+        }
+        let waiting = self.disk.find(&Query::all(RowKind::Unrecorded), self.disk.pos()).await.unwrap();
+        assert!(waiting.rows.is_empty(), "{waiting:?}");
     }
 
     /// Counts what happened.
@@ -378,6 +411,8 @@ async fn two_hubs_over_one_store_hold_every_invariant() {
         "deleted",
         "keys",
         "deaths",
+        "request.answered",
+        "session.deleted",
     ];
     for what in expected {
         let times = happened.get(what).copied().unwrap_or_default();

@@ -173,7 +173,7 @@ pub(crate) async fn hub_with(disk: Arc<dyn Log>, live: Arc<dyn Log>, name: &str,
 }
 
 pub(crate) fn owner() -> Caller {
-    Caller { principal: Principal::owner(), scope: Scope::Admin }
+    Caller::new(Principal::owner(), Scope::Admin)
 }
 
 pub(crate) fn created(driver: &str) -> Created {

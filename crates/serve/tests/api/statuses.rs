@@ -86,6 +86,8 @@ async fn every_operation_answers_as_documented() {
     }
     hosted(&mut reader).await;
     external(&mut reader).await;
+    reader.get("/v1/audit", &[]).await;
+    reader.get("/v1/audit/chain", &[]).await;
     reader.get("/v1/pools", &[]).await;
     reader.get("/v1/pools/{pool}", &[("pool", "p")]).await;
     for wish in ["restart", "drain", "resume"] {

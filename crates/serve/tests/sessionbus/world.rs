@@ -164,7 +164,7 @@ impl World {
 
     /// A session whose agent the daemon runs, with a permission that waits.
     pub(crate) async fn hosted(&self) -> (String, String) {
-        let owner = Caller { principal: Principal::owner(), scope: Scope::Admin };
+        let owner = Caller::new(Principal::owner(), Scope::Admin);
         let id = SessionId::new(Uuid::now_v7());
         let created = Created {
             id,

@@ -2,13 +2,15 @@
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use trunkline_core::event::{Event, Key};
+use trunkline_core::audit::{Chain, Deed, Record, Recorded};
+use trunkline_core::event::{Event, Fact, Key};
 use trunkline_core::id::{LogId, Node, RequestId, Seq, SessionId};
 use trunkline_core::machine::{Context, Machine as _};
 use trunkline_core::principal::{Caller, Principal, Scope};
+use trunkline_core::raw::Raw;
 use trunkline_core::request::{Answer, Kind, OnTimeout, Opened, Priority};
 use trunkline_core::row::{self, RowKind};
-use trunkline_core::session::{Command, Created, EXTERNAL, Session, Updated};
+use trunkline_core::session::{Command, Created, Deleted, EXTERNAL, Session, Updated};
 use uuid::Uuid;
 
 use super::{BOOT, Store, open, path};
@@ -47,7 +49,7 @@ impl Writer {
 
     /// Writes these commands as one frame.
     async fn write(&mut self, commands: Vec<Command>) {
-        let caller = Caller { principal: Principal::owner(), scope: Scope::Admin };
+        let caller = Caller::new(Principal::owner(), Scope::Admin);
         let node = Node { name: "here".into(), incarnation: 1 };
         let (before, mut events, mut rows) = (self.head, Vec::new(), Vec::new());
         for (n, command) in commands.into_iter().enumerate() {
@@ -108,6 +110,14 @@ fn projection(db: &Connection) -> Vec<Vec<Value>> {
     [all(rows, 9), all(facets, 5)].concat()
 }
 
+/// Something that the owner has done in a session.
+fn done(writer: &Writer, n: u64) -> Record {
+    let fact = Fact::SessionDeleted(Deleted {});
+    let event = Event { seq: Seq(n), at: BOOT, by: Principal::owner(), turn: None, key: None, fact };
+    let caller = Caller::new(Principal::owner(), Scope::Admin);
+    Record::of(&LogId::session(writer.id), &event, Deed::SessionDeleted { title: None }, &caller)
+}
+
 async fn fill(store: &Store) {
     let mut one = Writer::new(store, 1).await;
     one.write(vec![ask(10)]).await;
@@ -122,6 +132,22 @@ async fn fill(store: &Store) {
     store.trim(&LogId::session(deleted.id), None).await.unwrap();
     let blob = LogId::blob(one.id, &"a".repeat(64)).unwrap();
     store.append(&blob, Seq::ZERO, frame(Seq::ZERO, 1), vec![row::blob(one.id, &blob)]).await.unwrap();
+    let recorded =
+        Recorded { prev: String::new(), hash: String::new(), record: Raw::of(&done(&one, 5)).unwrap() };
+    let recorded = Event {
+        seq: Seq(1),
+        at: BOOT,
+        by: Principal::trunkline(),
+        turn: None,
+        key: None,
+        fact: recorded.into(),
+    };
+    let rows = Chain::default().advance(std::slice::from_ref(&recorded));
+    let recorded = Frame::of(Uuid::now_v7(), &[recorded], false);
+    store.append(&LogId::audit(), Seq::ZERO, recorded, rows).await.unwrap();
+    // What waits to be recorded is in no log, so it must stay.
+    let waiting = vec![done(&one, 7).waiting()];
+    store.append(&log("other"), Seq::ZERO, frame(Seq::ZERO, 1), waiting).await.unwrap();
     // Of a log that has lost its beginning the rows cannot be made, so they must stay.
     let trimmed = log("trimmed");
     let kept = row(RowKind::Owed, "kept", (1, 2), "x");
@@ -142,7 +168,7 @@ async fn rows_are_made_anew_as_they_were() {
     assert!(before.len() > 20, "{before:?}");
     for damage in [
         "SELECT 1",
-        "DELETE FROM row WHERE kind <> 4; DELETE FROM facet WHERE rank0 > 0",
+        "DELETE FROM row WHERE kind NOT IN (4, 8); DELETE FROM facet WHERE rank0 > 0",
         "DELETE FROM row WHERE kind = 1",
         "UPDATE row SET body = 'null', log = 2, rank0 = 7 WHERE kind < 4",
         "INSERT INTO row (kind, key, log, pos, rank0, rank1, facets, body) VALUES (2, 'x', 99, 1, 1, 1, '[]', '1')",
@@ -150,7 +176,7 @@ async fn rows_are_made_anew_as_they_were() {
     ] {
         db.execute_batch(damage).unwrap();
         let Reindexed { logs, rows } = Sqlite::reindex(path(&dir)).unwrap();
-        assert_eq!(logs, 3, "two sessions and a blob");
+        assert_eq!(logs, 4, "two sessions, a blob and the audit");
         let after = projection(&db);
         assert_eq!(after, before, "{damage}");
         assert!(rows > 5 && rows < after.len() as u64);
