@@ -214,30 +214,7 @@ impl Session {
 pub(crate) fn allow_local(command: &Command, born: bool) -> Result<(), Refused> {
     let offered = match command {
         Command::Create(created) => created.born.is_some() && created.driver == EXTERNAL,
-        Command::Ask(_)
-        | Command::Answer(..)
-        | Command::Dismiss(_)
-        | Command::Report(_)
-        | Command::Fetch(_)
-        | Command::Ack(_) => born,
-        Command::Update(_)
-        | Command::Adopt(_)
-        | Command::Import(_)
-        | Command::EndImport
-        | Command::Close
-        | Command::Delete
-        | Command::Prompt { .. }
-        | Command::Unqueue(_)
-        | Command::Stop { .. }
-        | Command::Withdraw(..)
-        | Command::Send(_)
-        | Command::Deliver
-        | Command::Grant(_)
-        | Command::Revoke(_)
-        | Command::Set(_)
-        | Command::Run(_)
-        | Command::Missed(_)
-        | Command::Tick => false,
+        command => born && command.needs().locally,
     };
     if offered {
         return Ok(());

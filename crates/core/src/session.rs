@@ -25,6 +25,7 @@ use crate::text::{check_name, check_size};
 use crate::time::Time;
 use crate::turn::{self, Turns, Why};
 
+use command::Right;
 pub use command::{Beside, Command, Effect, Run};
 
 /// How many bytes the metadata of a session may have.
@@ -519,31 +520,10 @@ fn allow(command: &Command, caller: &Caller, id: SessionId, born: bool) -> Resul
     if outside::is_local(caller.scope) {
         return outside::allow_local(command, born);
     }
-    match command {
-        Command::Create(_)
-        | Command::Adopt(_)
-        | Command::Update(_)
-        | Command::Import(_)
-        | Command::EndImport
-        | Command::Close
-        | Command::Delete
-        | Command::Prompt { .. }
-        | Command::Unqueue(_)
-        | Command::Stop { .. }
-        | Command::Answer(..)
-        | Command::Dismiss(_)
-        | Command::Send(_)
-        | Command::Grant(_)
-        | Command::Revoke(_)
-        | Command::Set(_) => caller.may_operate(),
-        Command::Ask(_)
-        | Command::Withdraw(..)
-        | Command::Deliver
-        | Command::Fetch(_)
-        | Command::Ack(_)
-        | Command::Report(_) => caller.may_act_for(id),
-        // Only the hub makes these, for itself or in the name of the session's agent.
-        Command::Run(_) | Command::Missed(_) | Command::Tick => Ok(()),
+    match command.needs().of {
+        Right::Operator => caller.may_operate(),
+        Right::Agent => caller.may_act_for(id),
+        Right::Hub => Ok(()),
     }
 }
 

@@ -80,6 +80,51 @@ pub enum Command {
     Tick,
 }
 
+/// Whose wish a command can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    /// That of whoever steers the session.
+    Operator,
+    /// That of its agent, or of an operator in its place.
+    Agent,
+    /// Only the hub makes it, for itself or in the name of the session's agent.
+    Hub,
+}
+
+/// What a command takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub(super) of: Right,
+    /// Whether a program of the same user may wish it without a credential, where its dialect made the session.
+    pub(crate) locally: bool,
+}
+
+impl Command {
+    /// What it takes to wish this.
+    pub(crate) const fn needs(&self) -> Needs {
+        let (of, locally) = match self {
+            Self::Create(_) | Self::Answer(..) | Self::Dismiss(_) => (Right::Operator, true),
+            Self::Update(_)
+            | Self::Adopt(_)
+            | Self::Import(_)
+            | Self::EndImport
+            | Self::Close
+            | Self::Delete
+            | Self::Prompt { .. }
+            | Self::Unqueue(_)
+            | Self::Stop { .. }
+            | Self::Send(_)
+            | Self::Grant(_)
+            | Self::Revoke(_)
+            | Self::Set(_) => (Right::Operator, false),
+            Self::Ask(_) | Self::Report(_) | Self::Fetch(_) | Self::Ack(_) => (Right::Agent, true),
+            Self::Withdraw(..) | Self::Deliver => (Right::Agent, false),
+            Self::Run(_) | Self::Missed(_) | Self::Tick => (Right::Hub, false),
+        };
+        Needs { of, locally }
+    }
+}
+
 /// What only the daemon's own runner says.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, on its way into a box of its own")]
