@@ -388,6 +388,9 @@ pub(crate) struct Answer {
     /// The form, as a JSON object
     #[arg(long, value_name = "JSON", conflicts_with = "answer")]
     pub(crate) fields: Option<String>,
+    /// Do not ask again, even if the risk is high
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

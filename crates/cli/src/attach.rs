@@ -202,7 +202,8 @@ impl Desk {
                 self.paint()?;
             }
             Action::Choose(id, option) => {
-                self.answer(id, Answer { option: Some(option), ..Answer::default() });
+                let confirm = self.transcript.allows_high_risk(id, &option);
+                self.answer(id, Answer { option: Some(option), confirm, ..Answer::default() });
             }
             Action::Say(id, text) => self.answer(id, Answer { text: Some(text), ..Answer::default() }),
             Action::Cancel => self.cancel(),

@@ -75,8 +75,9 @@ impl Transcript {
 
     /// Whether an option allows something of high risk.
     pub(crate) fn allows_high_risk(&self, id: RequestId, option: &str) -> bool {
-        let allows =
-            |opened: &Opened| opened.options.iter().any(|choice| choice.id == option && choice.kind.allows());
+        let allows = |opened: &Opened| {
+            opened.options.iter().any(|choice| choice.id == option && !choice.kind.rejects())
+        };
         self.high.contains(&id) && self.open.iter().any(|opened| opened.id == id && allows(opened))
     }
 

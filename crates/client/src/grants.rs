@@ -27,6 +27,9 @@ pub struct Grant {
     /// For whose turns it counts; absent: for those of people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<Principal>,
+    /// Whether it also counts while nothing confines the agent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unconfined: bool,
     /// The project it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -65,6 +68,9 @@ pub struct NewGrant {
     /// For whose turns it counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
+    /// Whether it also counts while nothing confines the agent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unconfined: bool,
     /// When it stops counting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,

@@ -149,6 +149,13 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Whether something is known to confine it: not while no process of it runs, nor if that says nothing.
+    #[must_use]
+    pub fn is_confined(&self) -> bool {
+        let confined = self.process.as_ref().and_then(|process| process.confined);
+        confined.is_some_and(|confined| confined != Confined::No)
+    }
+
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.fact {
             Fact::AgentStarted(started) => {

@@ -1,7 +1,8 @@
 //! Grants: standing permissions, so that the same question is not asked twice.
 //!
 //! A grant says what it covers by a [`Pattern`] or by a mode, for whose turns it counts, where and how long. Whoever gave
-//! it can take it back, and every request it answers names it. High risk is covered by no grant but `trust_all`.
+//! it can take it back, and every request it answers names it. High risk is covered by no grant but `trust_all`. While nothing
+//! confines the agent, only grants count that were given for that.
 
 mod judge;
 mod project;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Event, Fact};
 use crate::id::{GrantId, RequestId};
 use crate::machine::Draft;
-use crate::pattern::Pattern;
+use crate::pattern::{COMMANDS, Pattern};
 use crate::principal::Principal;
 use crate::refused::Refused;
 use crate::session::MAX_PATH;
@@ -97,6 +98,9 @@ pub struct Added {
     /// For whose turns it counts; absent: for those of people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<Principal>,
+    /// Whether it also counts while nothing confines the agent. Without it a person is asked then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unconfined: bool,
     /// The project, for a grant of the scope `project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -131,6 +135,7 @@ impl Added {
             pattern: None,
             mode: None,
             principal: None,
+            unconfined: false,
             project: None,
             request: None,
         }
@@ -162,6 +167,11 @@ impl Added {
                 Err(Refused::invalid("pattern", "is `edit` for the scope edits"))
             }
             (None, Some(_), _) | (None, None, Scope::Edits) => Ok(()),
+            (None, None, _) if self.tool == COMMANDS => {
+                let why =
+                    "is the kind of all commands and no tool: give a pattern such as `shell(npm run *)`";
+                Err(Refused::invalid("tool", why))
+            }
             (None, None, _) => check_name("tool", &self.tool, 255),
         }
     }

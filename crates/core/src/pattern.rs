@@ -123,6 +123,11 @@ fn what(text: &str) -> Result<What, BadPattern> {
         ("shell", Some((inner, byte))) => words(text, inner, byte).map(|words| What::Shell(Some(words))),
         ("fetch", None) => Ok(What::Fetch(None)),
         ("fetch", Some((host, byte))) => fetch(text, host, byte),
+        ("tool", Some((COMMANDS, byte))) => bad(
+            text,
+            byte,
+            "that is the kind of all commands and no tool: write `shell` or `shell(npm run *)`",
+        ),
         ("tool", Some((tool, _))) => Ok(What::Tool(tool.to_owned())),
         ("tool", None) => bad(text, name.len(), "expected `(` and the tool's name"),
         _ => bad(text, 0, "expected `read`, `edit`, `shell`, `fetch`, `tool` or `mcp:`"),
@@ -196,35 +201,30 @@ impl Pattern {
     /// Whether it covers a piece of a call.
     #[must_use]
     pub fn covers(&self, piece: &Piece, call: &Call) -> bool {
-        match (&self.what, piece) {
-            (What::Tool(name), _) => call.tool.as_deref() == Some(name),
-            (What::Read(paths), Piece::Read(Place::Inside(path))) => paths.cover(path),
-            (What::Edit(paths), Piece::Edit(Place::Inside(path)) | Piece::Delete(Place::Inside(path))) => {
-                paths.cover(path)
+        match &self.what {
+            What::Tool(name) => call.tool.as_deref() == Some(name) && is_of(name, piece),
+            What::Read(paths) => matches!(piece, Piece::Read(Place::Inside(path)) if paths.cover(path)),
+            What::Edit(paths) => matches!(
+                piece,
+                Piece::Edit(Place::Inside(path)) | Piece::Delete(Place::Inside(path)) if paths.cover(path)
+            ),
+            What::Shell(None) => matches!(
+                piece,
+                Piece::Run(command, Place::Inside(_)) if command.is_known()
+                    && command.exact_only.is_none()
+                    && command.args().iter().all(|word| stays(&word.text, call))
+            ),
+            What::Shell(Some(words)) => {
+                matches!(piece, Piece::Run(command, Place::Inside(_)) if words.cover(command, call))
             }
-            (What::Shell(words), Piece::Run(command, Place::Inside(_))) => match words {
-                None => {
-                    command.is_known()
-                        && command.exact_only.is_none()
-                        && command.args().iter().all(|word| stays(&word.text, call))
-                }
-                Some(words) => words.cover(command, call),
-            },
-            (What::Fetch(None), Piece::Fetch(_)) => true,
-            (What::Fetch(Some(host)), Piece::Fetch(url)) => host_of(url).is_some_and(|found| found == *host),
-            (What::Mcp(server, tool), Piece::Mcp(found, name)) => {
-                server == found && (tool == "*" || tool == name)
+            What::Fetch(None) => matches!(piece, Piece::Fetch(_)),
+            What::Fetch(Some(host)) => {
+                matches!(piece, Piece::Fetch(url) if host_of(url).is_some_and(|found| found == *host))
             }
-            (
-                What::Read(_) | What::Edit(_) | What::Shell(_) | What::Fetch(_) | What::Mcp(..),
-                Piece::Run(..)
-                | Piece::Read(_)
-                | Piece::Edit(_)
-                | Piece::Delete(_)
-                | Piece::Fetch(_)
-                | Piece::Mcp(..)
-                | Piece::Tool(_),
-            ) => false,
+            What::Mcp(server, tool) => matches!(
+                piece,
+                Piece::Mcp(found, name) if server == found && (tool == "*" || tool == name)
+            ),
         }
     }
 
@@ -305,6 +305,29 @@ impl Paths {
             fits = next;
         }
         !parts.is_empty() && fits[parts.len()]
+    }
+}
+
+/// The words that ACP has for kinds of calls. Where an agent names no tool, its calls are known by these.
+const KINDS: [&str; 10] =
+    ["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode", "other"];
+
+/// The kind of everything that runs a command.
+pub(crate) const COMMANDS: &str = "execute";
+
+/// Whether a piece is what the name of its tool says, where that is the word of a kind. An agent names its tools itself: one
+/// that calls `edit` what runs a command would else have it covered by what was given for edits.
+fn is_of(tool: &str, piece: &Piece) -> bool {
+    if !KINDS.contains(&tool) {
+        return true;
+    }
+    match piece {
+        Piece::Run(..) | Piece::Mcp(..) => false,
+        Piece::Read(_) => matches!(tool, "read" | "search"),
+        Piece::Edit(_) => matches!(tool, "edit" | "move"),
+        Piece::Delete(_) => tool == "delete",
+        Piece::Fetch(_) => tool == "fetch",
+        Piece::Tool(_) => true,
     }
 }
 

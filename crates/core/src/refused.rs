@@ -47,7 +47,7 @@ pub enum Refused {
     #[error("the request was already {} by {} at {}", closed.outcome.verb(), closed.by, closed.at.0)]
     RequestClosed {
         /// The outcome, who gave it, and when.
-        closed: Closed,
+        closed: Box<Closed>,
     },
     /// A field has a value it must not have.
     #[error("{field} {reason}")]
@@ -55,6 +55,14 @@ pub enum Refused {
         /// The field, as a path such as `prompt[0].text`.
         field: String,
         /// What is wrong, to be read after the field's name.
+        reason: String,
+    },
+    /// It is of high risk, and nothing says that this is meant.
+    #[error(
+        "this is of high risk ({reason}): look at it again, and answer with `confirm: true` if you mean it"
+    )]
+    Unconfirmed {
+        /// Why the risk is high.
         reason: String,
     },
     /// The caller may not do this.
@@ -114,6 +122,7 @@ impl Refused {
             Self::External => "session_external",
             Self::RequestClosed { .. } => "request_closed",
             Self::Invalid { .. } => "invalid",
+            Self::Unconfirmed { .. } => "confirmation_required",
             Self::Forbidden { .. } => "forbidden",
             Self::KeyReused => "idempotency_key_reused",
             Self::Stale { .. } => "stale_attempt",

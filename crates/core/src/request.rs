@@ -14,6 +14,7 @@ use crate::machine::{Context, Draft};
 use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::refused::Refused;
+use crate::risk::{Level, Risk};
 use crate::time::Time;
 
 /// How many requests of one session may be open at a time.
@@ -218,6 +219,9 @@ pub struct Answer {
     /// The filled form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Raw>,
+    /// That high risk was seen and is meant. Without it nothing of high risk goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
     /// What the person is called, if the client says so. It proves nothing: who answered is in the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responder: Option<Box<str>>,
@@ -349,6 +353,7 @@ impl Requests {
     pub(crate) fn answer(&self, id: RequestId, answer: &Answer) -> Result<Vec<Draft>, Refused> {
         let open = self.find(id)?;
         let answer = open.asked.accept(answer)?;
+        open.check_confirmed(&answer)?;
         Ok(vec![close(open, Outcome::Answered, Some(answer))])
     }
 
@@ -451,7 +456,7 @@ impl Requests {
     fn find(&self, id: RequestId) -> Result<&Open, Refused> {
         match (self.open.get(&id), self.closed.get(&id)) {
             (Some(open), _) => Ok(open),
-            (None, Some(closed)) => Err(Refused::RequestClosed { closed: closed.clone() }),
+            (None, Some(closed)) => Err(Refused::RequestClosed { closed: Box::new(closed.clone()) }),
             (None, None) => Err(Refused::not_found("request", id)),
         }
     }
@@ -470,11 +475,29 @@ impl Answer {
     }
 }
 
+/// Whether choosing this takes a second step: whatever is no refusal, where the risk is high.
+#[must_use]
+pub fn wants_second_step(risk: Option<&Risk>, choice: &Choice) -> bool {
+    risk.is_some_and(|risk| risk.level == Level::High) && !choice.kind.rejects()
+}
+
 fn raw_bytes(raw: Option<&Raw>) -> usize {
     raw.map_or(0, |raw| raw.get().len())
 }
 
 impl Open {
+    /// High risk takes a second step, whichever client was used.
+    fn check_confirmed(&self, answer: &Answer) -> Result<(), Refused> {
+        let risk = self.judged.as_ref().map(|judged| &judged.risk);
+        let chosen = self.asked.options.iter().find(|choice| Some(&choice.id) == answer.option.as_ref());
+        match (risk, chosen) {
+            (Some(risk), Some(chosen)) if wants_second_step(Some(risk), chosen) && !answer.confirm => {
+                Err(Refused::Unconfirmed { reason: risk.reason.clone() })
+            }
+            (_, Some(_) | None) => Ok(()),
+        }
+    }
+
     fn due(&self) -> Option<Time> {
         self.asked.deadline.filter(|_| self.asked.on_timeout != OnTimeout::Wait)
     }

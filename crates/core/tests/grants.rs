@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use trunkline_core::agent::{Confined, Exited, Started};
 use trunkline_core::call::Call;
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::grant::{Added, Grant, Mode, ProjectCommand, ProjectGrants, Scope};
@@ -13,7 +14,7 @@ use trunkline_core::machine::{Context, Machine};
 use trunkline_core::principal::{Caller, Principal, Scope as Rights};
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
-use trunkline_core::request::{Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
+use trunkline_core::request::{Answer, Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
 use trunkline_core::risk::{Level, Risk};
 use trunkline_core::session::{Beside, Command, Created, Run, Session};
 use trunkline_core::time::Time;
@@ -56,7 +57,23 @@ impl World {
             born: None,
         };
         world.run(&Command::Create(created), "owner").unwrap();
+        world.start(Some(Confined::Namespace));
         world
+    }
+
+    /// Another process of the agent, confined like this.
+    fn start(&mut self, confined: Option<Confined>) {
+        let node = Node { name: "here".into(), incarnation: 1 };
+        let incarnation = self.session.agent.incarnation + 1;
+        let (argv, pid) = (vec!["agent".to_owned()], 7);
+        let started = Started { node, incarnation, pid, start_time: None, boot_id: None, argv, confined };
+        self.run(&Command::Run(Run::Agent(vec![started.into()])), "trunkline").unwrap();
+    }
+
+    fn exit(&mut self) {
+        let incarnation = self.session.agent.incarnation;
+        let exited = Exited { incarnation, code: Some(0), signal: None, stderr: String::new() };
+        self.run(&Command::Run(Run::Agent(vec![exited.into()])), "trunkline").unwrap();
     }
 
     fn caller(name: &str) -> Caller {
@@ -141,6 +158,12 @@ impl World {
                     assert!(running.by.is_person(), "what was granted to people passes for {}", running.by);
                 }
             }
+            let process = self.session.agent.process.as_ref();
+            let confined = matches!(
+                process.and_then(|process| process.confined),
+                Some(Confined::Namespace | Confined::Landlock)
+            );
+            assert!(confined || grant.added.unconfined, "a grant passes for an agent that nothing confines");
             if let Some(project) = &grant.added.project {
                 assert_eq!(project, PROJECT, "a grant of another project passes");
             }
@@ -217,17 +240,41 @@ const LINES: [&str; 8] = [
     "sudo echo a",
 ];
 
+const CONFINED: [Option<Confined>; 4] =
+    [Some(Confined::Namespace), Some(Confined::Landlock), Some(Confined::No), None];
+
 #[derive(Debug, Clone)]
 enum Op {
     Prompt(usize),
     End,
     Ask(usize),
-    Grant { n: u8, pattern: usize, once: bool, expires: Option<u64>, principal: Option<usize> },
-    Mode { n: u8, mode: usize, expires: Option<u64>, principal: Option<usize> },
+    Grant {
+        n: u8,
+        pattern: usize,
+        once: bool,
+        unconfined: bool,
+        expires: Option<u64>,
+        principal: Option<usize>,
+    },
+    Mode {
+        n: u8,
+        mode: usize,
+        unconfined: bool,
+        expires: Option<u64>,
+        principal: Option<usize>,
+    },
     Revoke(u8),
-    Project { n: u8, pattern: usize, other: bool, expires: Option<u64>, principal: Option<usize> },
+    Project {
+        n: u8,
+        pattern: usize,
+        other: bool,
+        expires: Option<u64>,
+        principal: Option<usize>,
+    },
     RevokeProject(u8),
     Release,
+    Restart(usize),
+    Exit,
     Wait(u64),
 }
 
@@ -238,15 +285,19 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..PEOPLE.len()).prop_map(Op::Prompt),
         2 => Just(Op::End),
         8 => (0..LINES.len()).prop_map(Op::Ask),
-        4 => (0_u8..8, 0..PATTERNS.len(), any::<bool>(), ms(), who())
-            .prop_map(|(n, pattern, once, expires, principal)| Op::Grant { n, pattern, once, expires, principal }),
-        2 => (8_u8..12, 0_usize..4, ms(), who())
-            .prop_map(|(n, mode, expires, principal)| Op::Mode { n, mode, expires, principal }),
+        4 => (0_u8..8, 0..PATTERNS.len(), any::<bool>(), any::<bool>(), ms(), who())
+            .prop_map(|(n, pattern, once, unconfined, expires, principal)| {
+                Op::Grant { n, pattern, once, unconfined, expires, principal }
+            }),
+        2 => (8_u8..12, 0_usize..4, any::<bool>(), ms(), who())
+            .prop_map(|(n, mode, unconfined, expires, principal)| Op::Mode { n, mode, unconfined, expires, principal }),
         2 => (0_u8..12).prop_map(Op::Revoke),
         2 => (20_u8..26, 0..PATTERNS.len(), any::<bool>(), ms(), who())
             .prop_map(|(n, pattern, other, expires, principal)| Op::Project { n, pattern, other, expires, principal }),
         1 => (20_u8..26).prop_map(Op::RevokeProject),
         2 => Just(Op::Release),
+        2 => (0..CONFINED.len()).prop_map(Op::Restart),
+        1 => Just(Op::Exit),
         3 => (0_u64..3_000).prop_map(Op::Wait),
     ]
 }
@@ -258,16 +309,17 @@ fn play(world: &mut World, op: &Op) {
         Op::Prompt(by) => world.prompt(PEOPLE[by]),
         Op::End => world.end(),
         Op::Ask(line) => drop(world.ask(LINES[line])),
-        Op::Grant { n, pattern, once, expires, principal } => {
+        Op::Grant { n, pattern, once, unconfined, expires, principal } => {
             let scope = Some(if once { Scope::Once } else { Scope::Session });
             let (expires, principal) = (at(expires, world), who(principal));
-            let added = Added { scope, expires, principal, ..Added::pattern(grant(n), PATTERNS[pattern]) };
+            let pattern = Added::pattern(grant(n), PATTERNS[pattern]);
+            let added = Added { scope, unconfined, expires, principal, ..pattern };
             let _there = world.run(&Command::Grant(added), "owner");
         }
-        Op::Mode { n, mode, expires, principal } => {
+        Op::Mode { n, mode, unconfined, expires, principal } => {
             let mode = [Mode::ConfirmAll, Mode::Default, Mode::AutoApproveEdits, Mode::TrustAll][mode];
             let (expires, principal) = (at(expires, world), who(principal));
-            let added = Added { expires, principal, ..Added::mode(grant(n), mode) };
+            let added = Added { unconfined, expires, principal, ..Added::mode(grant(n), mode) };
             let _there = world.run(&Command::Grant(added), "owner");
         }
         Op::Revoke(n) => drop(world.run(&Command::Revoke(grant(n)), "owner")),
@@ -285,6 +337,8 @@ fn play(world: &mut World, op: &Op) {
             let standing = world.projects.0.all.values().cloned().collect();
             drop(world.run(&Command::Run(Run::Release(standing)), "trunkline"));
         }
+        Op::Restart(how) => world.start(CONFINED[how]),
+        Op::Exit => world.exit(),
         Op::Wait(ms) => world.now = world.now.plus_ms(ms),
     }
 }
@@ -355,6 +409,51 @@ fn a_mode_releases_what_it_allows_and_trust_all_is_all_that_covers_high_risk() {
 }
 
 #[test]
+fn while_nothing_confines_the_agent_only_grants_given_for_that_count() {
+    let mut world = World::new();
+    world.start(Some(Confined::No));
+    world.prompt("owner");
+    world.run(&Command::Grant(Added::pattern(grant(1), "shell(git status)")), "owner").unwrap();
+    world.run(&Command::Grant(Added::mode(grant(2), Mode::TrustAll)), "owner").unwrap();
+    let asked = world.ask("git status").unwrap();
+    assert_eq!(closed_by(&asked), None);
+    assert_eq!(
+        rule(&asked),
+        "no rule covers the command `git status`; nothing confines the agent, so only grants given for that count"
+    );
+    let given = Added { unconfined: true, ..Added::pattern(grant(3), "shell(git status)") };
+    assert_eq!(closed_by(&world.run(&Command::Grant(given), "owner").unwrap()), Some(1));
+    let trusted = Added { unconfined: true, ..Added::mode(grant(4), Mode::TrustAll) };
+    world.run(&Command::Grant(trusted), "owner").unwrap();
+    assert_eq!(closed_by(&world.ask("rm -rf /").unwrap()), Some(1));
+}
+
+#[test]
+fn high_risk_goes_on_only_by_a_second_step() {
+    let mut world = World::new();
+    world.prompt("owner");
+    let say = |world: &mut World, option: &str, confirm| {
+        let id = RequestId::new(Uuid::from_u128(world.asked));
+        let answer = Answer { option: Some(option.into()), confirm, ..Answer::default() };
+        world.run(&Command::Answer(id, answer), "owner").map(|events| closed_by(&events))
+    };
+    world.ask("rm -rf /").unwrap();
+    let refused = say(&mut world, "yes", false).unwrap_err();
+    assert_eq!(refused.code(), "confirmation_required");
+    assert!(refused.to_string().contains("confirm: true"), "{refused}");
+    assert_eq!(
+        say(&mut world, "YES", false).unwrap_err().code(),
+        "confirmation_required",
+        "by whatever name"
+    );
+    assert_eq!(say(&mut world, "yes", true).unwrap(), Some(0));
+    world.ask("rm -rf /").unwrap();
+    assert_eq!(say(&mut world, "no", false).unwrap(), Some(0), "a refusal needs none");
+    world.ask("make").unwrap();
+    assert_eq!(say(&mut world, "yes", false).unwrap(), Some(0), "nor does what is of medium risk");
+}
+
+#[test]
 fn once_is_once_even_when_two_requests_wait() {
     let mut world = World::new();
     world.prompt("owner");
@@ -388,6 +487,8 @@ fn a_grant_is_checked_before_it_is_given() {
             .starts_with("mode")
     );
     assert!(refused(Added::tool(grant(1), "")).starts_with("tool"));
+    assert!(refused(Added::tool(grant(1), "execute")).starts_with("tool is the kind of all commands"));
+    assert!(refused(Added::pattern(grant(1), "tool(execute)")).contains("the kind of all commands"));
 }
 
 #[test]

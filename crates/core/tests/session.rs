@@ -310,7 +310,7 @@ fn play(world: &mut World, op: &Op) {
             if let (Some(closed), false) = (before, world.session.deleted) {
                 assert_eq!(
                     got,
-                    Err(Refused::RequestClosed { closed }),
+                    Err(Refused::RequestClosed { closed: Box::new(closed) }),
                     "whoever comes second is told who won"
                 );
             }
@@ -467,6 +467,11 @@ fn a_grant_answers_in_its_givers_place_until_it_is_revoked_or_expires() {
     let mut world = World::new("acp");
     world.owner(&prompt("one", None, WhenBusy::Reject)).unwrap();
     let (turn, attempt) = world.running().unwrap();
+    let started = serde_json::json!({
+        "node": { "name": "here", "incarnation": 1 }, "incarnation": 1, "pid": 7, "argv": ["agent"], "confined": "namespace",
+    });
+    let started: trunkline_core::agent::Started = serde_json::from_value(started).unwrap();
+    world.agent(&Command::Run(Run::Agent(vec![started.into()]))).unwrap();
     let grant = GrantId::new(Uuid::from_u128(9));
     let expires = Some(world.now.plus_ms(100));
     world.owner(&Command::Grant(Added { expires, ..Added::tool(grant, "edit") })).unwrap();

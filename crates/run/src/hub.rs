@@ -203,7 +203,7 @@ impl Hub {
         match (self.command(caller, request.session, command, key).await, &request.closed) {
             // The fold remembers the newest outcomes only; the row has all of them.
             (Err(CommandError::Refused(Refused::NotFound { what: "request", .. })), Some(closed)) => {
-                Err(Refused::RequestClosed { closed: closed.clone() }.into())
+                Err(Refused::RequestClosed { closed: Box::new(closed.clone()) }.into())
             }
             (outcome, _) => outcome,
         }

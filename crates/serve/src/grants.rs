@@ -46,6 +46,9 @@ pub(crate) struct Add {
     scope: Option<Scope>,
     /// For whose turns it counts; for those of people, if not said.
     principal: Option<String>,
+    /// Whether it also counts while nothing confines the agent; not, if not said.
+    #[serde(default)]
+    unconfined: bool,
     /// The request on which it is given.
     request: Option<RequestId>,
     /// When it stops counting; with the session, if not said.
@@ -137,6 +140,7 @@ impl Add {
             pattern: self.pattern,
             mode: self.mode,
             principal,
+            unconfined: self.unconfined,
             project: self.project,
             request: self.request,
         })

@@ -129,7 +129,7 @@ pub(crate) const fn status(refused: &Refused) -> StatusCode {
         | Refused::KeyReused
         | Refused::Underway { .. }
         | Refused::Stale { .. } => StatusCode::CONFLICT,
-        Refused::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refused::Invalid { .. } | Refused::Unconfirmed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
         Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
     }
@@ -140,8 +140,9 @@ impl From<Refused> for Problem {
         let mut problem = Self::new(status(&refused), refused.code(), refused.to_string());
         match refused {
             Refused::Busy { turn } => problem.0.turn = Some(turn),
-            Refused::RequestClosed { closed } => problem.0.closed = Some(closed),
+            Refused::RequestClosed { closed } => problem.0.closed = Some(*closed),
             Refused::Invalid { field, .. } => problem.0.field = Some(field),
+            Refused::Unconfirmed { .. } => problem.0.field = Some("confirm".to_owned()),
             Refused::NotFound { .. }
             | Refused::Deleted { .. }
             | Refused::SessionClosed

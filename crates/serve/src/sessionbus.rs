@@ -263,6 +263,12 @@ impl From<Refused> for Fail {
         if let Refused::Invalid { field, reason } = &refused {
             return Self::refused(field, reason);
         }
+        if let Refused::Unconfirmed { reason } = &refused {
+            let why = format!(
+                "is of high risk ({reason}): if you mean it, add the word confirm, as in `allow confirm`"
+            );
+            return Self::refused("response_text", why);
+        }
         let status = problem::status(&refused);
         let what = if let Refused::NotFound { what, .. } = &refused { what } else { "session" };
         match (status, what) {

@@ -27,7 +27,7 @@ export const MEANING: Record<Option['kind'], string> = {
 
 /** Whether an answer wants a second step: what allows something of high risk is never one slip of a finger away. */
 export function wantsSecondStep(ask: Ask, option: Option): boolean {
-  return ask.risk?.level === 'high' && allows(option);
+  return ask.risk?.level === 'high' && !refuses(option);
 }
 
 /** How kinds of harm read. */

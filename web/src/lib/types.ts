@@ -58,6 +58,8 @@ export interface Answer {
   option?: string;
   text?: string;
   fields?: Record<string, unknown>;
+  /** That high risk was seen and is meant. */
+  confirm?: boolean;
 }
 
 export interface Closed {

@@ -36,6 +36,9 @@ pub(crate) enum GrantAction {
         /// For the turns of this principal, such as schedule/nightly [default: those of people]
         #[arg(long = "for", value_name = "PRINCIPAL")]
         principal: Option<String>,
+        /// Also while nothing confines the agent, which else asks about everything
+        #[arg(long)]
+        unconfined: bool,
         /// How long it counts, like 8h [default: until it is revoked]
         #[arg(long, value_name = "TIME", value_parser = parse_duration)]
         ttl: Option<Duration>,

@@ -302,8 +302,8 @@ fn confinement() -> Check {
 fn agents_reach(app: &App) -> Check {
     let hint = "run an agent that you do not trust, and the daemon, as another user or in a container";
     if app.config.sandbox.mode == Some(sandbox::Mode::Off) {
-        let found =
-            "switched off: agents here can act as you. They can read your files and the daemon's token";
+        let found = "switched off: agents here can act as you. They can read your files and the daemon's token. They ask about \
+             everything: only grants given with --unconfined count";
         return Check::warn("sandbox", found, "set `mode = \"workspace\"` under [sandbox] in config.toml");
     }
     let sandbox::Found { means, why } = probe(Path::new("/proc/self/exe"));
@@ -321,7 +321,8 @@ fn agents_reach(app: &App) -> Check {
         None => Check::warn(
             "sandbox",
             format!(
-                "the kernel allows none, so agents here can act as you, and are to ask for everything: {why}"
+                "the kernel allows none, so agents here can act as you. They ask about everything, and only grants \
+                 given with --unconfined count: {why}"
             ),
             hint,
         ),

@@ -21,7 +21,7 @@ pub(crate) async fn grants(app: &App, args: args::Grants) -> Result<Exit> {
         GrantAction::List { session } => list(app, session).await,
         GrantAction::Rm { grant, session } => remove(app, &grant, session).await,
         GrantAction::Preview { rule, session, days } => preview(app, &rule, session, days).await,
-        GrantAction::Add { rule, session, project, once, principal, ttl } => {
+        GrantAction::Add { rule, session, project, once, principal, unconfined, ttl } => {
             let expires =
                 ttl.map(|ttl| app.now().plus_ms(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
             let scope = match (&project, once) {
@@ -37,6 +37,7 @@ pub(crate) async fn grants(app: &App, args: args::Grants) -> Result<Exit> {
                 mode,
                 scope: Some(scope),
                 principal,
+                unconfined,
                 expires,
                 ..NewGrant::default()
             };
@@ -175,6 +176,7 @@ fn table(app: &App, grants: &[Grant]) -> Table {
             }
         };
         let expires = grant.expires.map_or_else(|| "never".to_owned(), |at| until(app.now(), at));
+        let place = if grant.unconfined { format!("{place}, unconfined too") } else { place };
         table.row(vec![
             Cell::new(Tone::Accent, covers(grant)),
             Cell::from(place),

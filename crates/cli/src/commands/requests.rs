@@ -5,7 +5,7 @@ use std::fmt::Write;
 use trunkline_client::Client;
 use trunkline_client::types::RequestQuery;
 use trunkline_core::raw::Raw;
-use trunkline_core::request::{Answer, Choice, Kind, OptionKind, Priority};
+use trunkline_core::request::{Answer, Choice, Kind, OptionKind, Priority, wants_second_step};
 use trunkline_core::risk::Level;
 use trunkline_core::time::Time;
 use trunkline_core::view::RequestView;
@@ -71,7 +71,7 @@ pub(crate) async fn answer(app: &App, args: args::Answer) -> Result<Exit> {
         given => given,
     };
     let answer = compose(&request, given.as_deref(), args.text, fields)?;
-    send(app, &client, &request, &answer).await
+    send(app, &client, &request, answer, args.force).await
 }
 
 pub(crate) async fn allow(app: &App, args: args::Decide) -> Result<Exit> {
@@ -101,19 +101,19 @@ async fn decide(app: &App, args: args::Decide, kinds: [OptionKind; 2], does: &st
     let client = app.connect().await?;
     let request = pick::request(app, &client, args.request.as_deref()).await?;
     let choice = choose(&request, kinds[usize::from(args.always)], does)?;
-    let high = request.risk.as_ref().filter(|risk| risk.level == Level::High && choice.kind.allows());
-    if let Some(risk) = high.filter(|_| !args.force) {
-        app.screen.note(format!("high risk: {}", clean::line(&risk.reason)));
-        if !confirm(app, &format!("Allow {}?", clean::line(&request.title))).await? {
-            return Ok(Exit::Conflict);
-        }
-    }
     let answer = Answer { option: Some(choice.id.clone()), text: args.text, ..Answer::default() };
-    send(app, &client, &request, &answer).await
+    send(app, &client, &request, answer, args.force).await
 }
 
-async fn send(app: &App, client: &Client, request: &RequestView, answer: &Answer) -> Result<Exit> {
-    let answered = client.answer(request.id, answer).await?;
+async fn send(
+    app: &App,
+    client: &Client,
+    request: &RequestView,
+    answer: Answer,
+    force: bool,
+) -> Result<Exit> {
+    let Some(answer) = confirmed(app, request, answer, force).await? else { return Ok(Exit::Conflict) };
+    let answered = client.answer(request.id, &answer).await?;
     if app.screen.json {
         app.screen.json(&answered)?;
     } else {
@@ -126,6 +126,23 @@ async fn send(app: &App, client: &Client, request: &RequestView, answer: &Answer
         app.screen.print(format!("answered: {} → {}", clean::line(&request.title), clean::line(said)))?;
     }
     Ok(Exit::Ok)
+}
+
+/// The answer once it is sure: what lets something of high risk go on is asked about a second time.
+async fn confirmed(app: &App, request: &RequestView, answer: Answer, force: bool) -> Result<Option<Answer>> {
+    let chosen = request.options.iter().find(|choice| Some(&choice.id) == answer.option.as_ref());
+    let risk = request.risk.as_ref();
+    let Some(choice) = chosen.filter(|choice| wants_second_step(risk, choice)) else {
+        return Ok(Some(answer));
+    };
+    if let Some(risk) = risk.filter(|_| !force) {
+        app.screen.note(format!("high risk: {}", clean::line(&risk.reason)));
+        let question = format!("{}: {}?", clean::line(&choice.name), clean::line(&request.title));
+        if !confirm(app, &question).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Answer { confirm: true, ..answer }))
 }
 
 /// The option of exactly this kind. Which one an agent treats as the nearest is not for us to guess.
@@ -153,7 +170,7 @@ fn compose(
     let given = given.map(str::trim).filter(|given| !given.is_empty());
     if let Some(given) = given {
         if let Some(choice) = find_option(request, given) {
-            return Ok(Answer { option: Some(choice.id.clone()), text, fields, responder: None });
+            return Ok(Answer { option: Some(choice.id.clone()), text, fields, ..Answer::default() });
         }
         if request.kind == Kind::Question && text.is_none() {
             return Ok(Answer { text: Some(given.to_owned()), fields, ..Answer::default() });

@@ -118,7 +118,7 @@ fn a_rule_is_given_listed_and_taken_back_where_one_stands() {
     let home = Home::unconfined();
     home.prints(&["run", "demo", "look around", "--detach"]);
     home.asked();
-    home.prints(&["grants", "add", "edit(*.md)"]);
+    home.prints(&["grants", "add", "edit(*.md)", "--unconfined"]);
     // What waits and is covered now need not be asked any more.
     home.is("idle");
     assert!(home.work().join("trunkline-demo.md").exists());

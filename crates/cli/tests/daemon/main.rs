@@ -11,6 +11,7 @@ mod harness;
 mod kill;
 mod moving;
 mod originals;
+mod permissions;
 mod start;
 mod strangers;
 mod turns;

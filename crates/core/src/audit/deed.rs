@@ -116,6 +116,9 @@ pub struct Decision {
     /// The option that was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<Chosen>,
+    /// Whether it was said a second time that high risk is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
     /// SHA-256 of the answer: of `data.answer` in the fact, byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_sha256: Option<String>,
@@ -290,6 +293,7 @@ impl Decision {
                 name: words(&choice.name),
                 means: choice.kind,
             }),
+            confirmed: answer.is_some_and(|answer| answer.confirm),
             answer_sha256: answer.and_then(|answer| Raw::of(answer).ok()).map(|raw| sha256(&[raw.get()])),
             grants: closed.grant.iter().chain(&closed.also).copied().collect(),
         }))

@@ -36,6 +36,8 @@ pub struct Asking<'a> {
     pub call: &'a Call,
     /// Its risk.
     pub risk: &'a Risk,
+    /// Whether the agent is confined. What it asks for is all that it does only if it is.
+    pub confined: bool,
     /// Who started the turn.
     pub by: &'a Principal,
     /// The project of the session.
@@ -58,18 +60,28 @@ pub enum Verdict {
 /// Judges a call by the grants of its session and those of its project.
 #[must_use]
 pub fn judge(session: &Grants, standing: &[Grant], asking: &Asking<'_>) -> Verdict {
-    let Asking { call, risk, by, project, now, spent } = asking;
+    let Asking { call, risk, confined, by, project, now, spent } = asking;
     let of_project = |grant: &&Grant| {
         grant.added.scope == Some(Scope::Project)
             && project.is_some()
             && grant.added.project.as_deref() == *project
     };
     let of_session = session.all.values().filter(|grant| grant.added.scope != Some(Scope::Project));
-    let counting: Vec<&Grant> = of_session
+    let (counting, left_out): (Vec<&Grant>, Vec<&Grant>) = of_session
         .chain(standing.iter().filter(of_project))
         .filter(|grant| grant.counts_for(by, *now) && !spent.contains(&grant.added.id))
-        .collect();
-    let mode = mode(&counting);
+        .partition(|grant| *confined || grant.added.unconfined);
+    match decide(&counting, call, risk, by) {
+        Verdict::Ask(rule) if !left_out.is_empty() => {
+            Verdict::Ask(format!("{rule}; nothing confines the agent, so only grants given for that count"))
+        }
+        verdict => verdict,
+    }
+}
+
+/// Judges a call by the grants that count.
+fn decide(counting: &[&Grant], call: &Call, risk: &Risk, by: &Principal) -> Verdict {
+    let mode = mode(counting);
     if let Some((grant, Mode::TrustAll)) = mode {
         return Verdict::Allowed(vec![grant.clone()]);
     }
@@ -125,19 +137,12 @@ fn allows(mode: Mode, piece: &Piece, call: &Call) -> bool {
         Level::Low | Level::Medium => true,
         Level::Unknown | Level::High => false,
     };
-    match (mode, piece) {
-        (Mode::ConfirmAll, _) | (Mode::AutoApproveEdits, Piece::Run(..)) => false,
-        (Mode::AutoApproveEdits, Piece::Edit(Place::Inside(_))) | (Mode::TrustAll, _) => true,
-        (
-            Mode::Default | Mode::AutoApproveEdits,
-            Piece::Run(..)
-            | Piece::Read(_)
-            | Piece::Edit(_)
-            | Piece::Delete(_)
-            | Piece::Fetch(_)
-            | Piece::Mcp(..)
-            | Piece::Tool(_),
-        ) => known(),
+    match mode {
+        Mode::ConfirmAll => false,
+        Mode::TrustAll => true,
+        Mode::AutoApproveEdits if matches!(piece, Piece::Run(..)) => false,
+        Mode::AutoApproveEdits if matches!(piece, Piece::Edit(Place::Inside(_))) => true,
+        Mode::Default | Mode::AutoApproveEdits => known(),
     }
 }
 

@@ -95,7 +95,8 @@ impl Session {
         spent: &[crate::id::GrantId],
     ) -> Verdict {
         let project = self.created.as_ref().and_then(|(created, ..)| created.project.as_deref());
-        judge(grants, standing, &Asking { call, risk, by: &running.by, project, now, spent })
+        let confined = self.agent.is_confined();
+        judge(grants, standing, &Asking { call, risk, confined, by: &running.by, project, now, spent })
     }
 
     fn workspace(&self) -> Option<&str> {

@@ -10,7 +10,7 @@ use trunkline_core::outside::Report;
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
-use trunkline_core::request::{Answer, Choice, Kind, MAX_TITLE, Opened, OptionKind};
+use trunkline_core::request::{Answer, Choice, Kind, MAX_TITLE, Opened, OptionKind, wants_second_step};
 use trunkline_core::row::{RowKind, facet};
 use trunkline_core::session::Command;
 use trunkline_core::view::RequestView;
@@ -187,8 +187,11 @@ pub(crate) async fn find(app: &App, id: &str, pos: Pos) -> Result<RequestView, F
 
 /// What a text means as an answer: a permission wants one of its options, a form an object, a question takes any words.
 fn understand(view: &RequestView, text: String) -> Result<Answer, Fail> {
-    let option = option(&view.options, text.trim());
-    let chosen = |choice: &Choice| Answer { option: Some(choice.id.clone()), ..Answer::default() };
+    let (option, confirm) = match option(&view.options, text.trim()) {
+        Some(choice) => (Some(choice), false),
+        None => (confirmed(view, text.trim()), true),
+    };
+    let chosen = |choice: &Choice| Answer { option: Some(choice.id.clone()), confirm, ..Answer::default() };
     match (view.kind, option) {
         (Kind::Permission | Kind::Question, Some(choice)) => Ok(chosen(choice)),
         (Kind::Question, None) => Ok(Answer { text: Some(text), ..Answer::default() }),
@@ -212,6 +215,13 @@ fn understand(view: &RequestView, text: String) -> Result<Answer, Fail> {
             }
         },
     }
+}
+
+/// The option before the word `confirm`, where the risk is high: the second step, for clients that can say nothing but a text.
+fn confirmed<'a>(view: &'a RequestView, given: &str) -> Option<&'a Choice> {
+    let (text, word) = given.rsplit_once(char::is_whitespace)?;
+    let choice = option(&view.options, text.trim_end())?;
+    (word.eq_ignore_ascii_case("confirm") && wants_second_step(view.risk.as_ref(), choice)).then_some(choice)
 }
 
 /// The option that is meant: by its id, its name, or as a yes or no.
@@ -255,9 +265,26 @@ mod tests {
             let answer = format!(r#"{{"option":"{option}"}}"#);
             assert_eq!(meant("permission", text), Some(answer), "{text}");
         }
+        assert_eq!(meant("permission", "allow confirm"), None, "only high risk is confirmed");
         assert_eq!(meant("permission", "perhaps"), None);
         assert_eq!(meant("question", " use tabs "), Some(r#"{"text":" use tabs "}"#.into()));
         assert_eq!(meant("form", r#"{"a": NaN}"#), Some(r#"{"fields":{"a":null}}"#.into()));
         assert_eq!(meant("form", "[]"), None);
+    }
+
+    #[test]
+    fn high_risk_is_confirmed_in_words() {
+        let risk = serde_json::from_str(r#"{"level":"high","reason":"deletes a"}"#).unwrap();
+        let view = RequestView { risk: Some(risk), ..request("permission") };
+        for (text, option, confirm) in [
+            ("allow", "a0", false),
+            ("allow confirm", "a0", true),
+            ("go on  CONFIRM", "a1", true),
+            ("no", "r0", false),
+        ] {
+            let answer = understand(&view, text.to_owned()).ok().unwrap();
+            assert_eq!((answer.option.as_deref(), answer.confirm), (Some(option), confirm), "{text}");
+        }
+        assert!(understand(&view, "no confirm".to_owned()).is_err(), "a refusal needs no second step");
     }
 }

@@ -378,14 +378,18 @@ class Client(Base):
         *,
         text: str | None = None,
         fields: Mapping[str, Any] | None = None,
+        confirm: bool = False,
         idempotency_key: str | None = None,
     ) -> Request:
         """Answer a request: by the id or the name of an option, by a text, or by the fields of a form.
 
+        What lets something of high risk go on needs ``confirm``: a person has seen the risk and means it.
+
         Raises:
             RequestClosedError: somebody was first; ``closed`` says who, when and what.
         """
-        answer = drop_none(option=option, text=text, fields=None if fields is None else dict(fields))
+        form = None if fields is None else dict(fields)
+        answer = drop_none(option=option, text=text, fields=form, confirm=confirm or None)
         return self._command(request_path(request, "answer"), Request, answer, idempotency_key)
 
     def dismiss(self, request: Request | str, *, idempotency_key: str | None = None) -> Request:
