@@ -16,7 +16,7 @@ NAMES := sessionbus-hub agentflow-hub agent-flow
 # The program holds the page, so the page is built before it.
 .NOTPARALLEL:
 .PHONY: help run setup setup-core setup-dev setup-desktop setup-mcp setup-all launch launch-ui mcp status logs shutdown \
-	test test-long lint web web-test browser-test sdk-test sdk-rust-test agents readme openapi bench clean
+	test test-long lint web web-test browser-test sdk-test sdk-rust-test agents readme openapi pictures bench clean
 
 help:               ## List these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -115,6 +115,10 @@ readme:             ## Write the help of every command into docs/guide/cli.md an
 
 openapi:            ## Accept the API's new document.
 	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-serve --test openapi
+
+pictures: web       ## Take the README's pictures of the page anew.
+	$(CARGO) build -p trunkline-cli
+	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" node e2e/pictures.mjs
 
 bench:              ## Measure the budgets on the release binary, each beside its limit.
 	$(CARGO) build --release -p trunkline-cli -p stdio-bus -p trunkline-bench
