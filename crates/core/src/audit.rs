@@ -77,8 +77,41 @@ impl Record {
         Row { rank, body, ..Row::removed(RowKind::Unrecorded, self.key()) }
     }
 
-    /// What tells it from all others.
     fn key(&self) -> String {
-        format!("{}/{}", self.log, self.event)
+        key(&self.log, self.event)
+    }
+}
+
+/// The key of the row in which a record waits.
+fn key(log: &str, event: Seq) -> String {
+    format!("{log}/{event}")
+}
+
+/// What of a record must be known to find it, whichever version wrote it.
+#[derive(Debug, Deserialize)]
+pub struct Brief {
+    log: String,
+    event: Seq,
+    by: String,
+    session: Option<String>,
+    deed: BriefDeed,
+}
+
+#[derive(Debug, Deserialize)]
+struct BriefDeed {
+    kind: String,
+}
+
+impl Brief {
+    /// Reads it; `None` where it is no record.
+    #[must_use]
+    pub fn of(record: &Raw) -> Option<Self> {
+        record.read().ok()
+    }
+
+    /// The key of the row in which it waits.
+    #[must_use]
+    pub fn key(&self) -> String {
+        key(&self.log, self.event)
     }
 }

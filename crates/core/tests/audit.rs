@@ -10,6 +10,7 @@ use trunkline_core::id::{Node, Seq};
 use trunkline_core::machine::{Context, Machine};
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::raw::Raw;
+use trunkline_core::row::RowKind;
 use trunkline_core::time::Time;
 
 type Records = Vec<(Seq, Recorded)>;
@@ -184,6 +185,18 @@ fn what_waited_when_the_chain_ended_elsewhere_is_not_recorded() {
     assert_eq!(record(&mut chain, Seq::ZERO, &records).len(), 1);
     assert_eq!(record(&mut chain, Seq::ZERO, &records).len(), 0, "somebody else has recorded it");
     assert_eq!(record(&mut chain, Seq(1), &records).len(), 1);
+}
+
+#[test]
+fn a_record_of_a_later_version_leaves_the_row_in_which_it_waited() {
+    let text = r#"{"at":1,"by":"owner","log":"moon","event":7,"deed":{"kind":"moon.landed","crew":3}}"#;
+    let mut chain = Chain::default();
+    let events = record(&mut chain, Seq::ZERO, &[Raw::parse(text).unwrap()]);
+    let rows = Chain::default().advance(&events);
+    let rows: Vec<_> = rows.iter().map(|row| (row.kind, row.key.as_str(), row.body.is_some())).collect();
+    assert_eq!(rows, [(RowKind::Audit, "1", true), (RowKind::Unrecorded, "moon/7", false)]);
+    let found = &Chain::default().advance(&events)[0];
+    assert_eq!(found.facets, ["kind=moon.landed", "principal=owner"]);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use trunkline_core::audit::chain::Head;
-use trunkline_core::audit::{Chain, Command, Recorded};
+use trunkline_core::audit::{Brief, Chain, Command, Recorded};
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{LogId, Seq};
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
-use trunkline_core::row::RowKind;
+use trunkline_core::row::{Row, RowKind};
 use trunkline_core::time::Time;
 use trunkline_log::frame::{Query, Want};
 
@@ -76,7 +76,7 @@ impl Keeper {
             // does not take it a second time.
             let (after, pos) = self.chain.view(&audit, |chain, pos| (chain.head.n, pos)).await?;
             let found = self.chain.log().find(&waiting, pos).await?;
-            let records: Vec<_> = found.rows.into_iter().filter_map(|(_, row)| row.body).collect();
+            let records: Vec<_> = found.rows.into_iter().filter_map(|(_, row)| record(row)).collect();
             if records.is_empty() {
                 return Ok(());
             }
@@ -84,6 +84,16 @@ impl Keeper {
             self.chain.command(&audit, Caller::trunkline(), record, None).await?;
         }
     }
+}
+
+/// What waits in a row. One that holds something else would never be removed by being recorded, so it is left alone.
+fn record(row: Row) -> Option<Raw> {
+    let is_record = |body: &Raw| Brief::of(body).is_some_and(|brief| brief.key() == row.key);
+    let record = row.body.filter(is_record);
+    if record.is_none() {
+        tracing::error!(key = row.key, "what waits here for the audit is no record");
+    }
+    record
 }
 
 impl Hub {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Record;
 use super::chain::{Head, Link};
+use super::{Brief, Record};
 use crate::event::{Event, Fact};
 use crate::id::Seq;
 use crate::machine::{Context, Draft, Machine, Wanted};
@@ -98,11 +98,11 @@ impl Machine for Chain {
 /// the chain does not cover.
 fn rows(event: &Event) -> Vec<Row> {
     let Fact::AuditRecorded(Recorded { record, .. }) = &event.fact else { return Vec::new() };
-    let Ok(record) = record.read::<Record>() else { return Vec::new() };
-    let mut facets = vec![facet("kind", record.deed.kind()), facet("principal", &record.by)];
-    facets.extend(record.session.map(|session| facet("session", session)));
+    let Some(brief) = Brief::of(record) else { return Vec::new() };
+    let mut facets = vec![facet("kind", &brief.deed.kind), facet("principal", &brief.by)];
+    facets.extend(brief.session.as_ref().map(|session| facet("session", session)));
     let rank = (-i64::try_from(event.seq.0).unwrap_or(i64::MAX), 0);
     let null = Raw::parse("null").expect("null is JSON");
     let found = Row::removed(RowKind::Audit, event.seq.to_string());
-    vec![Row { rank, facets, body: Some(null), ..found }, Row::removed(RowKind::Unrecorded, record.key())]
+    vec![Row { rank, facets, body: Some(null), ..found }, Row::removed(RowKind::Unrecorded, brief.key())]
 }
