@@ -103,8 +103,8 @@ def test_a_page_of_the_log(client: trunkline.Client, bot: trunkline.Session) -> 
 def test_grants(client: trunkline.Client, daemon: Daemon) -> None:
     session = hosted(daemon, client)
     expires = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(hours=1)
-    grant = client.add_grant(session, "edit", expires=expires)
-    assert (grant.tool, grant.expires) == ("edit", expires)
+    grant = client.add_grant(session, "edit", expires=expires, unconfined=True)
+    assert (grant.tool, grant.expires, grant.unconfined) == ("edit", expires, True)
     assert [one.id for one in client.grants(session)] == [grant.id]
     client.revoke_grant(session, grant)
     assert client.grants(session) == []

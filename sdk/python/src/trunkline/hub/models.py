@@ -303,6 +303,8 @@ class Grant(_Model):
     id: str
     tool: str
     expires: Time | None = None
+    unconfined: bool = False
+    """Whether it also counts while nothing confines the agent."""
     by: str | None = None
     at: Time | None = None
 

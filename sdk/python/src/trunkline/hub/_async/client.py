@@ -549,10 +549,12 @@ class AsyncClient(AsyncBase):
         tool: str,
         *,
         expires: datetime | None = None,
+        unconfined: bool = False,
         idempotency_key: str | None = None,
     ) -> Grant:
-        """Give a standing permission for one tool."""
-        new = drop_none(tool=tool, expires=None if expires is None else millis(expires))
+        """Give a standing permission for one tool; with ``unconfined`` also while nothing confines the agent."""
+        ends = None if expires is None else millis(expires)
+        new = drop_none(tool=tool, expires=ends, unconfined=unconfined or None)
         return await self._command(session_path(session, "grants"), Grant, new, idempotency_key)
 
     async def revoke_grant(self, session: Session | str, grant: Grant | str) -> None:

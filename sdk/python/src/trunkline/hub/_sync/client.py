@@ -546,10 +546,12 @@ class Client(Base):
         tool: str,
         *,
         expires: datetime | None = None,
+        unconfined: bool = False,
         idempotency_key: str | None = None,
     ) -> Grant:
-        """Give a standing permission for one tool."""
-        new = drop_none(tool=tool, expires=None if expires is None else millis(expires))
+        """Give a standing permission for one tool; with ``unconfined`` also while nothing confines the agent."""
+        ends = None if expires is None else millis(expires)
+        new = drop_none(tool=tool, expires=ends, unconfined=unconfined or None)
         return self._command(session_path(session, "grants"), Grant, new, idempotency_key)
 
     def revoke_grant(self, session: Session | str, grant: Grant | str) -> None:
