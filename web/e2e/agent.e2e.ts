@@ -1,11 +1,14 @@
 /** A real agent's session in a real browser: at work, asking, allowed, stopped, and a daemon that restarts under it. */
 
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { PHONE, Visitor } from './browser';
 import { BINARY, Daemon } from './daemon';
+
+/** An agent that asks whether it may run each line of its prompt. */
+const ASKER = resolve(import.meta.dirname, '../../crates/cli/tests/daemon/permissions.py');
 
 let daemon: Daemon;
 let visitor: Visitor;
@@ -55,6 +58,23 @@ test('two browsers see the same, and the second sees who allowed it', async () =
   await allow(desk).waitFor();
   await allow(phone).tap();
   await desk.getByText('Allowed by').first().waitFor();
+  expect(visitor.errors.splice(0)).toEqual([]);
+});
+
+test('what is of high risk is allowed by a second click, and only by that', async () => {
+  const argv = ['python3', ASKER];
+  const made = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'asker', argv, workspace: daemon.work });
+  const page = await visitor.page(`/s/${made.id}`);
+  await prompt(page, 'rm -rf /');
+  await allow(page).click();
+  const again = page.getByRole('button', { name: 'Allow: high risk, once more to confirm' });
+  await again.waitFor();
+  const open = await visitor.call<{ items: unknown[] }>('GET', '/v1/requests?status=open');
+  expect(open.items).toHaveLength(1);
+  await again.click();
+  await page.getByText('Allowed by').first().waitFor();
+  const { items } = await visitor.call<{ items: { closed: { answer: unknown } }[] }>('GET', `/v1/requests?session=${made.id}`);
+  expect(items.map((one) => one.closed.answer)).toEqual([{ option: 'yes', confirm: true }]);
   expect(visitor.errors.splice(0)).toEqual([]);
 });
 
