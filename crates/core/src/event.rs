@@ -20,7 +20,8 @@ use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
-    access, agent, audit, blob, grant, message, name, operator, outside, presence, request, session, setting, turn,
+    access, agent, audit, blob, grant, message, name, operator, outside, presence, request, session, setting,
+    turn,
 };
 
 /// A fact with its place in a log.

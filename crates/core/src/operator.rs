@@ -214,7 +214,7 @@ mod tests {
 
     impl Book {
         fn tell(&mut self, scope: Scope, command: &Command) -> Result<usize, Refused> {
-            let caller = Caller { principal: Principal::owner(), scope, source: None };
+            let caller = Caller::new(Principal::owner(), scope);
             let node = Node { name: "here".into(), incarnation: self.life };
             let ctx = Context { now: Time(7), caller: &caller, node: &node, next: Seq(self.seq + 1) };
             let drafts = self.operator.decide(command, &ctx)?;

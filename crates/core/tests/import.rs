@@ -91,7 +91,7 @@ fn a_session_that_ran_elsewhere_moves_with_its_ids_its_times_and_all_that_waits(
     assert_eq!(id.to_string(), "0190163d-8694-439b-aea5-966c26f8ad91");
     let node = Node { name: "local".into(), incarnation: 5 };
     let decide = |session: &Session, scope: Scope| {
-        let caller = Caller { principal: Principal::token("t"), scope };
+        let caller = Caller::new(Principal::token("t"), scope);
         let ctx = Context { now: Time(99), caller: &caller, node: &node, next: Seq(1) };
         session.decide(&Command::Adopt(facts.clone()), &ctx)
     };

@@ -17,8 +17,8 @@ use trunkline_run::pools::PoolView;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, audit, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, operator, pools,
-    presence, queue, requests, sessions, settings, shutdown, tokens, turns,
+    agents, audit, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, operator,
+    pools, presence, queue, requests, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.

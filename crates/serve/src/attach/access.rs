@@ -9,7 +9,6 @@ use trunkline_core::principal::{Caller, Scope};
 
 use super::Fail;
 use crate::app::App;
-use crate::auth::sha256;
 use crate::gate::{Came, Pass};
 use crate::local::Wire;
 
@@ -82,7 +81,8 @@ pub(super) async fn who(
         return Err(Fail::Forbidden(why.to_owned()));
     }
     if headers.contains_key(header::AUTHORIZATION) {
-        return crate::gate::caller(app, headers).await.map_err(|_| Fail::Unauthenticated);
+        let source = crate::local::source(headers, extensions);
+        return crate::gate::caller(app, headers, source).await.map_err(|_| Fail::Unauthenticated);
     }
     if let Some(caller) = through_proxy(app, headers, extensions) {
         return Ok((caller, Pass(None)));
@@ -91,9 +91,8 @@ pub(super) async fn who(
     let Some(secret) = cookie.filter(|secret| is_cookie_token(secret)) else {
         return Err(Fail::Unauthenticated);
     };
-    let hash = sha256(secret);
-    let holder = app.hub.holder(hash.clone()).await?;
-    holder.map(|caller| (caller, Pass(Some(hash)))).ok_or(Fail::Unauthenticated)
+    let source = crate::local::source(headers, extensions);
+    app.auth.caller(&app.hub, secret, source).await?.ok_or(Fail::Unauthenticated)
 }
 
 /// The person that a proxy which is known here has let in.
@@ -107,7 +106,7 @@ fn through_proxy(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Opt
         return None;
     }
     let principal = format!("proxy/{name}").parse().ok()?;
-    Some(Caller { principal, scope: Scope::Operator })
+    Some(Caller::new(principal, Scope::Operator).from(crate::local::source(headers, extensions)))
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
