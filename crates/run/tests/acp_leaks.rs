@@ -20,7 +20,8 @@ use trunkline_core::turn::StopReason;
 use trunkline_run::catalog::Custom;
 
 use open_files::{open_but_pipes, open_files, open_like};
-use stage::{Set, Stage, end};
+use stage::played::end;
+use stage::{Set, Stage};
 
 /// What every process below an agent of these tests has in its environment.
 const MARK: &str = "TEST_OF_LEAKS";

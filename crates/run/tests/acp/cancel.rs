@@ -5,7 +5,8 @@ use trunkline_core::session::Command;
 use trunkline_core::turn::{StopReason, WhenBusy};
 use trunkline_run::catalog::Custom;
 
-use crate::stage::{Set, Stage, end, is_gone, notes, said};
+use crate::stage::played::{end, notes, said};
+use crate::stage::{Set, Stage, is_gone};
 use crate::world::{inbox, prompt, tags};
 
 /// Where each of these first stands in the recorded conversation.

@@ -3,7 +3,8 @@
 use trunkline_core::event::Fact;
 use trunkline_core::turn::StopReason;
 
-use crate::stage::{Stage, end, error, is_gone, notes, said};
+use crate::stage::played::{end, error, notes, said};
+use crate::stage::{Stage, is_gone};
 use crate::world::tags;
 
 #[tokio::test]

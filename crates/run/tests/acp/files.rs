@@ -3,7 +3,8 @@
 use trunkline_core::event::Fact;
 use trunkline_run::catalog::Custom;
 
-use crate::stage::{Set, Stage, said};
+use crate::stage::played::said;
+use crate::stage::{Set, Stage};
 use crate::world::tags;
 
 #[tokio::test]

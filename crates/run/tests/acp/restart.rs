@@ -1,6 +1,7 @@
 //! Sessions that outlive their agent's process.
 
-use crate::stage::{Stage, end, error, notes, said};
+use crate::stage::Stage;
+use crate::stage::played::{end, error, notes, said};
 use crate::world::tags;
 
 const NO_RESUME: &str = "capabilities['sessionCapabilities'] = {}";

@@ -6,7 +6,8 @@ use trunkline_core::session::Command;
 use trunkline_core::setting::{Setting, Value};
 use trunkline_core::turn::StopReason;
 
-use crate::stage::{Stage, end, said};
+use crate::stage::Stage;
+use crate::stage::played::{end, said};
 use crate::world::owner;
 
 const MODAL: &str = "mode = 'ask'

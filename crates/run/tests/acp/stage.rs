@@ -1,35 +1,30 @@
 //! A hub with one session whose agent is scripted.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tempfile::TempDir;
-use trunkline_core::event::{Event, Fact};
-use trunkline_core::id::{Node, Seq, SessionId};
+use trunkline_core::event::Event;
+use trunkline_core::id::{Seq, SessionId};
 use trunkline_core::request::Answer;
 use trunkline_core::session::{Command, Created};
-use trunkline_core::time::Time;
-use trunkline_core::turn::{Ended, StopReason, WhenBusy, Why};
+use trunkline_core::turn::{WhenBusy, Why};
 use trunkline_log::Log;
 use trunkline_run::acp::AcpDriver;
 use trunkline_run::catalog::{Catalog, Custom};
-use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions, probe};
+use trunkline_run::custody::{Custody, probe};
 use trunkline_run::driver::Driver;
-use trunkline_run::hub::{Hub, Options};
+use trunkline_run::hub::Hub;
 use trunkline_run::sandbox::Sandbox;
 
 use crate::oracle;
 use crate::world::{Reader, created, inbox, memory, owner, prompt};
 
-/// How long anything may take on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "../fixtures/played.rs"]
+pub(crate) mod played;
 
-/// The program that has `keep`.
-const KEEP: &str = env!("CARGO_BIN_EXE_keep-fixture");
+use played::{KEEP, PATIENCE};
 
 /// As the daemon confines agents, with this home.
 fn sandbox(home: PathBuf) -> Sandbox {
@@ -66,7 +61,7 @@ impl Default for Set {
             start: PATIENCE,
             custom: Custom::default(),
             agent: "actor",
-            path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
+            path: played::PATH.to_owned(),
             dir: tempfile::tempdir().unwrap(),
             confined: false,
         }
@@ -101,18 +96,16 @@ impl Stage {
         let scripted = || ["python3", script, record.to_str().unwrap(), setup].map(str::to_owned).to_vec();
         let custom = Custom { argv: Some(argv.unwrap_or_else(scripted)), ..custom };
         let catalog = Arc::new(Catalog::new([(agent.to_owned(), custom)].into(), &path).unwrap());
-        let options =
-            CustodyOptions { keep_program: KEEP.into(), grace: Duration::from_millis(100), subreaper: None };
         let custody = if confined {
-            Custody::confining(options, sandbox(dir.path().join("daemon")))
+            Custody::confining(played::custody(), sandbox(dir.path().join("daemon")))
         } else {
-            Custody::new(options)
+            Custody::new(played::custody())
         };
         let custody = Arc::new(custody);
         let env = vec![("PATH".into(), path.into()), ("TRUNKLINE_HOME".into(), "/secret".into())];
         let driver = AcpDriver::new(Arc::clone(&custody), catalog, env).with_start_timeout(start);
         let (disk, driver): (_, Arc<dyn Driver>) = (memory(), Arc::new(driver));
-        let hub = hub(&disk, &driver, 1).await;
+        let hub = played::hub(&disk, "acp", &driver, 1).await;
         let workspace = dir.path().join("work").to_str().unwrap().to_owned();
         let made = Created { workspace: Some(workspace), agent: agent.to_owned(), ..created("acp") };
         let (id, _) = hub.create(&owner(), made, None).await.unwrap();
@@ -155,7 +148,7 @@ impl Stage {
 
     /// All events up to one of this type.
     pub(crate) async fn until(&mut self, tag: &str) -> Vec<Event> {
-        let events = tokio::time::timeout(PATIENCE, self.reader.until(tag)).await.expect("it comes");
+        let events = played::until(&mut self.reader, tag).await;
         self.seen = events.last().map_or(self.seen, |event| event.seq);
         events
     }
@@ -168,17 +161,14 @@ impl Stage {
 
     /// Takes a turn that ends well, and gives what the agent said.
     pub(crate) async fn hears(&mut self, text: &str) -> String {
-        let events = self.turn(text).await;
-        let end = end(&events);
-        assert_eq!(end.stop_reason, StopReason::EndTurn, "{end:?}");
-        said(&events)
+        played::said_well(&self.turn(text).await)
     }
 
     /// The daemon stops in good order, and starts again.
     pub(crate) async fn restart(&mut self) {
         self.hub.shutdown().await;
         self.life += 1;
-        self.hub = hub(&self.disk, &self.driver, self.life).await;
+        self.hub = played::hub(&self.disk, "acp", &self.driver, self.life).await;
         self.reader = Reader::attach(&self.hub, self.id, self.seen).await;
     }
 
@@ -199,52 +189,6 @@ impl Stage {
         self.hub.shutdown().await;
         oracle::check(&self.record())
     }
-}
-
-async fn hub(disk: &Arc<dyn Log>, driver: &Arc<dyn Driver>, incarnation: u64) -> Hub {
-    let drivers = HashMap::from([("acp".to_owned(), Arc::clone(driver))]);
-    let node = Node { name: "here".to_owned(), incarnation };
-    let clock = Clock::at(Time(1_000_000 * i64::try_from(incarnation).unwrap()));
-    Hub::start(Options { disk: Arc::clone(disk), live: memory(), clock, node, drivers }).await.unwrap()
-}
-
-/// The end of the turn.
-pub(crate) fn end(events: &[Event]) -> &Ended {
-    let ended = events.iter().rev().find_map(|event| match &event.fact {
-        Fact::TurnEnded(ended) => Some(ended),
-        _ => None,
-    });
-    ended.expect("the turn ended")
-}
-
-/// Why the turn failed.
-pub(crate) fn error(events: &[Event]) -> &str {
-    let end = end(events);
-    assert_eq!(end.stop_reason, StopReason::Error, "{end:?}");
-    end.error.as_deref().unwrap()
-}
-
-/// What the agent said.
-pub(crate) fn said(events: &[Event]) -> String {
-    let text = |event: &Event| match &event.fact {
-        Fact::TurnUpdate(update) => {
-            let update: Value = update.update.read().unwrap();
-            update["content"]["text"].as_str().map(str::to_owned)
-        }
-        _ => None,
-    };
-    events.iter().filter_map(text).collect()
-}
-
-/// The codes of the notes.
-pub(crate) fn notes(events: &[Event]) -> Vec<&str> {
-    fn code(event: &Event) -> Option<&str> {
-        match &event.fact {
-            Fact::TurnNote(note) => Some(&note.code),
-            _ => None,
-        }
-    }
-    events.iter().filter_map(code).collect()
 }
 
 /// Whether a process has ended. A dead one that nobody has reaped yet is gone.

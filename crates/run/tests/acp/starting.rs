@@ -6,7 +6,8 @@ use serde_json::json;
 use trunkline_core::event::Fact;
 use trunkline_run::catalog::Custom;
 
-use crate::stage::{Set, Stage, end, error, notes, said};
+use crate::stage::played::{end, error, notes, said};
+use crate::stage::{Set, Stage};
 use crate::world::tags;
 
 async fn fails(set: Set) -> (String, Stage) {

@@ -2,7 +2,8 @@
 
 use trunkline_core::event::{Event, Fact};
 
-use crate::stage::{Stage, is_gone, said};
+use crate::stage::played::said;
+use crate::stage::{Stage, is_gone};
 use crate::world::tags;
 
 /// What the log has of a terminal's output.

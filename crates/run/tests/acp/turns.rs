@@ -7,7 +7,8 @@ use trunkline_core::request::{OptionKind, Outcome};
 use trunkline_core::session::Command;
 use trunkline_core::turn::{Queued, StopReason, Usage, WhenBusy};
 
-use crate::stage::{Stage, end, error, notes, said};
+use crate::stage::Stage;
+use crate::stage::played::{end, error, notes, said};
 use crate::world::{inbox, prompt, tags};
 
 #[tokio::test]

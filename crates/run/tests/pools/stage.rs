@@ -1,25 +1,24 @@
 //! A hub over pools of scripted workers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::Value;
-use trunkline_core::event::{Event, Fact};
-use trunkline_core::id::{Node, Seq, SessionId};
+use rustix::process::{Pid, Signal, kill_process};
+use trunkline_core::event::Event;
+use trunkline_core::id::{Seq, SessionId};
 use trunkline_core::session::{Command, Created};
-use trunkline_core::time::Time;
-use trunkline_core::turn::{Ended, StopReason, WhenBusy, Why};
-use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions};
+use trunkline_core::turn::{WhenBusy, Why};
+use trunkline_run::custody::Custody;
 use trunkline_run::driver::Driver;
-use trunkline_run::hub::{Hub, Options};
+use trunkline_run::hub::Hub;
 use trunkline_run::pools::{Limits, PoolView, Pools, Settings, WORKER, WorkerDriver};
 
 use crate::world::{Reader, created, memory, owner, prompt};
 
-/// How long anything may take on a machine that is busy with other things.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "../fixtures/played.rs"]
+pub(crate) mod played;
+
+use played::PATIENCE;
 
 pub(crate) struct Stage {
     pub(crate) hub: Hub,
@@ -47,23 +46,13 @@ pub(crate) fn scripted(instances: usize) -> Settings {
 impl Stage {
     /// One pool, `p`.
     pub(crate) async fn new(pool: Settings) -> Self {
-        let custody = Custody::new(CustodyOptions {
-            keep_program: env!("CARGO_BIN_EXE_keep-fixture").into(),
-            grace: Duration::from_millis(100),
-            subreaper: None,
-        });
-        let env = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
+        let custody = Custody::new(played::custody());
+        let env = vec![("PATH".into(), played::PATH.into())];
         let pools = BTreeMap::from([("p".to_owned(), pool)]);
         let pools = Pools::start(custody.clone(), pools, &Limits::default(), env, "/".into());
         let driver: Arc<dyn Driver> = Arc::new(WorkerDriver::new(pools.clone()));
-        let hub = Hub::start(Options {
-            disk: memory(),
-            live: memory(),
-            clock: Clock::at(Time(1_000_000)),
-            node: Node { name: "here".to_owned(), incarnation: 1 },
-            drivers: HashMap::from([(WORKER.to_owned(), driver)]),
-        });
-        Self { hub: hub.await.unwrap(), pools, custody }
+        let disk = memory();
+        Self { hub: played::hub(&disk, WORKER, &driver, 1).await, pools, custody }
     }
 
     /// A session of the pool.
@@ -90,9 +79,7 @@ impl Stage {
 
     /// Takes a turn that ends well, and gives what the worker said.
     pub(crate) async fn hears(&self, talk: &mut Talk, word: &str) -> String {
-        let events = self.turn(talk, word).await;
-        assert_eq!(end(&events).stop_reason, StopReason::EndTurn, "{:?}", end(&events));
-        said(&events)
+        played::said_well(&self.turn(talk, word).await)
     }
 
     pub(crate) async fn pool(&self) -> PoolView {
@@ -124,45 +111,11 @@ impl Stage {
 impl Talk {
     /// All events up to one of this type.
     pub(crate) async fn until(&mut self, tag: &str) -> Vec<Event> {
-        tokio::time::timeout(PATIENCE, self.reader.until(tag)).await.expect("it comes")
+        played::until(&mut self.reader, tag).await
     }
 }
 
-/// The end of the turn.
-pub(crate) fn end(events: &[Event]) -> &Ended {
-    let ended = events.iter().rev().find_map(|event| match &event.fact {
-        Fact::TurnEnded(ended) => Some(ended),
-        _ => None,
-    });
-    ended.expect("the turn ended")
-}
-
-/// Why the turn failed.
-pub(crate) fn error(events: &[Event]) -> &str {
-    let end = end(events);
-    assert_eq!(end.stop_reason, StopReason::Error, "{end:?}");
-    end.error.as_deref().unwrap()
-}
-
-/// What the worker said.
-pub(crate) fn said(events: &[Event]) -> String {
-    let text = |event: &Event| match &event.fact {
-        Fact::TurnUpdate(update) => {
-            let update: Value = update.update.read().unwrap();
-            update["content"]["text"].as_str().map(str::to_owned)
-        }
-        _ => None,
-    };
-    events.iter().filter_map(text).collect()
-}
-
-/// The codes of the notes.
-pub(crate) fn notes(events: &[Event]) -> Vec<&str> {
-    fn code(event: &Event) -> Option<&str> {
-        match &event.fact {
-            Fact::TurnNote(note) => Some(&note.code),
-            _ => None,
-        }
-    }
-    events.iter().filter_map(code).collect()
+/// Kills a process.
+pub(crate) fn kill(pid: &str) {
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
 }

@@ -1,16 +1,12 @@
 //! Turns over a pool.
 
-use rustix::process::{Pid, Signal, kill_process};
 use trunkline_core::request::Answer;
 use trunkline_core::turn::StopReason;
 use trunkline_run::pools::{Heard, Otherwise, Policy, PoolView, Rule, Settings};
 
-use crate::stage::{PATIENCE, Stage, end, error, notes, said, scripted};
+use crate::stage::played::{PATIENCE, end, error, notes, said};
+use crate::stage::{Stage, kill, scripted};
 use crate::world::{inbox, owner};
-
-fn kill(pid: &str) {
-    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
-}
 
 fn all_up(pool: &PoolView) -> bool {
     pool.workers.iter().all(|worker| worker.state == "up")
