@@ -12,6 +12,7 @@ pub(crate) enum Unit {
     Milliseconds,
     PerSecond,
     BytesPerSecond,
+    Count,
 }
 
 impl Unit {
@@ -21,6 +22,7 @@ impl Unit {
             Self::Milliseconds if value < 0.1 => format!("{:.1} µs", value * 1e3),
             Self::Milliseconds if value < 10.0 => format!("{value:.2} ms"),
             Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Count => scaled(value, ["", "k", "M", "G"]),
             Self::PerSecond => scaled(value, ["/s", "k/s", "M/s", "G/s"]),
             Self::BytesPerSecond => scaled(value, ["B/s", "KB/s", "MB/s", "GB/s"]),
         }
@@ -39,7 +41,7 @@ fn scaled(value: f64, units: [&str; 4]) -> String {
         unit = larger;
     }
     let digits = if value.abs() < 10.0 { 2 } else { usize::from(value.abs() < 100.0) };
-    format!("{value:.digits$} {unit}")
+    format!("{value:.digits$} {unit}").trim_end().to_owned()
 }
 
 /// What a figure should be.
@@ -61,7 +63,8 @@ struct Limit {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     what: String,
-    value: f64,
+    /// `None` if it could not be measured here.
+    value: Option<f64>,
     unit: Unit,
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
@@ -73,7 +76,12 @@ pub(crate) struct Figure {
 
 impl Figure {
     pub(crate) fn new(what: impl Into<String>, value: f64, unit: Unit) -> Self {
-        Self { what: what.into(), value, unit, budget: None, limits: Vec::new(), note: None }
+        Self { what: what.into(), value: Some(value), unit, budget: None, limits: Vec::new(), note: None }
+    }
+
+    /// A figure that cannot be measured here, and why.
+    pub(crate) fn missing(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { value: None, ..Self::new(what, 0.0, Unit::Count).note(why) }
     }
 
     pub(crate) fn at_most(self, budget: f64) -> Self {
@@ -100,16 +108,16 @@ impl Figure {
             format!("{sign} {}{verdict}", self.unit.show(budget))
         };
         match self.budget {
-            Some(Budget::AtMost(most)) => show('≤', most, self.value <= most),
-            Some(Budget::AtLeast(least)) => show('≥', least, self.value >= least),
+            Some(Budget::AtMost(most)) => show('≤', most, self.value.is_none_or(|value| value <= most)),
+            Some(Budget::AtLeast(least)) => show('≥', least, self.value.is_none_or(|value| value >= least)),
             None => String::new(),
         }
     }
 
     fn limits(&self) -> String {
         let show = |limit: &Limit| {
-            let ratio = self.value / limit.value;
-            format!("{} {} (×{ratio:.2})", limit.what, self.unit.show(limit.value))
+            let ratio = self.value.map(|value| format!(" (×{:.2})", value / limit.value));
+            format!("{} {}{}", limit.what, self.unit.show(limit.value), ratio.unwrap_or_default())
         };
         self.limits.iter().map(show).collect::<Vec<_>>().join(", ")
     }
@@ -147,7 +155,8 @@ impl Row {
     pub(crate) fn show(&self) -> String {
         let mut out = format!("\n{}\n", self.row);
         for figure in &self.figures {
-            let (measured, budget) = (figure.unit.show(figure.value), figure.budget());
+            let measured = figure.value.map_or_else(|| "–".to_owned(), |value| figure.unit.show(value));
+            let budget = figure.budget();
             let line = format!("  {:<46} {measured:>11}  {budget:<20} {}", figure.what, figure.limits());
             writeln!(out, "{}", line.trim_end()).expect("writing to a string cannot fail");
             if let Some(note) = &figure.note {

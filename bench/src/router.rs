@@ -1,9 +1,13 @@
 //! The stdio router as its users run it, beside a relay that only copies bytes between the same client and the same worker.
 //!
+//! - [`cost`]: system calls and instructions, which no other load of the machine changes.
+//! - [`failures`]: how fast an error comes when a worker fails.
 //! - [`load`]: clients that keep a number of messages under way.
 //! - [`parts`]: the worker that echoes and the dumb relay, both played by this program.
 //! - [`peer`]: a router or a relay that is started, and the connections to it.
 
+mod cost;
+mod failures;
 mod load;
 pub(crate) mod parts;
 mod peer;
@@ -60,6 +64,8 @@ pub(crate) fn measure(router: &Path, dir: &Path, span: Duration) -> Result<Vec<F
         let what = format!("tcp, 100 B, {workers} workers, {clients} clients, {window} under way");
         figures.push(Figure::new(what, ran.per_second, Unit::PerSecond).note(tail(&ran)));
     }
+    figures.extend(failures::measure(router, dir)?);
+    figures.extend(cost::measure(router, dir)?);
     Ok(figures)
 }
 

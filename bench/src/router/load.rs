@@ -51,6 +51,8 @@ struct Client {
     message: Vec<u8>,
     id: usize,
     next: u64,
+    /// How many it may still ask.
+    left: u64,
     out: Vec<u8>,
     written: usize,
     sent: VecDeque<Instant>,
@@ -85,6 +87,20 @@ pub(crate) fn run(ends: Vec<Ends>, load: Load, span: Duration) -> Result<Ran> {
         }
         done += round(&mut clients, &mut took)?;
     }
+}
+
+/// Has one client exchange this many messages.
+pub(crate) fn exchange(ends: Ends, load: Load, messages: u64) -> Result<()> {
+    let mut client = Client::new(ends, load, 0)?;
+    client.left = messages;
+    (0..load.window).for_each(|_| client.ask());
+    client.push()?;
+    let mut clients = [client];
+    let (mut took, mut done) = (Samples::default(), 0);
+    while done < messages {
+        done += round(&mut clients, &mut took)?;
+    }
+    Ok(())
 }
 
 /// Waits until somebody can go on, and goes on. How many answers came.
@@ -127,10 +143,14 @@ impl Client {
         let id = message.find(&zeros).context("the message has an id")?;
         let message = (message + "\n").into_bytes();
         let (out, sent, buffer) = (Vec::new(), VecDeque::new(), vec![0; CHUNK]);
-        Ok(Self { ends, message, id, next: 0, out, written: 0, sent, buffer })
+        Ok(Self { ends, message, id, next: 0, left: u64::MAX, out, written: 0, sent, buffer })
     }
 
     fn ask(&mut self) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
         self.next += 1;
         let number = format!("{:0DIGITS$}", self.next);
         self.message[self.id..self.id + DIGITS].copy_from_slice(number.as_bytes());
@@ -171,17 +191,24 @@ impl Client {
     }
 }
 
-/// Checks that an answer is the one to the question, which the load itself does not look at.
-pub(crate) fn check(ends: &Ends) -> Result<()> {
-    let question = b"{\"jsonrpc\":\"2.0\",\"id\":\"first\",\"method\":\"e\",\"params\":7}\n";
+/// Sends a line and waits for the next one; how long that took.
+pub(crate) fn ask(ends: &Ends, question: &[u8]) -> Result<(Vec<u8>, Duration)> {
     let mut file = std::fs::File::from(ends.to.try_clone()?);
+    let sent = now();
     file.write_all(question)?;
     let mut answer = Vec::new();
     let mut byte = [0];
     while !answer.ends_with(b"\n") {
-        ensure!(read(&ends.from, &mut byte)? == 1, "the connection was closed before the first answer");
+        ensure!(read(&ends.from, &mut byte)? == 1, "the connection was closed before the answer");
         answer.push(byte[0]);
     }
+    Ok((answer, now() - sent))
+}
+
+/// Checks that an answer is the one to the question, which the load itself does not look at.
+pub(crate) fn check(ends: &Ends) -> Result<()> {
+    let question = b"{\"jsonrpc\":\"2.0\",\"id\":\"first\",\"method\":\"e\",\"params\":7}\n";
+    let (answer, _) = ask(ends, question)?;
     let expected = b"{\"jsonrpc\":\"2.0\",\"id\":\"first\",\"result\":7}\n";
     ensure!(answer == expected, "an odd answer: {}", String::from_utf8_lossy(&answer));
     Ok(())

@@ -1,5 +1,6 @@
 //! What this program plays beside the one it measures: the worker behind the router, and the relay in the router's place.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,9 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
 
 /// The word that makes this program the worker.
 pub(crate) const WORKER: &str = "echo-worker";
+/// The word that makes it a worker that fails, in the way that the next word says.
+pub(crate) const FAULTY: &str = "faulty-worker";
 /// The word that makes it the relay.
 pub(crate) const RELAY: &str = "relay";
 
@@ -22,8 +26,62 @@ const ANSWERED: &[u8] = b"\"result\":";
 pub(crate) fn play(args: &[String]) -> Option<Result<()>> {
     match args.get(1)?.as_str() {
         WORKER => Some(echo()),
+        FAULTY => Some(faulty(args.get(2).map_or("", String::as_str))),
         RELAY => Some(relay(args.get(2).map_or("", String::as_str))),
         _ => None,
+    }
+}
+
+/// What a worker does instead of answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Exits,
+    ExitsWell,
+    IsKilled,
+    ClosesStdout,
+    ClosesStdin,
+    Hangs,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Exits, Self::ExitsWell, Self::IsKilled, Self::ClosesStdout, Self::ClosesStdin, Self::Hangs];
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exits => "exits with 3",
+            Self::ExitsWell => "exits with 0",
+            Self::IsKilled => "is killed",
+            Self::ClosesStdout => "closes its stdout",
+            Self::ClosesStdin => "closes its stdin",
+            Self::Hangs => "hangs",
+        })
+    }
+}
+
+/// Answers the first line as the other worker does, and fails at the second.
+fn faulty(fault: &str) -> Result<()> {
+    let fault = Fault::ALL.into_iter().find(|known| known.to_string() == fault).context("no such fault")?;
+    let mut lines = io::stdin().lines();
+    let first = lines.next().context("there is a first line")??;
+    let asked = std::str::from_utf8(ASKED)?;
+    writeln!(io::stdout(), "{}", first.replace(asked, std::str::from_utf8(ANSWERED)?))?;
+    io::stdout().flush()?;
+    lines.next().context("there is a second line")??;
+    let nowhere = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    match fault {
+        #[expect(clippy::exit, reason = "that is the fault")]
+        Fault::Exits => std::process::exit(3),
+        Fault::ExitsWell => return Ok(()),
+        Fault::IsKilled => rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)?,
+        Fault::ClosesStdout => rustix::stdio::dup2_stdout(&nowhere)?,
+        Fault::ClosesStdin => rustix::stdio::dup2_stdin(&nowhere)?,
+        Fault::Hangs => {}
+    }
+    loop {
+        thread::park();
     }
 }
 

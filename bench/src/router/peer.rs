@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::load::{Ends, Load, Ran, check, run};
+use super::load::{Ends, Load, Ran, check, exchange, run};
 use super::parts::{RELAY, WORKER};
 use crate::daemon::Home;
 
@@ -20,6 +20,8 @@ use crate::daemon::Home;
 #[derive(Clone, Copy)]
 pub(crate) enum Kind<'a> {
     Router(&'a Path),
+    /// The router, run by a program that counts.
+    Under(&'a [String], &'a Path),
     Relay,
 }
 
@@ -56,10 +58,21 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start(kind: Kind<'_>, way: Way, workers: usize, dir: &Path) -> Result<Self> {
+        Self::with(kind, way, &json!({ "args": [WORKER], "instances": workers }), dir)
+    }
+
+    /// With other keys of the pool: its workers are this program.
+    pub(crate) fn with(kind: Kind<'_>, way: Way, pool: &Value, dir: &Path) -> Result<Self> {
         let home = Home::new(dir)?;
         let socket = home.path().join("s");
         let mut command = match kind {
-            Kind::Router(binary) => router(binary, way, workers, home.path())?,
+            Kind::Router(binary) => router(Command::new(binary), way, pool, home.path())?,
+            Kind::Under(counter, binary) => {
+                let (program, args) = counter.split_first().context("a counter is a program")?;
+                let mut command = Command::new(program);
+                command.args(args).arg(binary);
+                router(command, way, pool, home.path())?
+            }
             Kind::Relay => relay(way, &socket)?,
         };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -79,7 +92,15 @@ impl Peer {
         run(ends, load, span)
     }
 
-    fn connect(&mut self) -> Result<Ends> {
+    /// Connects a client, has it exchange this many messages, and waits until the router has ended in good order.
+    pub(crate) fn exchange(mut self, load: Load, messages: u64) -> Result<()> {
+        exchange(self.connect()?, load, messages)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the router ended with {status}");
+        Ok(())
+    }
+
+    pub(crate) fn connect(&mut self) -> Result<Ends> {
         Ok(match self.way {
             Way::Stdio => {
                 let piped = (self.child.stdout.take(), self.child.stdin.take());
@@ -107,12 +128,13 @@ impl Drop for Peer {
     }
 }
 
-fn router(binary: &Path, way: Way, workers: usize, home: &Path) -> Result<Command> {
-    let worker = std::env::current_exe()?;
-    let pool = json!({ "id": "echo", "command": worker, "args": [WORKER], "instances": workers });
+fn router(mut command: Command, way: Way, keys: &Value, home: &Path) -> Result<Command> {
+    let mut pool = json!({ "id": "pool", "command": std::env::current_exe()?, "instances": 1 });
+    for (key, value) in keys.as_object().into_iter().flatten() {
+        pool[key] = value.clone();
+    }
     let config = home.join("config.json");
     fs::write(&config, json!({ "pools": [pool] }).to_string())?;
-    let mut command = Command::new(binary);
     command.arg("--config").arg(config);
     match way {
         Way::Stdio => command.arg("--stdio"),
