@@ -25,7 +25,7 @@ mod conversation;
 mod files;
 pub(crate) mod host;
 mod link;
-mod open;
+pub(crate) mod open;
 mod output;
 pub(crate) mod permission;
 mod settings;

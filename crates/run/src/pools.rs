@@ -6,8 +6,11 @@
 //!
 //! - `task`: the loop around the router. `worker`: one process. `settings`: what a user says about pools.
 //! - `host`: the driver `worker`, by which a session's turns go to a pool.
+//! - `greet`, `open`: what is more to do for workers that speak the Agent Client Protocol.
 
+mod greet;
 mod host;
+mod open;
 mod settings;
 mod task;
 mod worker;
@@ -28,6 +31,7 @@ use trunkline_wire::router::{ClientId, Record, Router};
 
 use crate::custody::Custody;
 use task::{Chunk, Input, Task};
+use worker::Life as Seat;
 
 pub use host::WorkerDriver;
 pub use settings::{Health, Limits, Otherwise, Policy, Rule, Settings};
@@ -251,6 +255,11 @@ impl Pools {
     /// When the daemon stops.
     pub async fn resume(&self, pool: &str) -> Result<Option<PoolView>, Closed> {
         self.wish(pool, Wish::Resume).await
+    }
+
+    /// Where a session is, if it is bound.
+    async fn seat(&self, session: &str) -> Result<Option<Seat>, Closed> {
+        self.ask(|reply| Input::Seat(session.to_owned(), reply)).await
     }
 
     async fn wish(&self, pool: &str, wish: Wish) -> Result<Option<PoolView>, Closed> {

@@ -29,9 +29,9 @@ const LONG_SILENCE: Duration = Duration::from_secs(1);
 /// What must be known to go on with a session in another process. What the agent can do it tells each time anew, and an
 /// upgrade may have changed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// The agent's id of the session.
-    pub(super) acp_session: String,
+    pub(crate) acp_session: String,
 }
 
 /// The update that tells a session's options.

@@ -22,6 +22,7 @@ use trunkline_wire::jsonrpc::{
 use trunkline_wire::raw::Members;
 use trunkline_wire::router::{Record, code};
 
+use super::open::Opened;
 use super::{Closed, Connection, Heard, Pools};
 use crate::acp::permission;
 use crate::acp::trouble::shown;
@@ -49,7 +50,7 @@ impl WorkerDriver {
 
 impl Driver for WorkerDriver {
     fn host(&self, port: SessionPort) -> Box<dyn Host> {
-        Box::new(WorkerHost { port, pools: self.pools.clone(), connection: None, missed: 0 })
+        Box::new(WorkerHost { port, pools: self.pools.clone(), connection: None, opened: None, missed: 0 })
     }
 }
 
@@ -58,17 +59,19 @@ struct WorkerHost {
     pools: Pools,
     /// It owns the session at its worker, so it is kept from turn to turn.
     connection: Option<Connection>,
+    /// The session at its worker, where that has to be opened.
+    opened: Option<Opened>,
     /// How many updates came while no turn was running.
     missed: u64,
 }
 
-/// The request that is a turn.
+/// A request to a worker.
 #[derive(Serialize)]
-struct Prompt<'a> {
+struct Call<'a, P> {
     jsonrpc: &'static str,
     id: &'a Id,
     method: &'a str,
-    params: Params<'a>,
+    params: P,
     #[serde(rename = "sessionId")]
     session: &'a str,
     pool: &'a str,
@@ -129,13 +132,20 @@ impl Host for WorkerHost {
 impl WorkerHost {
     async fn attempt(&mut self, turn: &Turn) -> Result<Outcome, String> {
         let pool = self.port.created.agent.clone();
-        let Some(method) = self.pools.settings(&pool).map(|settings| settings.method().to_owned()) else {
+        let settings = self.pools.settings(&pool).map(|set| (set.method().to_owned(), set.acp));
+        let Some((method, acp)) = settings else {
             return Err(format!(
                 "there is no pool called {pool}; it was in the daemon's configuration as [pools.{pool}]"
             ));
         };
-        let mut talk =
-            Talk { turn, pool: &pool, method: &method, session: self.port.id.to_string(), notes: 0 };
+        let mut talk = Talk {
+            turn,
+            pool: &pool,
+            method: &method,
+            session: self.port.id.to_string(),
+            theirs: None,
+            notes: 0,
+        };
         if let more @ 1.. = std::mem::take(&mut self.missed) {
             let message = format!("{more} updates came while no turn was running, and are not kept");
             talk.note("updates_between_turns", message, None).await;
@@ -144,7 +154,19 @@ impl WorkerHost {
             Some(connection) => connection,
             none => none.insert(self.pools.connect().await.map_err(|closed| closed.to_string())?),
         };
-        let outcome = talk.hold(connection).await;
+        let outcome = if acp {
+            match talk.open(connection, &self.pools, &self.port, self.opened.take()).await {
+                Ok(Some(opened)) => {
+                    talk.theirs = Some(opened.session.clone());
+                    self.opened = Some(opened);
+                    talk.hold(connection).await
+                }
+                Ok(None) => Ok(Outcome::of(StopReason::Cancelled)),
+                Err(stop) => Err(stop),
+            }
+        } else {
+            talk.hold(connection).await
+        };
         if let Some(more @ 1..) = talk.notes.checked_sub(MAX_NOTES) {
             turn.note("notes_left_out", format!("{more} more notes were left out"), None).await;
         }
@@ -174,17 +196,20 @@ impl WorkerHost {
 }
 
 /// Why a turn has no answer.
-enum Stop {
+pub(super) enum Stop {
     Cut(Closed),
     Refused(String),
 }
 
 /// A turn's exchange with its worker.
-struct Talk<'t> {
-    turn: &'t Turn,
-    pool: &'t str,
+pub(super) struct Talk<'t> {
+    pub(super) turn: &'t Turn,
+    pub(super) pool: &'t str,
     method: &'t str,
-    session: String,
+    /// The session's id, by which it is routed.
+    pub(super) session: String,
+    /// Its id at the worker, if that is another.
+    theirs: Option<String>,
     notes: usize,
 }
 
@@ -239,40 +264,49 @@ impl Talk<'_> {
     }
 
     fn prompt(&self, id: &Id) -> Bytes {
-        let prompt = Prompt {
+        self.request(id, self.method, &Params { session: self.theirs(), prompt: self.turn.prompt() })
+    }
+
+    /// The session's id in `params`.
+    fn theirs(&self) -> &str {
+        self.theirs.as_deref().unwrap_or(&self.session)
+    }
+
+    pub(super) fn request(&self, id: &Id, method: &str, params: &impl Serialize) -> Bytes {
+        let call = Call {
             jsonrpc: "2.0",
             id,
-            method: self.method,
-            params: Params { session: &self.session, prompt: self.turn.prompt() },
+            method,
+            params,
             session: &self.session,
             pool: self.pool,
             ext: json!({ "identity": { "subjectId": self.turn.by(), "assertedBy": "trunkline" } }),
         };
-        serde_json::to_vec(&prompt).expect("a prompt has a JSON form").into()
+        serde_json::to_vec(&call).expect("a request has a JSON form").into()
     }
 
     fn cancel(&self) -> Bytes {
-        let session = &self.session;
+        let (session, theirs) = (&self.session, self.theirs());
         let cancel = json!({
-            "jsonrpc": "2.0", "method": method::SESSION_CANCEL, "params": { "sessionId": session },
+            "jsonrpc": "2.0", "method": method::SESSION_CANCEL, "params": { "sessionId": theirs },
             "sessionId": session, "pool": self.pool,
         });
         cancel.to_string().into()
     }
 
     fn over(&self, Response { outcome, .. }: Response<'_>) -> Result<Outcome, Stop> {
-        let (pool, method) = (self.pool, self.method);
-        let result = outcome.map_err(|error| {
-            let hint = if error.code == i64::from(code::UNAVAILABLE) {
-                "; `trunkline pools` shows its workers"
-            } else {
-                ""
-            };
-            Stop::Refused(format!("the pool {pool} answered `{method}` with an error: {error}{hint}"))
-        })?;
+        let pool = self.pool;
+        let result = outcome.map_err(|error| self.refused(self.method, &error))?;
         let Answer { stop_reason, usage } = serde_json::from_str(result.get()).unwrap_or_default();
         let stop_reason = stop_reason.unwrap_or(acp::StopReason::EndTurn);
         Ok(crate::acp::host::outcome(pool, PromptResponse { stop_reason, usage, meta: None }))
+    }
+
+    /// An error in answer to a method.
+    pub(super) fn refused(&self, method: &str, error: &ErrorObject) -> Stop {
+        let unavailable = error.code == i64::from(code::UNAVAILABLE);
+        let hint = if unavailable { "; `trunkline pools` shows its workers" } else { "" };
+        Stop::Refused(format!("the pool {} answered `{method}` with an error: {error}{hint}", self.pool))
     }
 
     /// What is no answer and no question: an update, or something to be noted.
@@ -300,7 +334,7 @@ impl Talk<'_> {
     }
 
     /// Who called, and whether they might: what the pool's policy said is kept.
-    async fn record(&mut self, record: &Record) {
+    pub(super) async fn record(&mut self, record: &Record) {
         let method = record.method.as_deref().unwrap_or_default();
         let verb = if record.allowed { "allowed" } else { "denied" };
         let message = format!("the policy of the pool {} {verb} `{}`", record.pool, shown(method));
@@ -312,7 +346,7 @@ impl Talk<'_> {
         self.note("pool_record", message, Some(&data)).await;
     }
 
-    async fn note(&mut self, code: &str, message: impl Into<String>, about: Option<&RawValue>) {
+    pub(super) async fn note(&mut self, code: &str, message: impl Into<String>, about: Option<&RawValue>) {
         self.notes += 1;
         if self.notes > MAX_NOTES {
             return;
@@ -345,7 +379,7 @@ fn granted(id: &Id, result: &impl Serialize) -> Bytes {
     }
 }
 
-fn refusal(id: &Id, error: &ErrorObject) -> Bytes {
+pub(super) fn refusal(id: &Id, error: &ErrorObject) -> Bytes {
     let mut line = Vec::new();
     write_error(&mut line, id, error);
     without_end(line)

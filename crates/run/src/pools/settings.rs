@@ -32,6 +32,8 @@ pub struct Settings {
     pub env_pass: Vec<String>,
     /// The workers' directory, absolute.
     pub cwd: Option<PathBuf>,
+    /// Whether workers speak the Agent Client Protocol: they are greeted, and sessions are opened at them.
+    pub acp: bool,
     /// The method by which a prompt is sent; `session/prompt`, if it is not said.
     pub method: Option<String>,
     /// How long a request may stay unanswered.

@@ -35,6 +35,8 @@ pub(super) enum Input {
     Ended(Life, Ended),
     /// All that the process wrote to stderr, at its end.
     Words(Life, String),
+    /// Which process a session is bound to.
+    Seat(String, oneshot::Sender<Option<Life>>),
     List(oneshot::Sender<Vec<PoolView>>),
     Wish(String, Wish, oneshot::Sender<Option<PoolView>>),
 }
@@ -167,6 +169,11 @@ impl Task {
                 }
             }
             Input::Words(life, words) => self.places[life.worker.index()].words = last(&words).to_owned(),
+            Input::Seat(session, reply) => {
+                let worker = self.router.worker_of(session.as_bytes());
+                let seat = worker.map(|worker| Life { worker, number: self.places[worker.index()].lives });
+                let _nobody_waits = reply.send(seat);
+            }
             Input::List(reply) => {
                 let names = self.router.pool_names().map(str::to_owned).collect::<Vec<_>>();
                 let views = names.iter().filter_map(|name| self.view(name, now)).collect();
@@ -251,6 +258,7 @@ impl Task {
         let (over, ended) = oneshot::channel();
         let job = Job {
             life,
+            greets: settings.acp,
             custody: self.custody.clone(),
             spawn,
             grace: Duration::from_millis(self.router.config().limits.drain_timeout_ms),

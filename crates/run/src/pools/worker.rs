@@ -9,6 +9,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use trunkline_wire::router::{Ended, WorkerId};
 
+use super::greet::greet;
 use super::task::Input;
 use crate::custody::{Child, Custody, Exit, Spawn};
 
@@ -38,6 +39,8 @@ pub(super) struct Control {
 /// Runs one process.
 pub(super) struct Job {
     pub(super) life: Life,
+    /// Whether it is greeted first.
+    pub(super) greets: bool,
     pub(super) custody: Custody,
     pub(super) spawn: Spawn,
     /// How long it may take to end once it is told to.
@@ -65,7 +68,6 @@ impl Job {
         };
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let child = Arc::new(child);
-        let _pools_are_gone = self.inputs.send(Input::Started(self.life, Arc::clone(&child))).await;
         if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
             self.attend(&child, &stdin, &stdout).await;
         }
@@ -76,8 +78,25 @@ impl Job {
     }
 
     /// Passes on what it says and what it is told, until it ends or is to end.
-    async fn attend(&mut self, child: &Child, stdin: &pipe::Sender, stdout: &pipe::Receiver) {
+    async fn attend(&mut self, child: &Arc<Child>, stdin: &pipe::Sender, stdout: &pipe::Receiver) {
         let mut control = self.control.clone();
+        let mut behind = Vec::new();
+        if self.greets {
+            let greeted = tokio::select! {
+                biased;
+                () = stopped(&mut control) => return,
+                exit = child.exited() => Err(Ended::Exit(words(exit))),
+                greeted = greet(stdin, stdout) => greeted,
+            };
+            behind = match greeted {
+                Ok(behind) => behind,
+                Err(how) => return self.ended(how).await,
+            };
+        }
+        let _pools_are_gone = self.inputs.send(Input::Started(self.life, Arc::clone(child))).await;
+        if !behind.is_empty() {
+            let _pools_are_gone = self.inputs.send(Input::Said(self.life, behind)).await;
+        }
         let how = tokio::select! {
             biased;
             () = stopped(&mut control) => return,
@@ -154,23 +173,32 @@ async fn write(
     inputs: &mpsc::Sender<Input>,
     life: Life,
 ) -> Ended {
-    while let Some(mut chunk) = chunks.recv().await {
+    while let Some(chunk) = chunks.recv().await {
         let count = chunk.len();
-        while chunk.has_remaining() {
-            if stdin.writable().await.is_err() {
-                return Ended::Deaf;
-            }
-            match stdin.try_write(&chunk) {
-                Ok(written) => chunk.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Ended::Deaf,
-            }
+        if let Err(how) = write_all(stdin, chunk).await {
+            return how;
         }
         if inputs.send(Input::Wrote(life, count)).await.is_err() {
             break;
         }
     }
     std::future::pending().await
+}
+
+/// Writes all of it.
+///
+/// # Errors
+/// When the worker's stdin is closed.
+pub(super) async fn write_all(stdin: &pipe::Sender, mut bytes: Bytes) -> Result<(), Ended> {
+    while bytes.has_remaining() {
+        stdin.writable().await.map_err(|_| Ended::Deaf)?;
+        match stdin.try_write(&bytes) {
+            Ok(written) => bytes.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Err(Ended::Deaf),
+        }
+    }
+    Ok(())
 }
 
 fn words(exit: Exit) -> String {

@@ -337,6 +337,12 @@ impl Router {
         self.workers.iter().zip(0..).all(quiet)
     }
 
+    /// The worker that a session is bound to.
+    pub fn worker_of(&self, session: &[u8]) -> Option<WorkerId> {
+        let bound = self.sessions.get(self.sessions.find(session)?)?;
+        Some(WorkerId(bound.worker))
+    }
+
     /// Whether a worker owes an answer that somebody waits for.
     pub fn owes(&self, worker: WorkerId) -> bool {
         self.requests.owed_by(worker.0) > 0
