@@ -87,8 +87,6 @@ pub enum Otherwise {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
-    /// Fits this role only.
-    pub role: Option<String>,
     /// Fits this principal only: `owner`, or the name of a token.
     pub subject: Option<String>,
     /// Methods; a `*` at the end stands for any rest.
@@ -171,7 +169,7 @@ impl Settings {
 
     fn pool(&self, name: &str) -> router::Pool {
         let rule = |rule: &Rule| router::Rule {
-            role: rule.role.clone(),
+            role: None,
             subject: rule.subject.clone(),
             allow: rule.allow.clone(),
             deny: rule.deny.clone(),
