@@ -62,10 +62,19 @@ fn nested_end(line: &[u8], mut at: usize) -> Option<usize> {
     Some(at)
 }
 
+/// How much of a string is looked at before the rest is left to `memchr`, which looks at more at once but takes longer to
+/// begin.
+const NEAR: usize = 128;
+
 #[inline(always)]
 fn inner_string_end(line: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = find(line, at, |bytes| is(bytes, b'"') | is(bytes, b'\\'))?;
+        let rest = line.get(at..)?;
+        let (near, far) = rest.split_at(rest.len().min(NEAR));
+        at += match find(near, 0, |bytes| is(bytes, b'"') | is(bytes, b'\\')) {
+            Some(found) => found,
+            None => near.len() + memchr::memchr2(b'"', b'\\', far)?,
+        };
         if line[at] == b'"' {
             return Some(at + 1);
         }
