@@ -364,6 +364,7 @@ impl Task {
 
     fn worker(&self, n: usize, worker: WorkerId, now: u64) -> WorkerView {
         let seen = self.router.worker_status(worker, now);
+        let acp = self.pools.get(&self.router.pool(worker).id).is_some_and(|settings| settings.acp);
         let place = &self.places[worker.index()];
         let child = place.process.as_ref().and_then(|process| process.child.as_ref());
         let words = child.map(|child| last(&child.stderr_tail()).to_owned()).unwrap_or_default();
@@ -373,7 +374,8 @@ impl Task {
             pid: child.map(|child| child.process().pid),
             retry_ms: seen.retry_ms,
             restarts: seen.restarts,
-            sessions: seen.sessions,
+            // At a worker that has ids of its own each session has two names.
+            sessions: if acp { seen.sessions.div_ceil(2) } else { seen.sessions },
             in_flight: seen.pending,
             queued_bytes: seen.queued_bytes,
             garbage_lines: seen.garbage_lines,

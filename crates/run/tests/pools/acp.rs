@@ -41,6 +41,7 @@ async fn workers_are_greeted_once_and_sessions_are_opened_once() {
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 2, "two processes share four sessions");
+    assert_eq!(stage.pool().await.workers.iter().map(|worker| worker.sessions).sum::<usize>(), 4);
     stage.finish().await;
 }
 
