@@ -125,6 +125,25 @@ async def test_waits_outlive_kill_9(own: Daemon) -> None:
         await mail.aclose()
 
 
+def test_an_inbox_goes_on_over_kill_9(own: Daemon) -> None:
+    with own.client() as client:
+        bot = client.register("bot")
+        sent = [client.send_message(bot, "note", number).payload for number in range(3)]
+        taken = []
+        for message in client.inbox(bot, timeout=30):
+            taken.append(message.payload)
+            if len(taken) == 2:
+                # The first is acknowledged, this one is in hand, the third was fetched with them.
+                own.kill()
+                own.start()
+                client.send_message(bot, "note", 3)
+            if len(taken) == 4:
+                client.ack(bot, message)
+                break
+        assert taken == [*sent, 3]
+        assert client.poll_inbox(bot) == []
+
+
 def test_the_feed_goes_on_over_kill_9(own: Daemon) -> None:
     with own.client() as client:
         bot = client.register("bot")
