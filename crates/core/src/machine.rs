@@ -73,6 +73,11 @@ pub trait Machine: Default + Send + Sync + 'static {
         256
     }
 
+    /// How long a state that nobody uses stays in memory, in milliseconds.
+    fn linger_ms() -> u64 {
+        20_000
+    }
+
     /// The command by which time acts on the state; `None` where time changes nothing.
     fn tick() -> Option<Self::Command> {
         None

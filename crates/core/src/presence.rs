@@ -146,6 +146,11 @@ impl Machine for Presence {
         16
     }
 
+    /// It is read again from memory, in no time, and there is one for each agent that sends heartbeats.
+    fn linger_ms() -> u64 {
+        1_000
+    }
+
     fn compaction(&self) -> Option<Vec<Draft>> {
         let again = self.clients.values().map(|client| Draft {
             turn: None,

@@ -34,8 +34,6 @@ use crate::tail::Tail;
 pub(crate) const MAX_WAITING: usize = 1_024;
 /// A frame takes no further command once its events have this many bytes.
 const FRAME_BYTES: usize = 1 << 20;
-/// How long a cell that nobody uses stays in memory.
-const IDLE: Duration = Duration::from_secs(20);
 /// A cell whose next deadline is this near stays, to meet it.
 const SOON_MS: u64 = 60_000;
 /// How long a deadline rests after the store did not take what it caused.
@@ -189,8 +187,9 @@ impl<M: Machine> Cell<M> {
         Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest, removal, compacted }
     }
 
-    /// Loads the log, then serves until nobody needs the cell.
-    pub(crate) async fn run(mut self) {
+    /// Loads the log, then serves until nobody needs the cell. Boxed, because a task would hold it twice: as it came and as
+    /// it is used.
+    pub(crate) async fn run(mut self: Box<Self>) {
         if let Err(error) = Box::pin(self.reload()).await {
             tracing::error!(log = %self.id, %error, "a log cannot be read");
             return Box::pin(self.fail(&error)).await;
@@ -217,7 +216,7 @@ impl<M: Machine> Cell<M> {
                 () = tokio::time::sleep_until(removal.unwrap_or_else(Instant::now)), if removal.is_some() => {
                     Box::pin(self.remove()).await;
                 }
-                () = tokio::time::sleep(IDLE) => {
+                () = tokio::time::sleep(Duration::from_millis(M::linger_ms())) => {
                     if self.idle() && self.shared.retire(&self.id) {
                         return;
                     }
@@ -235,7 +234,7 @@ impl<M: Machine> Cell<M> {
         wanted.effects.is_empty() && wanted.next.is_none_or(|due| due > soon) && self.tail.readers() == 0
     }
 
-    async fn fail(mut self, error: &LogError) {
+    async fn fail(mut self: Box<Self>, error: &LogError) {
         self.shared.forget(&self.id);
         self.inbox.close();
         while let Some(message) = self.inbox.recv().await {

@@ -185,7 +185,7 @@ impl<M: Machine> Cells<M> {
         cells.insert(id.clone(), handle.clone());
         drop(cells);
         let cell = Cell::new(id.clone(), Arc::clone(&self.0), messages, tail);
-        self.0.tasks.spawn(cell.run());
+        self.0.tasks.spawn(Box::new(cell).run());
         handle
     }
 }

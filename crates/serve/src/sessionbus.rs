@@ -28,6 +28,8 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use serde::Serialize;
 use trunkline_core::principal::{Caller, Scope};
 use trunkline_core::refused::Refused;
@@ -76,38 +78,57 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
     if app.sessionbus == Access::Off {
         return Fail::Missing("Not Found").into_response();
     }
-    let host = request.headers().get(header::HOST).cloned();
     match route::find(request.method(), request.uri().path()) {
-        Found::Route(route) => match who(&app, request.headers(), request.extensions()).await {
+        Found::Route(route) => match Box::pin(who(&app, request.headers(), request.extensions())).await {
             Ok((caller, pass)) => {
                 run(&app, &caller, pass, route, request).await.unwrap_or_else(Fail::into_response)
             }
             Err(fail) => fail.into_response(),
         },
-        Found::Slash(path) => elsewhere(host.as_ref(), &path, request.uri().query()),
+        Found::Slash(path) => elsewhere(request.headers().get(header::HOST), &path, request.uri().query()),
         Found::Method(allowed) => no_method(allowed),
         Found::Nothing => Fail::Missing("Not Found").into_response(),
     }
 }
 
-async fn run(app: &Arc<App>, caller: &Caller, pass: Pass, route: Route, request: Request) -> Outcome {
+/// Carries an operation out. Each has a future of its own size, and keeps of the request what it needs: a poll waits for long,
+/// and the head of a request holds the buffer that it was read into.
+fn run<'a>(
+    app: &'a Arc<App>,
+    caller: &'a Caller,
+    pass: Pass,
+    route: Route,
+    request: Request,
+) -> BoxFuture<'a, Outcome> {
     let (parts, body) = request.into_parts();
     match route {
-        Route::Register => sessions::register(app, caller, read(&parts, body).await?).await,
-        Route::Heartbeat(id) => sessions::heartbeat(app, caller, &id, read(&parts, body).await?).await,
-        Route::State(id) => sessions::state(app, caller, &id, read(&parts, body).await?).await,
-        Route::Sessions => sessions::list(app, caller, &parts).await,
-        Route::Ask(id) => {
+        Route::Register => {
+            async move { sessions::register(app, caller, read(&parts, body).await?).await }.boxed()
+        }
+        Route::Heartbeat(id) => {
+            async move { sessions::heartbeat(app, caller, &id, read(&parts, body).await?).await }.boxed()
+        }
+        Route::State(id) => {
+            async move { sessions::state(app, caller, &id, read(&parts, body).await?).await }.boxed()
+        }
+        Route::Sessions => async move { sessions::list(app, caller, &parts).await }.boxed(),
+        Route::Ask(id) => async move {
             let key = key(&parts.headers);
             requests::ask(app, caller, &id, read(&parts, body).await?, key).await
         }
-        Route::Requests => requests::list(app, caller, &parts).await,
-        Route::Request(id) => requests::show(app, caller, &id).await,
-        Route::Respond(id) => requests::respond(app, caller, &id, read(&parts, body).await?).await,
-        Route::Dismiss(id) => requests::dismiss(app, caller, &id).await,
-        Route::Inbox(id) => inbox::poll(app, caller, pass, &id, &parts).await,
-        Route::Ack(id, message) => inbox::ack(app, caller, &id, &message).await,
-        Route::Events => events::stream(app, caller, pass, &parts),
+        .boxed(),
+        Route::Requests => async move { requests::list(app, caller, &parts).await }.boxed(),
+        Route::Request(id) => async move { requests::show(app, caller, &id).await }.boxed(),
+        Route::Respond(id) => {
+            async move { requests::respond(app, caller, &id, read(&parts, body).await?).await }.boxed()
+        }
+        Route::Dismiss(id) => async move { requests::dismiss(app, caller, &id).await }.boxed(),
+        Route::Inbox(id) => {
+            let wait = inbox::wait(&parts);
+            async move { inbox::poll(app, caller, pass, &id, wait?).await }.boxed()
+        }
+        Route::Ack(id, message) => async move { inbox::ack(app, caller, &id, &message).await }.boxed(),
+        Route::Events => ready(events::stream(app, caller, pass, &parts)).boxed(),
     }
 }
 

@@ -22,14 +22,14 @@ pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
     let sessions = read(path).map_err(|error| CliError::usage(error.to_string()))?;
     let exports = sessions.iter().map(|session| {
         let odd =
-            |error| CliError::failure(format!("session {} has an id of another kind: {error}", session.id));
-        export(session).map_err(odd)
+            |error| CliError::failure(format!("session {} holds an id of another kind: {error}", session.id));
+        export(session).map(|export| (&session.id, export)).map_err(odd)
     });
     // All of it is read before any of it is moved.
     let exports: Vec<_> = exports.collect::<Result<_>>()?;
     let client = app.connect().await?;
     let (mut moved, mut here) = (Vec::new(), 0);
-    for export in exports {
+    for (id, export) in exports {
         match client.adopt(export).await {
             Ok(view) => {
                 if !app.screen.json {
@@ -40,7 +40,9 @@ pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
             Err(ClientError::Problem(problem)) if matches!(problem.code.as_str(), "exists" | "deleted") => {
                 here += 1;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                return Err(CliError::from(error).because(format!("session {id} could not be moved")));
+            }
         }
     }
     if app.screen.json {

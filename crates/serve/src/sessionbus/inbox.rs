@@ -45,14 +45,18 @@ struct Messages {
     messages: Vec<InboxMessage>,
 }
 
-pub(crate) async fn poll(app: &Arc<App>, caller: &Caller, pass: Pass, id: &str, parts: &Parts) -> Outcome {
+/// How long a poll is to wait.
+pub(crate) fn wait(parts: &Parts) -> Result<Duration, Fail> {
     let given = parameter(parts, "timeout");
-    let wait = whole("timeout", given.as_deref(), WAIT.0, WAIT.1).map_err(Fail::Wrong)?;
-    let wait = Duration::from_secs(wait);
-    let waits = Poll::begin(app, caller, session(id)?).await?;
+    whole("timeout", given.as_deref(), WAIT.0, WAIT.1).map(Duration::from_secs).map_err(Fail::Wrong)
+}
+
+pub(crate) async fn poll(app: &Arc<App>, caller: &Caller, pass: Pass, id: &str, wait: Duration) -> Outcome {
+    let waits = Box::pin(Poll::begin(app, caller, session(id)?)).await?;
     let ending = Ending::new(&app.hub, pass);
     if wait <= PATIENT {
-        return Ok(answer(&waits.run(ending, Instant::now() + wait.saturating_sub(EARLY)).await?));
+        let run = Box::pin(waits.run(ending, Instant::now() + wait.saturating_sub(EARLY)));
+        return Ok(answer(&run.await?));
     }
     Ok(json_answer(StatusCode::OK, with_blanks(waits, ending, wait.saturating_sub(EARLY))))
 }
@@ -85,11 +89,11 @@ impl Poll {
         }
     }
 
-    /// Waits for messages until a time.
+    /// Waits for messages until a time. It does so for long, so what it does now and then is there only meanwhile.
     async fn run(mut self, mut ending: Ending, until: Instant) -> Result<Messages, Fail> {
         let mut seen = Instant::now() + SEEN;
         loop {
-            let messages = self.fetch().await?;
+            let messages = Box::pin(self.fetch()).await?;
             if !messages.is_empty() {
                 return Ok(Messages { messages });
             }
@@ -101,7 +105,7 @@ impl Poll {
                 },
                 () = tokio::time::sleep_until(until) => return Ok(Messages { messages: Vec::new() }),
                 () = tokio::time::sleep_until(seen) => {
-                    self.see().await?;
+                    Box::pin(self.see()).await?;
                     seen = Instant::now() + SEEN;
                 }
                 why = ending.comes() => return match why {
