@@ -4,7 +4,8 @@
 use trunkline_core::turn::StopReason;
 use trunkline_run::catalog::{Custom, Speaks};
 
-use crate::stage::{Set, Stage, end, error, is_gone, notes, said};
+use crate::stage::played::{end, error, notes, said};
+use crate::stage::{Set, Stage, is_gone};
 use crate::world::{inbox, tags};
 
 async fn stage() -> Stage {

@@ -26,8 +26,8 @@ use trunkline_model_server::kit::{AgentKit, CLOSING_WORDS, WRITE_PROMPT, write_f
 use trunkline_model_server::{ModelServer, Outcome};
 use trunkline_run::catalog::Custom;
 
-use stage::played::{end, notes, said};
-use stage::{PATIENCE, Set, Stage};
+use stage::played::{PATIENCE, end, notes, said};
+use stage::{Set, Stage};
 use world::{inbox, tags};
 
 /// What the agents may ask of the world outside. Claude Code wants a list of withdrawn plugins, and word from its maker
