@@ -104,7 +104,7 @@ async fn a_damaged_or_newer_database_is_left_as_it_is() {
         let home = Home::new();
         // Only a daemon that has ended in peace leaves everything in the file itself.
         let mut daemon = Daemon::start(&home);
-        daemon.signal("-TERM");
+        assert!(home.run(&["stop"]).status.success());
         daemon.child.wait().unwrap();
         let path = home.path().join("trunkline.db");
         let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
