@@ -63,6 +63,9 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.presence(id()).await.ok();
     client.catalog().await.ok();
     client.agents().await.ok();
+    client.actions().await.ok();
+    client.run_action("a/b").await.ok();
+    client.action_runs().await.ok();
     client.pools().await.ok();
     client.pool("a/b").await.ok();
     client.restart_pool("a/b").await.ok();

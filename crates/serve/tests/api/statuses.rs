@@ -88,6 +88,9 @@ async fn every_operation_answers_as_documented() {
     external(&mut reader).await;
     reader.get("/v1/audit", &[]).await;
     reader.get("/v1/audit/chain", &[]).await;
+    reader.get("/v1/operator-actions", &[]).await;
+    reader.post("/v1/operator-actions/{action}/run", &[("action", "look")], json!({})).await;
+    reader.get("/v1/operator-runs", &[]).await;
     reader.get("/v1/pools", &[]).await;
     reader.get("/v1/pools/{pool}", &[("pool", "p")]).await;
     for wish in ["restart", "drain", "resume"] {

@@ -16,6 +16,7 @@ use trunkline_run::catalog::{ACP, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions};
 use trunkline_run::driver::Driver;
+use trunkline_run::operator::Actions;
 use trunkline_run::pools::{Limits, Pools, Settings};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
@@ -63,6 +64,7 @@ impl World {
         });
         let pool = Settings { command: "worker".to_owned(), ..Settings::default() };
         let pools = [("p".to_owned(), pool)].into();
+        let look = serde_json::from_value(json!({ "argv": ["true"] })).unwrap();
         let server = Arc::new(Server::new(Options {
             hub: hub.clone(),
             catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
@@ -71,8 +73,8 @@ impl World {
             base_url: format!("http://{address}"),
             turn_timeout_ms: None,
             sessionbus: trunkline_serve::Sessionbus::Local,
-            actions: trunkline_run::operator::Actions::new(
-                Default::default(),
+            actions: Actions::new(
+                [("look".to_owned(), look)].into(),
                 custody.clone(),
                 Vec::new(),
                 "/".into(),
