@@ -10,7 +10,7 @@ TRUNKLINE ?= $(RELEASE)/trunkline
 # Where `make setup` puts its links: a directory of your PATH.
 BIN ?= $(HOME)/.local/bin
 # The names of the original hub that the binary answers to.
-NAMES := sessionbus-hub agentflow-hub agent-flow
+NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp
 
 .DEFAULT_GOAL := help
 # The program holds the page, so the page is built before it.
@@ -107,8 +107,15 @@ target/venv/ready: sdk/python/requirements-test.txt sdk/python/pyproject.toml
 	target/venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e sdk/python
 	touch $@
 
-agents:             ## The real agents that the tests run, from their registry.
+agents:             ## The real agents and the official suite that the tests run, from their registry.
 	$(NPM) ci --prefix tests/agents --no-audit --no-fund
+	$(NPM) ci --prefix tests/mcp --no-audit --no-fund --ignore-scripts
+	$(MAKE) tests/mcp/.venv/ready
+
+tests/mcp/.venv/ready: tests/mcp/requirements.txt
+	$(PYTHON) -m venv --clear tests/mcp/.venv
+	tests/mcp/.venv/bin/python -m pip install -q --disable-pip-version-check -r tests/mcp/requirements.txt
+	touch $@
 
 readme:             ## Write the help of every command into docs/guide/cli.md anew; fails if that changed it.
 	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-cli --bin trunkline the_help_in_the_guide

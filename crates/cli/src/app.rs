@@ -9,7 +9,7 @@ use trunkline_client::{Client, Error as ClientError};
 use trunkline_core::time::Time;
 use trunkline_run::clock::Clock;
 
-use crate::args::{Cli, Command, ConfigAction, Doctor, Serve};
+use crate::args::{Cli, Command, ConfigAction, Doctor, Hook, HookAction, Serve};
 use crate::commands;
 use crate::config::{Config, Flags};
 use crate::demo_agent;
@@ -65,6 +65,11 @@ fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
         Err(error) if matches!(cli.command, Command::Doctor(Doctor { reindex: false })) => {
             (Config::bare(&env, cli.home.as_deref())?, Some(error))
         }
+        // An agent takes a failing hook for a refusal, and without one it asks itself.
+        Err(error) if matches!(&cli.command, Command::Hook(Hook { action: HookAction::Run { .. } })) => {
+            screen.note(error.render(screen.err).trim_end());
+            return Ok(Exit::Ok);
+        }
         Err(error) => return Err(error),
     };
     let app = App { env, config, config_error, screen, no_start: cli.no_start };
@@ -96,6 +101,8 @@ impl App {
             Command::Export(args) => commands::export::export(self, args).await,
             Command::Import(args) => commands::export::import(self, args).await,
             Command::Ask(args) => commands::ask::ask(self, args).await,
+            Command::Mcp(args) => crate::mcp::mcp(self, args).await,
+            Command::Hook(args) => crate::hook::hook(self, args).await,
             Command::Inbox(args) => commands::requests::inbox(self, args).await,
             Command::Answer(args) => commands::requests::answer(self, args).await,
             Command::Allow(args) => commands::requests::allow(self, args).await,

@@ -5,6 +5,7 @@ mod audit;
 mod grants;
 #[cfg(test)]
 mod help;
+mod mcp;
 mod pools;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::style::When;
 pub(crate) use actions::Action;
 pub(crate) use audit::{Audit, AuditAction, Listed};
 pub(crate) use grants::{GrantAction, Grants};
+pub(crate) use mcp::{Hook, HookAction, HookVendor, Host, Mcp};
 pub(crate) use pools::{Pools, PoolsAction};
 
 /// Keeps AI agents' sessions alive, attachable and answerable.
@@ -111,6 +113,16 @@ pub(crate) enum Command {
     /// 130 Ctrl-C, which takes it back.
     #[command(after_help = ASK_EXAMPLES)]
     Ask(Ask),
+    /// Speak MCP on stdin and stdout: a bridge to the daemon, for hosts that start their servers
+    ///
+    /// The daemon is started if need be, unless SESSIONBUS_MCP_AUTOSTART is 0. A call that waits for a person goes on
+    /// waiting when the daemon is restarted.
+    Mcp(Mcp),
+    /// Answer from anywhere what an agent asks in its own terminal: its hooks
+    ///
+    /// Prints what to write into the agent's settings. When the daemon is away or nobody decides, the agent asks in its own
+    /// terminal, as ever.
+    Hook(Hook),
     /// List what waits for you
     Inbox(Inbox),
     /// Answer a request

@@ -30,6 +30,8 @@ pub(crate) struct Env {
     pub(crate) has_screen: bool,
     /// Whether the original hub's own variable says that nothing is shown on the desktop.
     pub(crate) no_notifications: bool,
+    /// Whether the original hub's own variable lets `mcp` start the daemon.
+    pub(crate) may_autostart_mcp: bool,
     /// What is said of colours.
     pub(crate) colours: Wishes,
     /// Everything, for the daemon to choose from what agents get.
@@ -68,6 +70,9 @@ impl Env {
             no_notifications: text("AGENTFLOW_DESKTOP_NOTIFICATIONS").is_some_and(|value| {
                 matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
             }),
+            may_autostart_mcp: !text("SESSIONBUS_MCP_AUTOSTART").is_some_and(|value| {
+                matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no")
+            }),
             colours: Wishes {
                 no_color: set("NO_COLOR").is_some(),
                 clicolor_off: text("CLICOLOR").as_deref() == Some("0"),
@@ -96,6 +101,8 @@ mod tests {
     fn our_variables_are_known_by_their_keys() {
         assert!(Env::with(&[("AGENTFLOW_DESKTOP_NOTIFICATIONS", " No ")]).no_notifications);
         assert!(!Env::with(&[("AGENTFLOW_DESKTOP_NOTIFICATIONS", "nope")]).no_notifications);
+        assert!(!Env::with(&[("SESSIONBUS_MCP_AUTOSTART", " No ")]).may_autostart_mcp);
+        assert!(Env::with(&[("SESSIONBUS_MCP_AUTOSTART", "off")]).may_autostart_mcp);
         let env =
             Env::with(&[("TRUNKLINE_LISTEN", "x"), ("HOME", "/h"), ("NO_COLOR", ""), ("CLICOLOR", "0")]);
         assert_eq!(env.ours, BTreeMap::from([("listen".to_owned(), "x".to_owned())]));

@@ -6,6 +6,7 @@
 //! - [`screen`], [`style`], [`table`], [`clean`], [`moment`]: what is printed, and how.
 //! - [`error`], [`exit`]: what went wrong, what to do about it, and the exit code.
 //! - [`transcript`]: events as lines of text, pure. [`attach`]: the same, live, with a line to type in.
+//! - [`mcp`]: the MCP server on stdin and stdout. [`hook`]: agents that a person runs in a terminal of their own.
 //! - [`demo_agent`]: a real agent without a model, to try everything with.
 
 mod announce;
@@ -20,7 +21,9 @@ mod env;
 mod error;
 mod exit;
 mod holder;
+mod hook;
 mod logging;
+mod mcp;
 mod moment;
 mod names;
 mod pick;

@@ -17,6 +17,11 @@ pub(crate) fn translate(mut args: Vec<OsString>) -> Vec<OsString> {
             args.truncate(1);
             &["open"]
         }
+        // Its MCP server, which takes no arguments either.
+        Some("sessionbus-mcp" | "agentflow-mcp") => {
+            args.truncate(1);
+            &["mcp"]
+        }
         Some(_) | None => &[],
     };
     let at = args.len().min(1);
@@ -39,6 +44,7 @@ mod tests {
             assert_eq!(means(&[name, "--help", "--port", "1"]), [name, "serve", "--any-port"]);
         }
         assert_eq!(means(&["agent-flow"]), ["agent-flow", "open"]);
+        assert_eq!(means(&["sessionbus-mcp", "x"]), ["sessionbus-mcp", "mcp"]);
         assert_eq!(means(&["trunkline", "ls"]), ["trunkline", "ls"]);
         assert_eq!(means(&["./agentflow-hub.old", "ls"]), ["./agentflow-hub.old", "ls"]);
         assert!(means(&[]).is_empty());

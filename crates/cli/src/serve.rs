@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory, Sqlite};
-use trunkline_run::acp::AcpDriver;
+use trunkline_run::acp::{AcpDriver, Mcp};
 use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, raise_open_files};
@@ -61,6 +61,8 @@ pub(crate) struct Daemon {
     pub(crate) max_concurrent_turns: Option<usize>,
     /// The agents that can be run.
     pub(crate) catalog: Arc<Catalog>,
+    /// This program: the bridge to the MCP server.
+    pub(crate) exe: Option<PathBuf>,
     /// Take a free port if the one to listen on is in use.
     pub(crate) any_port: bool,
     /// Who may use the dialect of the original human-input hub.
@@ -144,21 +146,22 @@ impl Daemon {
         let actions = actions.map_err(|(name, why)| anyhow!("operator_actions.{name}: {why}"))?;
         let pools =
             Pools::start(custody.clone(), self.pools, &self.pool_limits, self.env.clone(), self.pool_cwd);
+        let base_url = base_url(address);
+        let mcp = Mcp { base_url: base_url.clone(), bridge: self.exe };
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: disk.clone() as Arc<dyn Log>,
             live: Arc::new(Memory::new(clock.now())),
             node: node(clock.now()),
             clock,
             drivers: match self.max_concurrent_turns {
-                Some(turns) => limited(drivers(&custody, &self.catalog, &pools, self.env), turns),
-                None => drivers(&custody, &self.catalog, &pools, self.env),
+                Some(turns) => limited(drivers(&custody, &self.catalog, &pools, self.env, mcp), turns),
+                None => drivers(&custody, &self.catalog, &pools, self.env, mcp),
             },
         })
         .await
         .context("the sessions could not be loaded")?;
         // Here it stands outside of the database: `audit verify --head` compares with it.
         tracing::info!(head = %hub.audit_head().await.context("the audit could not be read")?, "audit");
-        let base_url = base_url(address);
         let server = Server::new(Options {
             hub: hub.clone(),
             catalog: self.catalog,
@@ -243,8 +246,10 @@ fn drivers(
     catalog: &Arc<Catalog>,
     pools: &Pools,
     env: Vec<(OsString, OsString)>,
+    mcp: Mcp,
 ) -> Drivers {
-    let acp: Arc<dyn Driver> = Arc::new(AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env));
+    let acp = AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env).with_mcp(mcp);
+    let acp: Arc<dyn Driver> = Arc::new(acp);
     let worker = WorkerDriver::new(pools.clone());
     Drivers::from([
         (catalog::ACP.to_owned(), Arc::clone(&acp)),

@@ -1,5 +1,6 @@
 //! Carrying requests to the daemon and answers back.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -33,11 +34,11 @@ pub(crate) struct Http {
 
 /// Where the daemon is and what opens it.
 #[derive(Clone)]
-struct Origin {
-    base_url: String,
-    bearer: HeaderValue,
+pub(crate) struct Origin {
+    pub(crate) base_url: String,
+    pub(crate) bearer: HeaderValue,
     socket: Option<PathBuf>,
-    way: Way,
+    pub(crate) way: Way,
 }
 
 impl Http {
@@ -46,7 +47,7 @@ impl Http {
     }
 
     pub(crate) fn discover(home: PathBuf) -> Result<Self, Error> {
-        let origin = Origin::discover(&home)?;
+        let origin = Origin::discover(&home, true)?;
         Ok(Self::with(origin, Some(home)))
     }
 
@@ -142,7 +143,7 @@ impl Http {
 
     /// Reads the home directory anew; whether the daemon is elsewhere now.
     fn look_again(&self) -> bool {
-        let Some(found) = self.home.as_deref().and_then(|home| Origin::discover(home).ok()) else {
+        let Some(found) = self.home.as_deref().and_then(|home| Origin::discover(home, true).ok()) else {
             return false;
         };
         let mut origin = self.origin.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,8 +176,14 @@ impl Http {
     }
 }
 
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.base_url.fmt(f)
+    }
+}
+
 impl Origin {
-    fn new(base_url: &str, token: &str) -> Result<Self, Error> {
+    pub(crate) fn new(base_url: &str, token: &str) -> Result<Self, Error> {
         let base_url = base_url.trim_end_matches('/');
         let uri: Uri = base_url
             .parse()
@@ -191,9 +198,11 @@ impl Origin {
         Ok(Self { base_url: base_url.to_owned(), bearer, socket: None, way: Way::tcp() })
     }
 
-    fn discover(home: &Path) -> Result<Self, Error> {
+    /// The daemon of a home directory, with its owner's token or without.
+    pub(crate) fn discover(home: &Path, as_owner: bool) -> Result<Self, Error> {
         let runtime = Runtime::read(home)?.ok_or_else(|| Error::NotRunning { home: home.to_owned() })?;
-        let origin = Self::new(&runtime.base_url, &read_token(home)?)?;
+        let token = if as_owner { read_token(home)? } else { String::new() };
+        let origin = Self::new(&runtime.base_url, &token)?;
         let socket = home.join(SOCKET_FILE);
         if !socket.exists() {
             return Ok(origin);

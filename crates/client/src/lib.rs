@@ -38,6 +38,7 @@ mod grants;
 mod home;
 mod http;
 mod operator;
+mod passage;
 mod sse;
 pub mod types;
 
@@ -46,3 +47,4 @@ pub use error::{Error, Problem};
 pub use events::{EventItem, EventStream};
 pub use feed::{FeedItem, FeedStream};
 pub use home::{Runtime, SOCKET_FILE, TOKEN_FILE, read_token};
+pub use passage::{Passage, Passed, SESSION};

@@ -20,11 +20,14 @@ pub const MAX_NAME: usize = 255;
 
 /// The protocol of the original human-input hub, in facts.
 pub const SESSIONBUS: &str = "sessionbus";
+/// The dialect of agents that ask people by MCP. What such an agent asks is for a person: a program without a credential,
+/// which the agent may be itself, does not answer it.
+pub const MCP: &str = "mcp";
 
 /// How a session came to be that a client of another protocol has made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Born {
-    /// The protocol: `sessionbus`.
+    /// The protocol: `sessionbus`, `mcp`.
     pub dialect: String,
     /// What the agent calls itself, exactly as it came. The session's title and agent have it without control characters.
     pub name: String,
@@ -104,6 +107,12 @@ impl Born {
             born: Some(self),
             imported: None,
         }
+    }
+
+    /// Whether a program without a credential may answer what is asked here.
+    #[must_use]
+    pub fn is_answered_by_anyone(&self) -> bool {
+        self.dialect != MCP
     }
 
     pub(crate) fn check(&self) -> Result<(), Refused> {
@@ -211,10 +220,12 @@ impl Session {
 }
 
 /// What a program of the same user may wish that has shown no credential: what its dialect offers, where it was born.
-pub(crate) fn allow_local(command: &Command, born: bool) -> Result<(), Refused> {
+pub(crate) fn allow_local(command: &Command, born: Option<&Born>) -> Result<(), Refused> {
     let offered = match command {
         Command::Create(created) => created.born.is_some() && created.driver == EXTERNAL,
-        command => born && command.needs().locally,
+        // An agent that has none may be the one that asks.
+        Command::Answer(..) | Command::Dismiss(_) => born.is_some_and(Born::is_answered_by_anyone),
+        command => born.is_some() && command.needs().locally,
     };
     if offered {
         return Ok(());
@@ -231,10 +242,32 @@ pub(crate) fn is_local(scope: Scope) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RequestId;
+    use crate::request::{Answer, Outcome};
 
     #[test]
     fn names_are_cleaned_for_other_clients() {
         assert_eq!(clean(" my\nagent\u{7}"), "my agent");
         assert_eq!(clean(" \n"), "agent");
+    }
+
+    #[test]
+    fn who_shows_no_credential_answers_no_agent_that_may_be_itself() {
+        let id = RequestId::new(uuid::Uuid::nil());
+        let born = |dialect: &str| Born { dialect: dialect.to_owned(), name: "bot".to_owned(), tenant: None };
+        let may = |command: &Command, dialect: Option<&str>| {
+            allow_local(command, dialect.map(born).as_ref()).is_ok()
+        };
+        // columns: born in the original's dialect, born by MCP, born here
+        for (command, expected) in [
+            (Command::Withdraw(id, Outcome::Cancelled), [true, true, false]),
+            (Command::Report(Report::default()), [true, true, false]),
+            (Command::Answer(id, Answer::default()), [true, false, false]),
+            (Command::Dismiss(id), [true, false, false]),
+            (Command::Close, [false, false, false]),
+        ] {
+            let got = [Some("sessionbus"), Some(MCP), None].map(|dialect| may(&command, dialect));
+            assert_eq!(got, expected, "{command:?}");
+        }
     }
 }

@@ -359,7 +359,7 @@ impl Machine for Session {
 
     fn decide(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
         if let Command::Create(created) = command {
-            allow(command, ctx.caller, created.id, true)?;
+            allow(command, ctx.caller, created.id, created.born.as_ref())?;
             return self.create(created);
         }
         if let Command::Adopt(facts) = command {
@@ -367,7 +367,7 @@ impl Machine for Session {
             return self.adopt(facts);
         }
         let id = self.id()?;
-        allow(command, ctx.caller, id, self.born().is_some())?;
+        allow(command, ctx.caller, id, self.born())?;
         match command {
             Command::Create(created) => self.create(created),
             Command::Adopt(facts) => self.adopt(facts),
@@ -387,7 +387,7 @@ impl Machine for Session {
             Command::Unqueue(turn) => self.turns.unqueue(*turn),
             Command::Stop { turn, why, grace_ms } => self.stop(*turn, *why, *grace_ms, ctx),
             Command::Ask(asked) => {
-                let strict = self.born().is_none();
+                let strict = self.born().is_none_or(|born| born.dialect == outside::MCP);
                 self.open().and_then(|_| self.requests.ask(asked, None, strict))
             }
             Command::Answer(request, answer) => self.answer(*request, answer),
@@ -516,7 +516,7 @@ pub const fn moves(fact: &Fact) -> bool {
 }
 
 /// Who may wish what. The agent of a session acts for it; it never answers and never steers.
-fn allow(command: &Command, caller: &Caller, id: SessionId, born: bool) -> Result<(), Refused> {
+fn allow(command: &Command, caller: &Caller, id: SessionId, born: Option<&Born>) -> Result<(), Refused> {
     if outside::is_local(caller.scope) {
         return outside::allow_local(command, born);
     }

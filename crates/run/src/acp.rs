@@ -34,6 +34,7 @@ mod terminal;
 pub(crate) mod trouble;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,28 +52,41 @@ pub struct AcpDriver {
 }
 
 /// What all hosts share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     custody: Arc<Custody>,
     catalog: Arc<Catalog>,
     env: Vec<(OsString, OsString)>,
     start: Duration,
+    mcp: Option<Mcp>,
+}
+
+/// The daemon's own MCP server, as agents reach it. Whoever connects from an agent's tree is that agent, so it needs no token.
+#[derive(Clone, Debug)]
+pub struct Mcp {
+    /// The daemon's address.
+    pub base_url: String,
+    /// The program that is the bridge to it, for agents that start their servers.
+    pub bridge: Option<PathBuf>,
 }
 
 impl AcpDriver {
     /// A driver that runs agents as the catalog says. They get what they may have of `env`, the daemon's environment.
     #[must_use]
     pub fn new(custody: Arc<Custody>, catalog: Arc<Catalog>, env: Vec<(OsString, OsString)>) -> Self {
-        Self { shared: Arc::new(Shared { custody, catalog, env, start: START }) }
+        Self { shared: Arc::new(Shared { custody, catalog, env, start: START, mcp: None }) }
     }
 
     /// Sets how long an agent may say nothing while its session is being opened; a minute if this is not called.
     #[must_use]
     pub fn with_start_timeout(self, start: Duration) -> Self {
-        let Shared { custody, catalog, env, .. } = &*self.shared;
-        let shared =
-            Shared { custody: Arc::clone(custody), catalog: Arc::clone(catalog), env: env.clone(), start };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared { start, ..(*self.shared).clone() }) }
+    }
+
+    /// Has it give agents the daemon's own MCP server, where their entry says so.
+    #[must_use]
+    pub fn with_mcp(self, mcp: Mcp) -> Self {
+        Self { shared: Arc::new(Shared { mcp: Some(mcp), ..(*self.shared).clone() }) }
     }
 }
 

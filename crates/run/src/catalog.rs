@@ -50,6 +50,8 @@ pub struct Entry {
     /// Claude's adapter, as an empty end of turn, because an event of the cancelled turn is still in its queue; the
     /// prompt itself then runs unseen. To send it again would have it done twice.
     pub restart_after_cancel: bool,
+    /// Whether it is given the daemon's own MCP server, with which it can ask a person.
+    pub mcp: bool,
     /// Where it keeps its state: absolute paths, or such that begin with `~/`. It may write there.
     pub state: Vec<String>,
     /// What is decided about its confinement.
@@ -89,6 +91,8 @@ pub struct Custom {
     pub offer_read: Option<bool>,
     /// See [`Entry::restart_after_cancel`].
     pub restart_after_cancel: Option<bool>,
+    /// See [`Entry::mcp`].
+    pub mcp: Option<bool>,
     /// What it may touch, where that differs from what holds for all.
     pub sandbox: Policy,
     /// Prompts that a person may want to send at a touch.
@@ -276,6 +280,7 @@ impl Entry {
             env_pass: Vec::new(),
             offer_read: true,
             restart_after_cancel: false,
+            mcp: false,
             state: Vec::new(),
             sandbox: Policy::default(),
             hint: String::new(),
@@ -284,8 +289,18 @@ impl Entry {
     }
 
     fn with(self, custom: Custom) -> Self {
-        let Custom { title, argv, driver, env, env_pass, offer_read, restart_after_cancel, sandbox, presets } =
-            custom;
+        let Custom {
+            title,
+            argv,
+            driver,
+            env,
+            env_pass,
+            offer_read,
+            restart_after_cancel,
+            mcp,
+            sandbox,
+            presets,
+        } = custom;
         let driver = driver.map(|driver| match driver {
             Speaks::Acp => ACP,
             Speaks::Claude => CLAUDE,
@@ -298,6 +313,7 @@ impl Entry {
             env_pass: env_pass.unwrap_or(self.env_pass),
             offer_read: offer_read.unwrap_or(self.offer_read),
             restart_after_cancel: restart_after_cancel.unwrap_or(self.restart_after_cancel),
+            mcp: mcp.unwrap_or(self.mcp),
             sandbox: sandbox.over(&self.sandbox),
             presets,
             ..self

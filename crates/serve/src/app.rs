@@ -43,6 +43,8 @@ pub(crate) struct App {
     pub(crate) attach: crate::attach::Settings,
     /// Numbers the clients that attach.
     pub(crate) clients: std::sync::atomic::AtomicU64,
+    /// What runs beside the answers, and ends before the server does.
+    pub(crate) tasks: tokio_util::task::TaskTracker,
     /// Cancelled when somebody asks the daemon to stop.
     pub(crate) stop_asked: tokio_util::sync::CancellationToken,
 }

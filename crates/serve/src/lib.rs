@@ -6,7 +6,7 @@
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `audit`, `presence`, `catalog`, `agents`, `pools`, `operator`, `tokens`,
 //!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
-//! - `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
+//! - [`mcp`]: the MCP server. `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
 #![forbid(unsafe_code)]
 
 mod agents;
@@ -26,6 +26,7 @@ mod health;
 mod import;
 mod inbox;
 mod local;
+pub mod mcp;
 pub mod openapi;
 mod operator;
 mod pools;

@@ -429,9 +429,9 @@ pub(crate) struct List<T> {
     pub(crate) items: Vec<T>,
 }
 
-/// The router of the table.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new();
+/// The router of the table, with that of the MCP server.
+pub(crate) fn router(app: &Arc<App>, mcp: Router<Arc<App>>) -> Router {
+    let mut router = mcp;
     for route in routes() {
         router = router.route(route.path, route.router);
     }
@@ -450,8 +450,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(crate::ui::page)
         .method_not_allowed_fallback(no_method)
         .layer(axum::extract::DefaultBodyLimit::max(crate::extract::MAX_BODY))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), crate::gate::gate))
-        .with_state(app)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), crate::gate::gate))
+        .with_state(Arc::clone(app))
 }
 
 async fn no_method() -> Problem {

@@ -76,7 +76,18 @@ impl Server {
     /// Makes a server that accepts nothing yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        Self::extended(options, |mcp| mcp)
+    }
+
+    /// The same, with something around the handler of the MCP server: what a program adds that has the server in it.
+    #[must_use]
+    pub fn extended<H: rmcp::ServerHandler + Send + 'static>(
+        options: Options,
+        mcp: impl Fn(crate::mcp::Handler) -> H + Send + Sync + 'static,
+    ) -> Self {
+        let tasks = TaskTracker::new();
         let app = Arc::new(App {
+            tasks: tasks.clone(),
             auth: Auth::new(&options.owner_token),
             hub: options.hub,
             allowed: options.allowed,
@@ -93,11 +104,11 @@ impl Server {
             clients: std::sync::atomic::AtomicU64::new(1),
         });
         Self {
-            router: crate::routes::router(Arc::clone(&app)),
+            router: crate::routes::router(&app, crate::mcp::router(&app, mcp)),
             dashboard: crate::sessionbus::dashboard(Arc::clone(&app)),
             attach: crate::attach::router(Arc::clone(&app)),
             app,
-            tasks: TaskTracker::new(),
+            tasks,
             closing: CancellationToken::new(),
             places: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
             peers: Arc::new(Peers::new(options.custody)),

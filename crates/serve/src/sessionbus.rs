@@ -11,15 +11,15 @@ mod dashboard;
 mod events;
 mod fields;
 mod form;
-mod inbox;
+pub(crate) mod inbox;
 mod json;
 mod list;
 mod moment;
 mod page;
-mod requests;
+pub(crate) mod requests;
 mod route;
-mod sessions;
-mod show;
+pub(crate) mod sessions;
+pub(crate) mod show;
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt, TryFutureExt};
 use serde::Serialize;
 use trunkline_core::principal::{Caller, Scope};
 use trunkline_core::refused::Refused;
@@ -41,8 +41,8 @@ use crate::gate::{Came, Pass};
 use crate::local::{self, Wire};
 use crate::problem::{self, Problem};
 pub(crate) use dashboard::{pages, router as dashboard};
-use fields::Wrong;
-use json::Json;
+pub(crate) use fields::{Wrong, whole};
+pub(crate) use json::Json;
 use route::{Found, Route};
 
 /// Who may use the dialect.
@@ -71,7 +71,40 @@ pub(crate) enum Fail {
     Says(StatusCode, String),
 }
 
-type Outcome = Result<Response, Fail>;
+type Outcome = Result<Reply, Fail>;
+
+/// What an operation gives: a body as compact JSON, and where a list goes on.
+pub(crate) struct Reply {
+    body: Vec<u8>,
+    next: Option<HeaderValue>,
+}
+
+impl Reply {
+    pub(crate) fn of(body: &impl Serialize) -> Self {
+        Self { body: serde_json::to_vec(body).expect("an answer has a JSON form"), next: None }
+    }
+
+    /// A list of this alone.
+    pub(crate) fn into_list(self) -> Self {
+        Self { body: [b"[", self.body.as_slice(), b"]"].concat(), ..self }
+    }
+
+    /// The body as a value, in its order.
+    pub(crate) fn json(&self) -> Json {
+        let text = std::str::from_utf8(&self.body).expect("an answer is text");
+        Json::parse(text).expect("an answer is JSON")
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = json_answer(StatusCode::OK, self.body);
+        if let Some(next) = self.next {
+            response.headers_mut().insert(header::LINK, next);
+        }
+        response
+    }
+}
 
 /// The routes below `/api`.
 pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -99,37 +132,40 @@ fn run<'a>(
     pass: Pass,
     route: Route,
     request: Request,
-) -> BoxFuture<'a, Outcome> {
+) -> BoxFuture<'a, Result<Response, Fail>> {
     let (parts, body) = request.into_parts();
     match route {
         Route::Register => {
-            async move { sessions::register(app, caller, read(&parts, body).await?).await }.boxed()
+            replied(async move { sessions::register(app, caller, read(&parts, body).await?).await })
         }
         Route::Heartbeat(id) => {
-            async move { sessions::heartbeat(app, caller, &id, read(&parts, body).await?).await }.boxed()
+            replied(async move { sessions::heartbeat(app, caller, &id, read(&parts, body).await?).await })
         }
         Route::State(id) => {
-            async move { sessions::state(app, caller, &id, read(&parts, body).await?).await }.boxed()
+            replied(async move { sessions::state(app, caller, &id, read(&parts, body).await?).await })
         }
-        Route::Sessions => async move { sessions::list(app, caller, &parts).await }.boxed(),
-        Route::Ask(id) => async move {
+        Route::Sessions => replied(async move { sessions::list(app, caller, &parts).await }),
+        Route::Ask(id) => replied(async move {
             let key = key(&parts.headers);
             requests::ask(app, caller, &id, read(&parts, body).await?, key).await
-        }
-        .boxed(),
-        Route::Requests => async move { requests::list(app, caller, &parts).await }.boxed(),
-        Route::Request(id) => async move { requests::show(app, caller, &id).await }.boxed(),
+        }),
+        Route::Requests => replied(async move { requests::list(app, caller, &parts).await }),
+        Route::Request(id) => replied(async move { requests::show(app, caller, &id).await }),
         Route::Respond(id) => {
-            async move { requests::respond(app, caller, &id, read(&parts, body).await?).await }.boxed()
+            replied(async move { requests::respond(app, caller, &id, read(&parts, body).await?).await })
         }
-        Route::Dismiss(id) => async move { requests::dismiss(app, caller, &id).await }.boxed(),
+        Route::Dismiss(id) => replied(async move { requests::dismiss(app, caller, &id).await }),
+        Route::Ack(id, message) => replied(async move { inbox::ack(app, caller, &id, &message).await }),
         Route::Inbox(id) => {
-            let wait = inbox::wait(&parts);
+            let wait = inbox::seconds(parameter(&parts, "timeout").as_deref());
             async move { inbox::poll(app, caller, pass, &id, wait?).await }.boxed()
         }
-        Route::Ack(id, message) => async move { inbox::ack(app, caller, &id, &message).await }.boxed(),
         Route::Events => ready(events::stream(app, caller, pass, &parts)).boxed(),
     }
+}
+
+fn replied<'a>(work: impl Future<Output = Outcome> + Send + 'a) -> BoxFuture<'a, Result<Response, Fail>> {
+    work.map_ok(IntoResponse::into_response).boxed()
 }
 
 /// Who asks: the holder of a token, or a program of the daemon's own user. An agent that the daemon runs is neither.
@@ -147,17 +183,25 @@ async fn who(
             .await
             .map_err(|problem| Fail::Says(StatusCode::UNAUTHORIZED, problem.detail.clone()));
     }
-    if app.sessionbus == Access::Local && may_be_local(headers, extensions) {
-        let wire = extensions.get::<Arc<Wire>>();
-        if let Some(wire) = wire
-            && wire.is_own_user().await
-        {
-            return Ok((Caller::local().from(local::source(headers, extensions)), Pass(None)));
-        }
+    if is_local_program(app, headers, extensions).await {
+        return Ok((Caller::local().from(local::source(headers, extensions)), Pass(None)));
     }
     let why = "this needs a token: send `Authorization: Bearer …`. Without one it is open to programs of the daemon's own \
                user on this machine, if the setting `sessionbus` is `local`; never to browsers and proxies";
     Err(Fail::Says(StatusCode::UNAUTHORIZED, why.to_owned()))
+}
+
+/// Whether it is a program of the daemon's own user, which needs no credential.
+pub(crate) async fn is_local_program(
+    app: &App,
+    headers: &HeaderMap,
+    extensions: &axum::http::Extensions,
+) -> bool {
+    let wire = extensions.get::<Arc<Wire>>();
+    match wire.filter(|_| app.sessionbus == Access::Local && may_be_local(headers, extensions)) {
+        Some(wire) => wire.is_own_user().await,
+        None => false,
+    }
 }
 
 fn may_be_local(headers: &HeaderMap, extensions: &axum::http::Extensions) -> bool {
@@ -222,9 +266,8 @@ fn parameter(parts: &Parts, name: &str) -> Option<String> {
         .find_map(|(key, value)| (key == name).then_some(value))
 }
 
-fn answer(body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("an answer has a JSON form");
-    json_answer(StatusCode::OK, body)
+fn answer(body: &impl Serialize) -> Reply {
+    Reply::of(body)
 }
 
 fn json_answer(status: StatusCode, body: impl Into<Body>) -> Response {

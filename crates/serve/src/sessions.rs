@@ -161,7 +161,7 @@ impl Create {
 }
 
 /// A directory that exists, in its one canonical spelling.
-fn directory(path: &str) -> Answer<String> {
+pub(crate) fn directory(path: &str) -> Answer<String> {
     if !Path::new(path).is_absolute() {
         return Err(Problem::invalid("workspace", "workspace must be an absolute path"));
     }

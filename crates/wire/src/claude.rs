@@ -58,6 +58,9 @@ pub const RESUME: &str = "--resume";
 /// Behind [`ARGUMENTS`], before the session's id, a UUID: it is new.
 pub const SESSION_ID: &str = "--session-id";
 
+/// Behind [`ARGUMENTS`], before a JSON object with the member `mcpServers`.
+pub const MCP_CONFIG: &str = "--mcp-config";
+
 /// How many of its questions may be open at a time. What is more is refused.
 const MAX_ASKED: usize = 256;
 

@@ -9,6 +9,7 @@
 //! * [`acp`]: the messages of the Agent Client Protocol; [`acp::merge`] coalesces an agent's updates.
 //! * [`claude`]: Claude Code's own stream-json, spoken as ACP.
 //! * [`router`]: the routing core of `stdio_bus`: sessions, correlation, back-pressure and restarts, without I/O.
+//! * [`tool_use`]: a tool call as other agents tell it, as one of the Agent Client Protocol.
 //! * [`raw`]: looking into raw JSON.
 //! * [`fuzz`]: entry points for a fuzzer.
 
@@ -22,3 +23,4 @@ pub mod ndjson;
 pub mod raw;
 pub mod router;
 pub mod sse;
+pub mod tool_use;

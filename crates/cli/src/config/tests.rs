@@ -78,7 +78,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     2 | argw = ["x"]
       | ^^^^
-    unknown field `argw`, expected one of `title`, `argv`, `driver`, `env`, `env_pass`, `offer_read`, `restart_after_cancel`, `sandbox`, `presets`
+    unknown field `argw`, expected one of `title`, `argv`, `driver`, `env`, `env_pass`, `offer_read`, `restart_after_cancel`, `mcp`, `sandbox`, `presets`
     hint: did you mean `argv`?
     "#);
     insta::assert_snapshot!(Home::with("log = 3").error(), @r"

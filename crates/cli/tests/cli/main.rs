@@ -7,5 +7,6 @@ mod attach;
 mod commands;
 mod demo_agent;
 mod home;
+mod mcp;
 mod pools;
 mod pty;

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use trunkline_model_server::ModelServer;
 use trunkline_model_server::kit::{AgentKit, CLOSING_WORDS, WRITE_PROMPT, write_file};
+use trunkline_model_server::{Call, ModelServer, Rule, Script, Step, When};
 
 use crate::harness::{Daemon, Home, Stream};
 
@@ -20,6 +20,93 @@ async fn gemini_takes_its_turns() {
 #[tokio::test]
 async fn codex_takes_its_turns() {
     takes_its_turns(AgentKit::codex).await;
+}
+
+#[tokio::test]
+async fn claude_asks_a_person() {
+    asks_a_person(AgentKit::claude).await;
+}
+
+#[tokio::test]
+async fn claude_code_asks_a_person() {
+    asks_a_person(AgentKit::claude_code).await;
+}
+
+#[tokio::test]
+async fn codex_asks_a_person() {
+    asks_a_person(AgentKit::codex).await;
+}
+
+/// With the daemon's MCP server an agent asks in its own session, waits, and goes on with the answer.
+async fn asks_a_person(kit: impl Fn(&str, &Path) -> AgentKit) {
+    let home = Home::new();
+    let model = ModelServer::start(ask_somebody()).await.unwrap();
+    let kit = kit(&model.url(), &home.path().join("../agent"));
+    kit.prepare().unwrap();
+    configure(&home, &kit);
+    let daemon = Daemon::start(&home);
+    let session = create(&daemon, &home, &kit).await;
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+    daemon.prompt(&session, ASK_PROMPT).await;
+    let mut asked = false;
+    loop {
+        let event: Value = serde_json::from_str(&stream.next().await.unwrap().data).unwrap_or_default();
+        let request = &event["data"];
+        match (event["type"].as_str(), request["kind"].as_str()) {
+            // It may want to know first whether it may use the tool.
+            (Some("request.opened"), Some("permission")) => {
+                let options = request["options"].as_array().unwrap();
+                let once = options.iter().find(|option| option["kind"] == "allow_once").unwrap();
+                say(&daemon, request, json!({"option": once["id"]})).await;
+            }
+            (Some("request.opened"), Some("question")) => {
+                assert_eq!(
+                    (&request["title"], &event["by"]),
+                    (&json!("Which colour?"), &json!(format!("agent/{session}")))
+                );
+                say(&daemon, request, json!({"text": "cobalt"})).await;
+                asked = true;
+            }
+            (Some("turn.ended"), _) => {
+                assert_eq!(event["data"]["stop_reason"], "end_turn", "{event}");
+                break;
+            }
+            _ => {}
+        }
+    }
+    let offered =
+        model.requests().last().map(|request| request.body["tools"].to_string()).unwrap_or_default();
+    assert!(asked, "{} has asked nobody: {offered}", kit.name);
+    let heard = model.requests().iter().any(|request| request.body.to_string().contains("cobalt"));
+    assert!(heard, "the model is told the answer");
+}
+
+async fn say(daemon: &Daemon, request: &Value, answer: Value) {
+    let path = format!("/v1/requests/{}/answer", request["id"].as_str().unwrap());
+    let (status, body) = daemon.post(&path, answer).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+const ASK_PROMPT: &str = "Ask somebody.";
+
+/// A model that asks which colour, by the name that each agent gives the tool.
+fn ask_somebody() -> Script {
+    let names = ["mcp__trunkline__ask_human", "mcp__trunkline/ask_human"];
+    let call = |tool: &str| Call { tool: tool.to_owned(), arguments: json!({"question": "Which colour?"}) };
+    let asked = When {
+        user_text: Some(ASK_PROMPT.to_owned()),
+        after_tool: Some(false),
+        offers: names.map(str::to_owned).to_vec(),
+        ..When::default()
+    };
+    let done = When { after_tool: Some(true), ..When::default() };
+    Script {
+        rules: vec![
+            Rule { when: asked, answer: vec![Step::Call(names.map(call).to_vec())], ..Rule::default() },
+            Rule { when: done, answer: vec![Step::Text("All done.".to_owned())], ..Rule::default() },
+            Rule { answer: vec![Step::Text("Ready.".to_owned())], ..Rule::default() },
+        ],
+    }
 }
 
 async fn takes_its_turns(kit: impl Fn(&str, &Path) -> AgentKit) {
@@ -73,8 +160,12 @@ fn configure(home: &Home, kit: &AgentKit) {
     let argv: Vec<_> = kit.argv.iter().map(|word| quote(word)).collect();
     let env: Vec<_> =
         kit.env.iter().map(|(name, value)| format!("{} = {}", quote(name), quote(value))).collect();
-    let config =
-        format!("[agents.{}]\nargv = [{}]\nenv = {{ {} }}\n", kit.name, argv.join(", "), env.join(", "));
+    let config = format!(
+        "[agents.{}]\nmcp = true\nargv = [{}]\nenv = {{ {} }}\n",
+        kit.name,
+        argv.join(", "),
+        env.join(", ")
+    );
     fs::create_dir_all(home.path()).unwrap();
     fs::write(home.path().join("config.toml"), config).unwrap();
 }

@@ -117,8 +117,10 @@ impl Command {
             | Self::Grant(_)
             | Self::Revoke(_)
             | Self::Set(_) => (Right::Operator, false),
-            Self::Ask(_) | Self::Report(_) | Self::Fetch(_) | Self::Ack(_) => (Right::Agent, true),
-            Self::Withdraw(..) | Self::Deliver => (Right::Agent, false),
+            Self::Ask(_) | Self::Withdraw(..) | Self::Report(_) | Self::Fetch(_) | Self::Ack(_) => {
+                (Right::Agent, true)
+            }
+            Self::Deliver => (Right::Agent, false),
             Self::Run(_) | Self::Missed(_) | Self::Tick => (Right::Hub, false),
         };
         Needs { of, locally }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use trunkline_core::agent::Exited;
 use trunkline_core::setting::Pending;
 use trunkline_wire::acp::{AuthMethod, PromptCapabilities};
 use trunkline_wire::jsonrpc::{Id, Incoming};
 
+use super::Mcp;
 use super::between::Between;
 use super::client::{Owed, Work};
 use super::files::Files;
@@ -42,6 +44,10 @@ pub(super) struct Agent {
     pub(super) login: Vec<AuthMethod>,
     /// What a prompt may hold.
     pub(super) takes: PromptCapabilities,
+    /// The daemon's own MCP server, if it is given that.
+    pub(super) mcp: Option<Mcp>,
+    /// The MCP servers it is given.
+    pub(super) servers: Vec<Box<RawValue>>,
     /// When it last said something that is a message.
     pub(super) heard: Instant,
     /// Its requests that have no answer yet.
@@ -92,6 +98,8 @@ impl Agent {
             session: None,
             login: Vec::new(),
             takes: PromptCapabilities::default(),
+            mcp: None,
+            servers: Vec::new(),
             heard: Instant::now(),
             owed: Incoming::new(MAX_OWED),
             jobs: FuturesUnordered::new(),

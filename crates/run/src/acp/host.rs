@@ -14,7 +14,6 @@ use trunkline_wire::claude::{self, Adapter};
 use trunkline_wire::raw::Members;
 use uuid::Uuid;
 
-use super::Shared;
 use super::agent::{Agent, Patience};
 use super::conversation::{Scope, Wait};
 use super::files::Files;
@@ -23,6 +22,7 @@ use super::open::{Memory, read};
 use super::shut::Shut;
 use super::terminal::Terminals;
 use super::trouble::{Culprit, Remains, Trouble};
+use super::{Mcp, Shared};
 use crate::catalog::{CLAUDE, environment};
 use crate::custody::{Child, Custody, Spawn, SpawnError, boot_id};
 use crate::driver::{Host, SessionPort};
@@ -138,7 +138,9 @@ impl AcpHost {
         let adapter = (entry.driver == CLAUDE).then(|| {
             let session = self.port.id.to_string();
             let how = if memory.is_some() { claude::RESUME } else { claude::SESSION_ID };
-            entry.argv.extend(claude::ARGUMENTS.into_iter().chain([how, &session]).map(str::to_owned));
+            entry.argv.extend(claude::ARGUMENTS.map(str::to_owned));
+            entry.argv.extend(self.shared.mcp.iter().filter(|_| entry.mcp).flat_map(Mcp::for_claude));
+            entry.argv.extend([how, &session].map(str::to_owned));
             Adapter::new(session)
         });
         let (workspace, files) = workspace(created.workspace.as_deref())?;
@@ -167,9 +169,12 @@ impl AcpHost {
             incarnation,
             shut_in,
         );
+        let mcp = self.shared.mcp.clone().filter(|_| entry.mcp);
         let about = (self.port.clone(), entry, incarnation);
         // From here on it is ours to end, also if the log does not take that it has started.
-        self.agent = Some(Agent::new(about, (workspace, files), terminals, (child, link)));
+        let mut agent = Agent::new(about, (workspace, files), terminals, (child, link));
+        agent.mcp = mcp;
+        self.agent = Some(agent);
         self.spent = false;
         let started = Started {
             node: self.port.node.clone(),

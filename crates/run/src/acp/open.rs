@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 use trunkline_core::raw::Raw;
 use trunkline_wire::acp::{
     AgentCapabilities, ClientCapabilities, CurrentModeUpdate, FileSystemCapabilities, Implementation,
     InitializeRequest, InitializeResponse, LoadSessionRequest, LoadSessionResponse, NewSessionRequest,
     NewSessionResponse, PROTOCOL_VERSION, SessionModeState, SessionUpdate, method,
 };
+use trunkline_wire::claude;
 use trunkline_wire::jsonrpc::code;
 
+use super::Mcp;
 use super::agent::Agent;
 use super::conversation::{MAX_GAUGE, NoAnswer, Phase, Scope, Wait};
 use super::trouble::Trouble;
@@ -25,6 +28,9 @@ use crate::driver::SessionPort;
 const SILENCE: Duration = Duration::from_millis(300);
 /// The same if the agent has not told its commands, with which all agents tried end their replay.
 const LONG_SILENCE: Duration = Duration::from_secs(1);
+
+/// What agents know the daemon's MCP server by.
+const NAME: &str = "trunkline";
 
 /// What must be known to go on with a session in another process. What the agent can do it tells each time anew, and an
 /// upgrade may have changed it.
@@ -41,6 +47,26 @@ pub(super) struct Options {
     kind: &'static str,
     #[serde(rename = "configOptions")]
     options: Box<RawValue>,
+}
+
+impl Mcp {
+    /// The server as an agent is told of it.
+    fn server(&self, speaks_http: bool) -> Option<Box<RawValue>> {
+        let name = NAME;
+        let server = if speaks_http {
+            json!({ "type": "http", "name": name, "url": format!("{}/mcp", self.base_url), "headers": [] })
+        } else {
+            let args = ["mcp", "--url", &self.base_url];
+            json!({ "name": name, "command": self.bridge.as_ref()?, "args": args, "env": [] })
+        };
+        to_raw_value(&server).ok()
+    }
+
+    /// The server as Claude Code is told of it on its command line.
+    pub(super) fn for_claude(&self) -> [String; 2] {
+        let server = json!({ "type": "http", "url": format!("{}/mcp", self.base_url) });
+        [claude::MCP_CONFIG.to_owned(), json!({ "mcpServers": { NAME: server } }).to_string()]
+    }
 }
 
 impl Options {
@@ -83,6 +109,8 @@ impl Agent {
         }
         self.login = answer.auth_methods;
         self.takes = answer.agent_capabilities.prompt_capabilities;
+        let speaks_http = answer.agent_capabilities.mcp_capabilities.http;
+        self.servers = self.mcp.iter().filter_map(|mcp| mcp.server(speaks_http)).collect();
         Ok(answer.agent_capabilities)
     }
 
@@ -105,6 +133,7 @@ impl Agent {
             let params = LoadSessionRequest {
                 session_id: memory.acp_session.clone(),
                 cwd: self.workspace.clone(),
+                mcp_servers: self.servers.clone(),
                 ..LoadSessionRequest::default()
             };
             match self.ask(scope, method, &params, patience).await {
@@ -153,7 +182,8 @@ impl Agent {
 
     async fn begin(&mut self, scope: &mut Scope<'_>, patience: Duration) -> Result<(), Trouble> {
         scope.phase = Phase::Opening { early: Vec::new(), bytes: 0 };
-        let params = NewSessionRequest { cwd: self.workspace.clone(), ..NewSessionRequest::default() };
+        let (cwd, mcp_servers) = (self.workspace.clone(), self.servers.clone());
+        let params = NewSessionRequest { cwd, mcp_servers, ..NewSessionRequest::default() };
         let answer = self.ask(scope, method::SESSION_NEW, &params, patience).await?;
         let answer: NewSessionResponse = read(method::SESSION_NEW, &answer)?;
         let memory =

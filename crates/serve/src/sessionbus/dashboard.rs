@@ -20,7 +20,7 @@ use super::fields::{Fields, Need, Wrong};
 use super::json::Json;
 use super::list::{MAX_LISTED, Part};
 use super::show::{self, SOMEBODY};
-use super::{Access, Fail, OnDashboard, Outcome, form, json_answer, no_method, page, requests, sessions};
+use super::{Access, Fail, OnDashboard, form, json_answer, no_method, page, requests, sessions};
 use crate::app::App;
 
 /// What a page may do: load its own two files and talk to where it comes from.
@@ -64,7 +64,7 @@ pub(crate) async fn pages(State(app): State<Arc<App>>, request: Request) -> Resp
     }
 }
 
-async fn page(app: &App, caller: &Caller, path: &[&str], request: Request) -> Outcome {
+async fn page(app: &App, caller: &Caller, path: &[&str], request: Request) -> Result<Response, Fail> {
     match path {
         [""] | ["ui", "sessionbus"] | ["ui", "sessionbus", ""] => {
             let (all, waiting) = (known(app, caller).await?, waiting(app, caller).await?);
@@ -94,7 +94,7 @@ async fn waiting(app: &App, caller: &Caller) -> Result<Vec<show::Request>, Fail>
     Ok(all.items.into_iter().map(show::request).collect())
 }
 
-async fn respond(app: &App, caller: &Caller, id: &str, request: Request) -> Outcome {
+async fn respond(app: &App, caller: &Caller, id: &str, request: Request) -> Result<Response, Fail> {
     let (parts, body) = request.into_parts();
     let too_large =
         |_| Fail::Says(StatusCode::PAYLOAD_TOO_LARGE, format!("a form has at most {MAX_FORM} bytes"));

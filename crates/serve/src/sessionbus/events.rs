@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
@@ -21,7 +22,7 @@ use trunkline_run::Hub;
 
 use super::moment::zoned;
 use super::show::priority_word;
-use super::{Outcome, json_answer, parameter};
+use super::{Fail, json_answer, parameter};
 use crate::app::App;
 use crate::gate::Pass;
 use crate::stream::Ending;
@@ -29,7 +30,7 @@ use crate::stream::Ending;
 /// A stream that has been silent for so long says that it lives.
 const PING: Duration = Duration::from_secs(15);
 
-pub(crate) fn stream(app: &Arc<App>, caller: &Caller, pass: Pass, parts: &Parts) -> Outcome {
+pub(crate) fn stream(app: &Arc<App>, caller: &Caller, pass: Pass, parts: &Parts) -> Result<Response, Fail> {
     caller.may_list()?;
     let reader = Reader {
         changes: app.hub.changes(app.hub.pos()),

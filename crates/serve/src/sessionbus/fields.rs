@@ -53,6 +53,12 @@ impl Wrong {
         Json::Object(members)
     }
 
+    /// The same in words.
+    pub(crate) fn words(&self) -> String {
+        let place: Vec<_> = self.place.iter().skip(1).map(Json::compact).collect();
+        format!("{}: {}", place.join(".").replace('"', ""), self.says)
+    }
+
     /// The body of the answer.
     pub(crate) fn detail(all: Vec<Self>) -> String {
         let list = Json::List(all.into_iter().map(Self::json).collect());

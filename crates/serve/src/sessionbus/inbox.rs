@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use trunkline_run::tail::{Follow, Next};
 use super::fields::whole;
 use super::sessions::session;
 use super::show::{self, InboxMessage};
-use super::{Fail, Outcome, answer, is_local, json_answer, parameter};
+use super::{Fail, Outcome, answer, is_local, json_answer};
 use crate::app::App;
 use crate::gate::Pass;
 use crate::stream::{Bye, Ending};
@@ -45,20 +45,38 @@ struct Messages {
     messages: Vec<InboxMessage>,
 }
 
-/// How long a poll is to wait.
-pub(crate) fn wait(parts: &Parts) -> Result<Duration, Fail> {
-    let given = parameter(parts, "timeout");
-    whole("timeout", given.as_deref(), WAIT.0, WAIT.1).map(Duration::from_secs).map_err(Fail::Wrong)
+/// How long a poll is to wait, by a number of seconds as it was given.
+pub(crate) fn seconds(given: Option<&str>) -> Result<Duration, Fail> {
+    whole("timeout", given, WAIT.0, WAIT.1).map(Duration::from_secs).map_err(Fail::Wrong)
 }
 
-pub(crate) async fn poll(app: &Arc<App>, caller: &Caller, pass: Pass, id: &str, wait: Duration) -> Outcome {
+pub(crate) async fn poll(
+    app: &Arc<App>,
+    caller: &Caller,
+    pass: Pass,
+    id: &str,
+    wait: Duration,
+) -> Result<Response, Fail> {
     let waits = Box::pin(Poll::begin(app, caller, session(id)?)).await?;
     let ending = Ending::new(&app.hub, pass);
     if wait <= PATIENT {
         let run = Box::pin(waits.run(ending, Instant::now() + wait.saturating_sub(EARLY)));
-        return Ok(answer(&run.await?));
+        return Ok(answer(&run.await?).into_response());
     }
     Ok(json_answer(StatusCode::OK, with_blanks(waits, ending, wait.saturating_sub(EARLY))))
+}
+
+/// The same for a caller whose connection needs no blanks: `wait` is a number of seconds as it was given.
+pub(crate) async fn wait(
+    app: &Arc<App>,
+    caller: &Caller,
+    pass: Pass,
+    id: &str,
+    wait: Option<&str>,
+) -> Outcome {
+    let until = Instant::now() + seconds(wait)?;
+    let waits = Box::pin(Poll::begin(app, caller, session(id)?)).await?;
+    Ok(answer(&waits.run(Ending::new(&app.hub, pass), until).await?))
 }
 
 /// One poll that waits.

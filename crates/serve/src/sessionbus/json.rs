@@ -51,6 +51,45 @@ impl Json {
         out
     }
 
+    /// The value for people: each member on a line of its own, two spaces deeper than what it is in.
+    pub(crate) fn pretty(&self) -> String {
+        let mut out = String::new();
+        self.write_pretty(0, &mut out);
+        out
+    }
+
+    fn write_pretty(&self, depth: usize, out: &mut String) {
+        let (open, close, parts): (_, _, Vec<(Option<&String>, &Self)>) = match self {
+            Self::List(items) if !items.is_empty() => {
+                ('[', ']', items.iter().map(|item| (None, item)).collect())
+            }
+            Self::Object(members) if !members.is_empty() => {
+                ('{', '}', members.iter().map(|(key, value)| (Some(key), value)).collect())
+            }
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Object(_) => {
+                return self.write(out);
+            }
+        };
+        out.push(open);
+        for (n, (key, value)) in parts.into_iter().enumerate() {
+            out.push_str(if n > 0 { ",\n" } else { "\n" });
+            out.push_str(&"  ".repeat(depth + 1));
+            if let Some(key) = key {
+                write_text(key, out);
+                out.push_str(": ");
+            }
+            value.write_pretty(depth + 1, out);
+        }
+        out.push('\n');
+        out.push_str(&"  ".repeat(depth));
+        out.push(close);
+    }
+
     /// The value as the core keeps it.
     pub(crate) fn raw(&self) -> Raw {
         Raw::parse(&self.compact()).expect("what is written here is JSON")
@@ -331,6 +370,24 @@ mod tests {
 
     fn through(text: &str) -> String {
         Json::parse(text).unwrap().compact()
+    }
+
+    #[test]
+    fn for_people_each_member_has_a_line() {
+        let value = Json::parse(r#"{"b":[1,{"é":"é"}],"a":{},"c":[]}"#).unwrap();
+        let lines = [
+            "{",
+            "  \"b\": [",
+            "    1,",
+            "    {",
+            "      \"é\": \"é\"",
+            "    }",
+            "  ],",
+            "  \"a\": {},",
+            "  \"c\": []",
+            "}",
+        ];
+        assert_eq!(value.pretty(), lines.join("\n"));
     }
 
     #[test]

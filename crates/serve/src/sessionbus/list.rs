@@ -3,9 +3,8 @@
 
 use std::collections::VecDeque;
 
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trunkline_core::row::{Row, RowKind};
@@ -13,7 +12,7 @@ use trunkline_log::frame::{Cursor, MAX_FOUND, Query};
 
 use super::fields::{Wrong, whole};
 use super::json::Json;
-use super::{Fail, answer, parameter};
+use super::{Fail, Reply, answer, parameter};
 use crate::app::{App, read_cursor, show_cursor};
 
 /// How many items a list has at most, if the caller does not want fewer.
@@ -62,19 +61,17 @@ impl<T> Page<T> {
     }
 
     /// The list as the original gives it, with a header that tells the next page, if there is one.
-    pub(crate) fn answer<S: Serialize>(self, parts: &Parts, show: impl FnMut(T) -> S) -> Response {
-        let mut response = answer(&self.items.into_iter().map(show).collect::<Vec<_>>());
+    pub(crate) fn answer<S: Serialize>(self, parts: &Parts, show: impl FnMut(T) -> S) -> Reply {
+        let mut reply = answer(&self.items.into_iter().map(show).collect::<Vec<_>>());
         if let Some(next) = self.next {
             let query = parts.uri.query().unwrap_or("");
             let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
             let cursor = format!("cursor={}", show_cursor(&next));
             let query = kept.chain([cursor.as_str()]).collect::<Vec<_>>().join("&");
             let link = format!("<{}?{query}>; rel=\"next\"", parts.uri.path());
-            if let Ok(link) = HeaderValue::from_str(&link) {
-                response.headers_mut().insert(header::LINK, link);
-            }
+            reply.next = HeaderValue::from_str(&link).ok();
         }
-        response
+        reply
     }
 }
 

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use axum::http::request::Parts;
 use serde_json::json;
 use trunkline_core::event::Fact;
-use trunkline_core::id::{Pos, RequestId};
-use trunkline_core::outside::Report;
+use trunkline_core::id::{Pos, RequestId, SessionId};
+use trunkline_core::outside::{Born, Report};
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 use super::fields::{Fields, Need, Wrong};
 use super::json::Json;
-use super::list::{self, Page, Part};
+use super::list::{self, MAX_LISTED, Page, Part};
 use super::sessions::session;
 use super::show::{self, PRIORITIES, SOMEBODY};
-use super::{Fail, Outcome, answer, is_local, parameter};
+use super::{Fail, Outcome, Reply, answer, is_local, parameter};
 use crate::app::App;
 
 const STATUSES: [&str; 3] = ["PENDING", "ANSWERED", "DISMISSED"];
@@ -61,19 +61,47 @@ pub(crate) async fn ask(
 }
 
 pub(crate) async fn list(app: &App, caller: &Caller, parts: &Parts) -> Outcome {
-    let status = match parameter(parts, "status") {
-        None => None,
-        Some(given) => match STATUSES.iter().find(|status| **status == given) {
-            Some(status) => Some(*status),
-            None => {
-                let wrong = Wrong::choice(&["query", "status"], &STATUSES, Json::Text(given));
-                return Err(Fail::Wrong(vec![wrong]));
-            }
-        },
-    };
+    let status = parameter(parts, "status").as_deref().map(status).transpose()?;
     let named = [("tenant", parameter(parts, "tenant_id")), ("session", parameter(parts, "session_id"))];
     let facets = named.into_iter().filter_map(|(name, value)| Some(facet(name, value?))).collect();
     Ok(all(app, caller, status, facets, &Part::of(parts)?).await?.answer(parts, show::request))
+}
+
+/// Requests of one status.
+pub(crate) async fn of_status(app: &App, caller: &Caller, given: &str, own: Option<SessionId>) -> Outcome {
+    let status = status(given)?;
+    let found = match own {
+        // An agent sees what its own session has asked.
+        Some(own) => {
+            caller.may_read(own)?;
+            select(app, Some(status), vec![facet("session", own)], &Part::first(MAX_LISTED)).await?
+        }
+        None => all(app, caller, Some(status), Vec::new(), &Part::first(MAX_LISTED)).await?,
+    };
+    Ok(answer(&found.items.into_iter().map(show::request).collect::<Vec<_>>()))
+}
+
+/// The requests that wait, of one session or of all.
+pub(crate) async fn waiting(
+    app: &App,
+    caller: &Caller,
+    own: Option<SessionId>,
+    limit: usize,
+) -> Result<Vec<RequestView>, Fail> {
+    let part = Part::first(limit);
+    let found = match own {
+        Some(own) => {
+            caller.may_read(own)?;
+            select(app, Some("PENDING"), vec![facet("session", own)], &part).await?
+        }
+        None => all(app, caller, Some("PENDING"), Vec::new(), &part).await?,
+    };
+    Ok(found.items)
+}
+
+fn status(given: &str) -> Result<&'static str, Fail> {
+    let found = STATUSES.iter().find(|status| **status == given).copied();
+    found.ok_or_else(|| Fail::Wrong(vec![Wrong::choice(&["query", "status"], &STATUSES, Json::text(given))]))
 }
 
 /// Requests: those that wait by urgency and age, any others newest first.
@@ -85,6 +113,15 @@ pub(crate) async fn all(
     part: &Part,
 ) -> Result<Page<RequestView>, Fail> {
     caller.may_list()?;
+    select(app, status, facets, part).await
+}
+
+async fn select(
+    app: &App,
+    status: Option<&str>,
+    facets: Vec<String>,
+    part: &Part,
+) -> Result<Page<RequestView>, Fail> {
     // What ended without an answer shows as dismissed, and what a default answered as answered.
     let (kind, statuses): (_, &[Option<&str>]) = match status {
         Some("PENDING") => (RowKind::Inbox, &[None]),
@@ -111,8 +148,9 @@ pub(crate) async fn all(
 }
 
 pub(crate) async fn show(app: &App, caller: &Caller, id: &str) -> Outcome {
-    caller.may_list()?;
-    Ok(answer(&show::request(find(app, id, Pos(0)).await?)))
+    let request = find(app, id, Pos(0)).await?;
+    caller.may_read(request.session)?;
+    Ok(answer(&show::request(request)))
 }
 
 pub(crate) async fn respond(app: &App, caller: &Caller, id: &str, body: Json) -> Outcome {
@@ -166,13 +204,13 @@ pub(crate) async fn set_aside(app: &App, caller: &Caller, id: &str) -> Result<Re
 
 /// Only requests that came this way are decided without a credential. Whoever may not is told so, whatever it says.
 fn may_decide(caller: &Caller, view: &RequestView) -> Result<(), Fail> {
-    if is_local(caller) && view.born.is_some() {
+    if is_local(caller) && view.born.as_ref().is_some_and(Born::is_answered_by_anyone) {
         return Ok(());
     }
     Ok(caller.may_operate()?)
 }
 
-fn standing(view: &RequestView) -> axum::response::Response {
+fn standing(view: &RequestView) -> Reply {
     answer(&json!({ "request_id": view.id, "status": show::standing(view) }))
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::fields::{Fields, Need};
 use super::json::Json;
-use super::list::{self, Page, Part};
+use super::list::{self, MAX_LISTED, Page, Part};
 use super::show::{Clock, STATES, SessionSummary, status};
 use super::{Fail, Outcome, answer, parameter};
 use crate::app::App;
@@ -50,6 +50,11 @@ pub(crate) async fn state(app: &App, caller: &Caller, id: &str, body: Json) -> O
 async fn report(app: &App, caller: &Caller, id: &str, report: Report) -> Outcome {
     let id = session(id)?;
     app.hub.report(caller, id, report).await?;
+    show(app, id).await
+}
+
+/// One session.
+pub(crate) async fn show(app: &App, id: SessionId) -> Outcome {
     let (view, _) = app.hub.look(id, trunkline_core::session::Session::view).await?;
     let view = view.ok_or(Fail::Missing("Session not found"))?;
     let seen = app.hub.seen(id).await?;
@@ -59,6 +64,16 @@ async fn report(app: &App, caller: &Caller, id: &str, report: Report) -> Outcome
 pub(crate) async fn list(app: &App, caller: &Caller, parts: &Parts) -> Outcome {
     let page = all(app, caller, parameter(parts, "tenant_id"), &Part::of(parts)?).await?;
     Ok(page.answer(parts, |summary| summary))
+}
+
+/// All that a list may have.
+pub(crate) async fn every(app: &App, caller: &Caller) -> Outcome {
+    Ok(answer(&all(app, caller, None, &Part::first(MAX_LISTED)).await?.items))
+}
+
+/// How many there are in such a list.
+pub(crate) async fn count(app: &App, caller: &Caller) -> Result<usize, Fail> {
+    Ok(all(app, caller, None, &Part::first(MAX_LISTED)).await?.items.len())
 }
 
 /// Sessions. Pages go by what changed last; within one the session last seen stands first.

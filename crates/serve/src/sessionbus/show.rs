@@ -199,12 +199,12 @@ pub(crate) fn request(view: RequestView) -> Request {
 }
 
 /// What an answer says, in one text.
-fn said(answer: &Answer) -> String {
+pub(crate) fn said(answer: &Answer) -> String {
     let text = answer.option.as_deref().or(answer.text.as_deref());
     text.or_else(|| answer.fields.as_ref().map(Raw::get)).unwrap_or("").to_owned()
 }
 
-fn responder(answer: &Answer) -> String {
+pub(crate) fn responder(answer: &Answer) -> String {
     answer.responder.as_deref().unwrap_or(SOMEBODY).to_owned()
 }
 

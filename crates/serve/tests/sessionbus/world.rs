@@ -44,17 +44,27 @@ impl World {
     }
 
     pub(crate) async fn with(access: Sessionbus) -> Self {
-        Self::build(access, Clock::system(), Client::builder()).await
+        Self::serving(access, Server::new).await
+    }
+
+    pub(crate) async fn serving(access: Sessionbus, make: impl FnOnce(Options) -> Server) -> Self {
+        Self::build(access, make, Clock::system(), Client::builder()).await
     }
 
     /// One in which time also passes as a test says, with [`pass`]. Its client keeps no connection open, because those that
     /// rest for long are closed.
     pub(crate) async fn with_time() -> Self {
         let clock = Clock::at(Time(1_700_000_000_000));
-        Self::build(Sessionbus::Local, clock, Client::builder().pool_max_idle_per_host(0)).await
+        let http = Client::builder().pool_max_idle_per_host(0);
+        Self::build(Sessionbus::Local, Server::new, clock, http).await
     }
 
-    async fn build(access: Sessionbus, clock: Clock, http: ClientBuilder) -> Self {
+    async fn build(
+        access: Sessionbus,
+        make: impl FnOnce(Options) -> Server,
+        clock: Clock,
+        http: ClientBuilder,
+    ) -> Self {
         let memory = |at| Arc::new(Memory::new(Time(at)));
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: memory(1_000),
@@ -73,7 +83,7 @@ impl World {
             grace: Duration::ZERO,
             subreaper: None,
         });
-        let server = Arc::new(Server::new(Options {
+        let server = Arc::new(make(Options {
             hub: hub.clone(),
             catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
             owner_token: OWNER.into(),

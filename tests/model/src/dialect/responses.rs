@@ -29,7 +29,19 @@ pub(super) fn read(body: &Value) -> Result<Ask, String> {
         }
     }
     let offered = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(tail.ask(Dialect::Responses, body, offered.iter().filter_map(offer).collect()))
+    Ok(tail.ask(Dialect::Responses, body, offered.iter().flat_map(offers).collect()))
+}
+
+/// What stands between the name of a namespace and that of a tool in it, as scripts and records have them.
+const IN: char = '/';
+
+/// The tools that an entry offers: itself, or those of a namespace.
+fn offers(tool: &Value) -> Vec<Offer> {
+    let (Some(space), Some(inner)) = (tool["name"].as_str(), tool["tools"].as_array()) else {
+        return offer(tool).into_iter().collect();
+    };
+    let named = |offer: Offer| Offer { name: format!("{space}{IN}{}", offer.name), ..offer };
+    inner.iter().filter_map(offer).map(named).collect()
 }
 
 /// A tool's output is a string, a list of content parts, or an older object with `content`.
@@ -186,9 +198,14 @@ fn item(head: &Head, index: usize, part: &Part, status: &str) -> Value {
                 Arguments::Text(_) => ("custom_tool_call", "input"),
             };
             let input = if started { String::new() } else { call.arguments.as_text() };
-            json!({
-                "id": id, "type": kind, "status": status, "call_id": call.id, "name": call.name, key: input,
-            })
+            let (space, name) = call.name.rsplit_once(IN).map_or((None, &*call.name), |(s, n)| (Some(s), n));
+            let mut item = json!({
+                "id": id, "type": kind, "status": status, "call_id": call.id, "name": name, key: input,
+            });
+            if let Some(space) = space {
+                item["namespace"] = json!(space);
+            }
+            item
         }
     }
 }
