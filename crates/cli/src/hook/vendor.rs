@@ -197,10 +197,8 @@ mod tests {
         let undecided = json!({"behavior": "deny", "message": "nobody decided", "decided": false});
         for vendor in [Vendor::Claude, Vendor::Codex] {
             let said = vendor.decision(&allow).unwrap();
-            assert_eq!(
-                said.to_string(),
-                r#"{"hookSpecificOutput":{"decision":{"behavior":"allow"},"hookEventName":"PermissionRequest"}}"#
-            );
+            let output = json!({"hookEventName": "PermissionRequest", "decision": {"behavior": "allow"}});
+            assert_eq!(said, json!({ "hookSpecificOutput": output }));
             let said = vendor.decision(&deny).unwrap();
             assert_eq!(said["hookSpecificOutput"]["decision"], deny);
             for none in [&undecided, &json!({}), &json!({"behavior": "perhaps"}), &Value::Null] {
