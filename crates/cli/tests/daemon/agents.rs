@@ -155,7 +155,7 @@ async fn takes_its_turns(kit: impl Fn(&str, &Path) -> AgentKit) {
 }
 
 /// The agent as the kit has it, in the user's own configuration.
-fn configure(home: &Home, kit: &AgentKit) {
+pub(crate) fn configure(home: &Home, kit: &AgentKit) {
     let quote = |text: &str| Value::from(text).to_string();
     let argv: Vec<_> = kit.argv.iter().map(|word| quote(word)).collect();
     let env: Vec<_> =
@@ -170,7 +170,7 @@ fn configure(home: &Home, kit: &AgentKit) {
     fs::write(home.path().join("config.toml"), config).unwrap();
 }
 
-async fn create(daemon: &Daemon, home: &Home, kit: &AgentKit) -> String {
+pub(crate) async fn create(daemon: &Daemon, home: &Home, kit: &AgentKit) -> String {
     let body = json!({"agent": kit.name, "workspace": home.work()});
     let (status, body) = daemon.post("/v1/sessions", body).await;
     assert_eq!(status, 201, "{body}");

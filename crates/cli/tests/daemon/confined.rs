@@ -6,6 +6,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use trunkline_model_server::kit::AgentKit;
+use trunkline_model_server::{Call, ModelServer, Rule, Script, Step, When};
+
+use crate::agents;
 use crate::harness::{Daemon, Home, patiently, text};
 
 const AGENT: &str = include_str!("confined.py");
@@ -104,6 +108,54 @@ async fn nothing_that_an_agent_has_done_for_it_gets_out() {
     assert_eq!(of_command.exists(), mechanism == "no");
     let (_, tokens) = daemon.get("/v1/tokens").await;
     assert_eq!(tokens["items"], json!([]), "nothing was made for the agent");
+}
+
+/// The same by an agent of another vendor, which runs a command that a person has allowed.
+#[tokio::test]
+async fn a_real_agent_does_not_get_out() {
+    let (home, around) = (Home::new(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let script = home.work().join("agent.py");
+    let model = ModelServer::start(get_out("true")).await.unwrap();
+    let kit = AgentKit::claude_code(&model.url(), &home.path().join("../agent"));
+    kit.prepare().unwrap();
+    agents::configure(&home, &kit);
+    let daemon = Daemon::start(&home);
+    let mechanism = told_alike(&home, &daemon).await;
+    fs::write(&script, AGENT).unwrap();
+    let outside = around.path().join("outside");
+    let attempts = attempts(&home, &daemon, &outside, "report");
+    let words = attempts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned));
+    let command = format!("python3 agent.py {}", words.collect::<Vec<_>>().join(" "));
+    model.load(get_out(&command)).unwrap();
+    let session = agents::create(&daemon, &home, &kit).await;
+    let mut stream = daemon.follow(&session, 0).await.unwrap();
+    daemon.prompt(&session, GET_OUT).await;
+    let asked = stream.until("request.opened").await;
+    let request = &asked.last().unwrap()["data"];
+    assert_eq!(request["title"].as_str().unwrap().split(' ').next(), Some("python3"));
+    let path = format!("/v1/requests/{}/answer", request["id"].as_str().unwrap());
+    let (status, body) = daemon.post(&path, json!({ "option": "allow", "confirm": true })).await;
+    assert_eq!(status, 200, "{body}");
+    refused(&report(&home, "report").await, &mechanism);
+    assert_eq!(outside.exists(), mechanism == "no");
+}
+
+const GET_OUT: &str = "Get out.";
+
+/// A model that wants this command run.
+fn get_out(command: &str) -> Script {
+    let call = Call { tool: "Bash".to_owned(), arguments: json!({ "command": command }) };
+    let asked = When { user_text: Some(GET_OUT.to_owned()), after_tool: Some(false), ..When::default() };
+    Script {
+        rules: vec![
+            Rule { when: asked, answer: vec![Step::Call(vec![call])], ..Rule::default() },
+            Rule { answer: vec![Step::Text("Ready.".to_owned())], ..Rule::default() },
+        ],
+    }
 }
 
 /// What keeps agents here. `/health` and `doctor` say the same, and where nothing does, why.
