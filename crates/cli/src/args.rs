@@ -198,6 +198,12 @@ pub(crate) struct OneRequest {
 pub(crate) struct Attach {
     /// The session
     pub(crate) session: Option<String>,
+    /// Only look: no key prompts, answers or cancels anything
+    #[arg(long, short)]
+    pub(crate) read_only: bool,
+    /// Leave out of the transcript what is older than this, like 10m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -17,9 +17,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use trunkline_client::types::NewTurn;
 use trunkline_client::{Client, Error as ClientError, EventItem, EventStream};
+use trunkline_core::event::Fact;
 use trunkline_core::id::{RequestId, Seq, SessionId};
 use trunkline_core::principal::Principal;
 use trunkline_core::request::{Answer, Opened};
+use trunkline_core::time::Time;
 
 use crate::app::App;
 use crate::clean;
@@ -34,18 +36,35 @@ use keys::{Action, Focus, Input, Keys};
 use paint::{Bottom, Painter};
 use terminal::Terminal;
 
+/// Calls whoever sits at the terminal.
+const BELL: char = '\u{7}';
 /// How many events are taken in before the screen is painted again.
 const BATCH: usize = 2_000;
 
+/// How a terminal looks at a session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Look {
+    /// It sends nothing.
+    pub(crate) read_only: bool,
+    /// What is older is not shown.
+    pub(crate) since: Option<Time>,
+}
+
 /// Attaches the terminal to a session until the user leaves or the session is deleted.
-pub(crate) async fn attach(app: &App, client: &Client, session: SessionId) -> Result<Exit> {
+pub(crate) async fn attach(app: &App, client: &Client, session: SessionId, look: Look) -> Result<Exit> {
     let me = client.me().await?.principal;
     let confined = client.health().await?.confined;
+    let others = client.presence(session).await?.items;
     // From here to the end of the block the terminal is ours.
     let left = {
-        let mut desk = Desk::new(app, client.clone(), session, me)?;
+        let mut desk = Desk::new(app, client.clone(), session, me, look)?;
         if !confined {
             desk.transcript.note(Tone::Dim, UNCONFINED);
+        }
+        if !others.is_empty() {
+            let names: Vec<_> =
+                others.iter().map(|other| format!("{} by {}", other.name, other.principal)).collect();
+            desk.transcript.note(Tone::Dim, &format!("also attached: {}", names.join(", ")));
         }
         let left = desk.run().await;
         let bye = desk.painter.leave();
@@ -83,6 +102,9 @@ struct Desk {
     armed: Option<(RequestId, String)>,
     client: Client,
     session: SessionId,
+    look: Look,
+    /// Somebody is to be called to the terminal.
+    rings: bool,
     since: Instant,
     /// The connection is lost, and how.
     lost: Option<String>,
@@ -92,7 +114,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(app: &App, client: Client, session: SessionId, me: Principal) -> Result<Self> {
+    fn new(app: &App, client: Client, session: SessionId, me: Principal, look: Look) -> Result<Self> {
         let cannot = |error: io::Error| CliError::failure(format!("the terminal cannot be used: {error}"));
         Ok(Self {
             terminal: Terminal::take().map_err(cannot)?,
@@ -102,6 +124,8 @@ impl Desk {
             armed: None,
             client,
             session,
+            look,
+            rings: false,
             since: Instant::now(),
             lost: None,
             caught_up: false,
@@ -170,7 +194,14 @@ impl Desk {
 
     fn item(&mut self, item: EventItem) {
         match item {
-            EventItem::Event(event) => self.transcript.apply(&event),
+            EventItem::Event(event) => {
+                self.rings |= self.caught_up && matches!(event.fact, Fact::RequestOpened(_));
+                self.transcript.apply(&event);
+                // What is too old is told to nobody, and all the same what follows stands on it.
+                if self.look.since.is_some_and(|since| event.at < since) {
+                    drop(self.transcript.settled());
+                }
+            }
             EventItem::CaughtUp { .. } => self.caught_up = true,
             EventItem::Gap { .. } => self.transcript.gap(),
             EventItem::Open => self.lost = None,
@@ -194,6 +225,12 @@ impl Desk {
                 self.terminal.write(&bye)?;
                 self.terminal.suspend()?;
                 self.repaint()?;
+            }
+            Action::Prompt(_) | Action::Choose(..) | Action::Say(..) | Action::Cancel
+                if self.look.read_only =>
+            {
+                self.transcript.note(Tone::Warn, "attached to look only: nothing is sent");
+                self.paint()?;
             }
             Action::Prompt(text) => self.prompt(text),
             Action::Choose(id, option) if self.wants_second_step(id, &option) => {
@@ -241,7 +278,10 @@ impl Desk {
     fn paint(&mut self) -> Result<()> {
         let settled = self.transcript.settled();
         let bottom = self.bottom();
-        let frame = self.painter.frame(self.terminal.size(), &settled, &bottom);
+        let mut frame = self.painter.frame(self.terminal.size(), &settled, &bottom);
+        if std::mem::take(&mut self.rings) {
+            frame.push(BELL);
+        }
         Ok(self.terminal.write(&frame)?)
     }
 

@@ -10,12 +10,13 @@ use trunkline_client::{Client, EventItem};
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{Seq, SessionId, TurnId};
 use trunkline_core::request::Opened;
+use trunkline_core::time::Time;
 use trunkline_core::turn::WhenBusy;
 use trunkline_wire::acp::UpdateView;
 
 use crate::app::App;
 use crate::args;
-use crate::attach;
+use crate::attach::{self, Look};
 use crate::clean;
 use crate::commands::prompt::text_of;
 use crate::error::{CliError, Result};
@@ -55,7 +56,7 @@ pub(crate) async fn run(app: &App, args: args::Run) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Some(turn) if !attaches => watch(app, &client, session.id, turn).await,
-        _ => attach::attach(app, &client, session.id).await,
+        _ => attach::attach(app, &client, session.id, Look::default()).await,
     }
 }
 
@@ -66,7 +67,9 @@ pub(crate) async fn attach(app: &App, args: args::Attach) -> Result<Exit> {
     }
     let client = app.connect().await?;
     let session = pick::session(app, &client, args.session.as_deref()).await?;
-    attach::attach(app, &client, session.id).await
+    let age = args.since.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let since = age.map(|age| Time(app.now().0.saturating_sub(age)));
+    attach::attach(app, &client, session.id, Look { read_only: args.read_only, since }).await
 }
 
 /// Prints what the agent says in a turn, and on stderr what it does, until the turn ends. With `--json`, every event of the

@@ -166,3 +166,37 @@ fn a_deleted_session_ends_it() {
     assert!(all.contains("the session was deleted"), "{all}");
     assert!(pty.is_given_back());
 }
+
+#[test]
+fn one_that_only_looks_sends_nothing_is_called_and_knows_who_else_is_there() {
+    let home = Home::new();
+    let mut pty = attached(&home);
+    let mut looker = Pty::run(&home, &["attach", "--read-only"]);
+    looker.sees("also attached: terminal by owner");
+    looker.sees("ready");
+    looker.send("hello");
+    looker.send(ENTER);
+    looker.sees("attached to look only: nothing is sent");
+    assert_eq!(home.json(&["ls"])["items"][0]["turns"], 0, "no turn was begun");
+    let mark = looker.mark();
+    pty.send("look around");
+    pty.send(ENTER);
+    pty.sees("press a key to answer");
+    looker.printed(mark, &["\u{7}"]);
+    looker.sees("1 Allow (y)");
+    assert_eq!(home.json(&["inbox"])["items"].as_array().unwrap().len(), 1, "it still waits");
+}
+
+#[test]
+fn what_is_too_old_is_left_out_and_what_runs_is_not() {
+    let home = Home::new();
+    let mut pty = attached(&home);
+    pty.send("look around");
+    pty.send(ENTER);
+    pty.sees("press a key to answer");
+    pty.send(&format!("{CTRL_B}d"));
+    pty.ends();
+    let late = Pty::run(&home, &["attach", "--since", "0s"]);
+    let screen = late.sees("1 Allow (y)");
+    assert!(!screen.contains("I will have a look around"), "{screen}");
+}
