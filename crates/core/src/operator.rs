@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Deed;
 use crate::event::{Event, Fact};
 use crate::id::{Node, Seq};
 use crate::machine::{Context, Draft, Machine, Wanted};
@@ -193,6 +194,10 @@ impl Machine for Operator {
             }
             _ => {}
         }
+    }
+
+    fn deed(&self, event: &Event, _: &[Event]) -> Option<Deed> {
+        Deed::in_operator(self, event)
     }
 
     fn wanted(&self) -> Wanted<Self::Effect> {

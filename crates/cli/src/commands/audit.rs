@@ -156,6 +156,8 @@ fn risk(deed: &Deed) -> Option<Level> {
         | Deed::SettingChosen { .. }
         | Deed::TokenCreated { .. }
         | Deed::TokenRevoked { .. }
+        | Deed::ActionStarted { .. }
+        | Deed::ActionRan { .. }
         | Deed::SessionDeleted { .. } => None,
     }
 }
@@ -180,6 +182,11 @@ fn about(record: &Record) -> String {
         Deed::TokenRevoked { token, name, ended } => {
             format!("{} {}{}", name.as_deref().unwrap_or("-"), short(*token), why(*ended))
         }
+        Deed::ActionStarted { action, argv } => format!("{action}: {}", argv.join(" ")),
+        Deed::ActionRan { action, run, exit_code: Some(code) } => {
+            format!("{action} (run {run}): exit code {code}")
+        }
+        Deed::ActionRan { action, run, exit_code: None } => format!("{action} (run {run}): cut off"),
         Deed::SessionDeleted { title } => title.clone().unwrap_or_else(|| "-".to_owned()),
     }
 }

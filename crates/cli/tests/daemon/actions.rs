@@ -121,6 +121,9 @@ async fn what_changes_something_is_confirmed() {
     assert!(text(&done.stderr).contains("broken") && text(&done.stderr).contains("exit code 3"));
     let listed = text(&home.run(&["action"]).stdout);
     assert!(listed.contains("reset") && listed.contains("status"), "{listed}");
+    let audit = text(&home.run(&["audit"]).stdout);
+    assert!(audit.contains("operator.started") && audit.contains("exit code 3"), "{audit}");
+    assert!(home.run(&["audit", "verify"]).status.success());
     let runs = text(&home.run(&["action", "--runs"]).stdout);
     assert!(runs.contains("forensics") && runs.contains("exit code 3"), "{runs}");
     daemon.kill_9();

@@ -7,7 +7,8 @@ use super::chain::sha256;
 use crate::access::{self, Access};
 use crate::event::{Event, Fact};
 use crate::grant::{Added, Grants, Judged, ProjectGrants};
-use crate::id::{GrantId, RequestId, TokenId, TurnId};
+use crate::id::{GrantId, RequestId, Seq, TokenId, TurnId};
+use crate::operator::{self, Operator};
 use crate::principal::{Principal, Scope};
 use crate::raw::Raw;
 use crate::request::{ClosedFact, Kind, Opened, OptionKind, Outcome};
@@ -82,6 +83,25 @@ pub enum Deed {
         name: Option<String>,
         /// Why.
         ended: Ended,
+    },
+    /// An operator action was begun.
+    #[serde(rename = "operator.started")]
+    ActionStarted {
+        /// Which.
+        action: String,
+        /// The command line.
+        argv: Vec<String>,
+    },
+    /// An operator action is over; the record of its beginning says who ran it.
+    #[serde(rename = "operator.ran")]
+    ActionRan {
+        /// Which.
+        action: String,
+        /// The number of the fact with which it began.
+        run: Seq,
+        /// Its exit code; absent if it did not end by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
     },
     /// A session was deleted, log and all.
     #[serde(rename = "session.deleted")]
@@ -168,7 +188,7 @@ pub struct Chosen {
 
 impl Deed {
     /// The kinds, as filters name them.
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 12] = [
         "request.answered",
         "request.granted",
         "request.expired",
@@ -178,6 +198,8 @@ impl Deed {
         "setting.chosen",
         "token.created",
         "token.revoked",
+        "operator.started",
+        "operator.ran",
         "session.deleted",
     ];
 
@@ -194,6 +216,8 @@ impl Deed {
             Self::SettingChosen { .. } => "setting.chosen",
             Self::TokenCreated { .. } => "token.created",
             Self::TokenRevoked { .. } => "token.revoked",
+            Self::ActionStarted { .. } => "operator.started",
+            Self::ActionRan { .. } => "operator.ran",
             Self::SessionDeleted { .. } => "session.deleted",
         }
     }
@@ -237,6 +261,20 @@ impl Deed {
                     Some(_) | None => Ended::Revoked,
                 };
                 Some(Self::GrantRevoked { grant: revoked.id, ended })
+            }
+            _ => None,
+        }
+    }
+
+    /// The deed in a fact about operator actions.
+    pub(crate) fn in_operator(operator: &Operator, event: &Event) -> Option<Self> {
+        match &event.fact {
+            Fact::OperatorStarted(operator::Started { action, argv, node: _ }) => {
+                Some(Self::ActionStarted { action: action.clone(), argv: argv.clone() })
+            }
+            Fact::OperatorRan(operator::Ran { run, outcome }) => {
+                let action = operator.running.get(run)?.action.clone();
+                Some(Self::ActionRan { action, run: *run, exit_code: outcome.exit_code })
             }
             _ => None,
         }
