@@ -104,7 +104,6 @@ say('end')",
 #[tokio::test]
 async fn what_it_calls_an_error_is_one_and_it_goes_on() {
     let mut stage = stage().await;
-    // A result ends the turn; what the script ends with is heard of no more.
     let events = stage.turn("end(is_error=True, result='API Error: overloaded')").await;
     assert!(error(&events).contains("API Error: overloaded"), "{}", error(&events));
     let events = stage.turn("end(result='Only this.')").await;

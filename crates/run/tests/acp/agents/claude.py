@@ -15,6 +15,7 @@ import time
 
 state, arguments = sys.argv[1], sys.argv[2:]
 interrupted = False
+ended = False
 asked = 0
 
 
@@ -93,6 +94,11 @@ def daemon():
 
 
 def end(**members):
+    """Ends the turn, once."""
+    global ended
+    if ended:
+        return
+    ended = True
     send('result', **{'subtype': 'success', 'is_error': False, 'stop_reason': 'end_turn', **members})
 
 
@@ -115,7 +121,7 @@ while True:
         serve(message)
         continue
     open(conversation, 'a').close()
-    interrupted = False
+    interrupted = ended = False
     send('system', subtype='init', session_id=arguments[-1], permissionMode='default')
     exec(message['message']['content'][0]['text'])
     end(**({'subtype': 'error_during_execution', 'stop_reason': 'tool_use'} if interrupted else {}))
