@@ -174,7 +174,7 @@ fn request_rows(view: &RequestView) -> [Row; 2] {
     let shared = Row {
         kind: RowKind::Request,
         key: key.clone(),
-        rank: (-view.created_at.0, 0),
+        rank: (-view.created_at.0, -view.id.age()),
         due: None,
         facets,
         body: Some(body(view)),
