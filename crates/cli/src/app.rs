@@ -65,9 +65,11 @@ fn run(cli: Cli, env: Env, screen: Screen) -> Result<Exit> {
         Err(error) if matches!(cli.command, Command::Doctor(Doctor { reindex: false })) => {
             (Config::bare(&env, cli.home.as_deref())?, Some(error))
         }
-        // An agent takes a failing hook for a refusal, and without one it asks itself.
+        // An agent takes a failing hook for a refusal, and without one it asks itself. What it writes is read first: on a
+        // closed pipe it would see a hook that fails.
         Err(error) if matches!(&cli.command, Command::Hook(Hook { action: HookAction::Run { .. } })) => {
             screen.note(error.render(screen.err).trim_end());
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
             return Ok(Exit::Ok);
         }
         Err(error) => return Err(error),
