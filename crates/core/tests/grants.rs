@@ -14,7 +14,7 @@ use trunkline_core::machine::{Context, Machine};
 use trunkline_core::principal::{Caller, Principal, Scope as Rights};
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
-use trunkline_core::request::{Answer, Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
+use trunkline_core::request::{Answer, Choice, Kind, Opened, OptionKind};
 use trunkline_core::risk::{Level, Risk};
 use trunkline_core::session::{Beside, Command, Created, Run, Session};
 use trunkline_core::time::Time;
@@ -188,19 +188,11 @@ impl World {
         let choice = |id: &str, kind| Choice { id: id.into(), name: id.into(), kind };
         let call = serde_json::json!({ "kind": "execute", "rawInput": { "command": line } });
         let asked = Opened {
-            id: RequestId::new(Uuid::from_u128(self.asked)),
             kind: Kind::Permission,
-            title: line.into(),
-            question: String::new(),
             options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
             tool_call: Some(Raw::of(&call).unwrap()),
             tool: Some("Bash".into()),
-            schema: None,
-            context: None,
-            priority: Priority::Normal,
-            tags: None,
-            deadline: None,
-            on_timeout: OnTimeout::Wait,
+            ..Opened::question(RequestId::new(Uuid::from_u128(self.asked)), line.into(), String::new())
         };
         let beside = Beside { said: Some("so".into()), standing: self.projects.of(PROJECT) };
         let (turn, attempt) = (running.turn, running.attempt);

@@ -9,7 +9,7 @@ use trunkline_core::outside::{Born, Report, Status};
 use trunkline_core::principal::{Caller, Scope};
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
-use trunkline_core::request::{Answer, Kind, OnTimeout, Opened, Outcome, Priority};
+use trunkline_core::request::{Answer, Opened, Outcome};
 use trunkline_core::row::RowKind;
 use trunkline_core::session::{Command, Created, EXTERNAL, Session};
 use trunkline_core::time::Time;
@@ -83,19 +83,8 @@ fn created(is_born: bool) -> Created {
 
 fn ask(n: u128) -> Command {
     Command::Ask(Opened {
-        id: RequestId::new(Uuid::from_u128(n)),
-        kind: Kind::Question,
-        title: "two\nlines".into(),
-        question: "?".into(),
-        options: vec![],
-        tool_call: None,
-        tool: None,
-        schema: None,
-        context: None,
-        priority: Priority::Normal,
         tags: Some(vec![String::new()]),
-        deadline: None,
-        on_timeout: OnTimeout::Wait,
+        ..Opened::question(RequestId::new(Uuid::from_u128(n)), "two\nlines".into(), "?".into())
     })
 }
 

@@ -236,19 +236,12 @@ fn request(id: u8) -> RequestId {
 fn asked(id: u8, deadline: Option<Time>, on_timeout: OnTimeout) -> Opened {
     let choice = |id: &str, kind| Choice { id: id.into(), name: id.into(), kind };
     Opened {
-        id: request(id),
         kind: Kind::Permission,
-        title: format!("may I {id}"),
-        question: String::new(),
         options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
-        tool_call: None,
         tool: id.is_multiple_of(2).then(|| "edit".to_owned()),
-        schema: None,
-        context: None,
-        priority: Priority::Normal,
-        tags: None,
         deadline,
         on_timeout,
+        ..Opened::question(request(id), format!("may I {id}"), String::new())
     }
 }
 

@@ -3,22 +3,16 @@ use super::*;
 fn permission() -> Opened {
     let choice = |id: &str, name: &str, kind| Choice { id: id.into(), name: name.into(), kind };
     Opened {
-        id: "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap(),
         kind: Kind::Permission,
-        title: "Write hello.txt".into(),
-        question: String::new(),
         options: vec![
             choice("yes", "Allow", OptionKind::AllowOnce),
             choice("no", "Deny", OptionKind::RejectOnce),
         ],
-        tool_call: None,
-        tool: None,
-        schema: None,
-        context: None,
-        priority: Priority::Normal,
-        tags: None,
-        deadline: None,
-        on_timeout: OnTimeout::Wait,
+        ..Opened::question(
+            "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap(),
+            "Write hello.txt".into(),
+            String::new(),
+        )
     }
 }
 

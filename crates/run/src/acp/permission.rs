@@ -9,7 +9,7 @@ use trunkline_core::id::RequestId;
 use trunkline_core::raw::Raw;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::{
-    Choice, Closed, Kind, MAX_TEXT_BYTES, MAX_TITLE, MAX_TOOL, OnTimeout, Opened, OptionKind, Priority,
+    Choice, Closed, Kind, MAX_TEXT_BYTES, MAX_TITLE, MAX_TOOL, Opened, OptionKind,
 };
 use trunkline_core::text::check_name;
 use trunkline_log::LogError;
@@ -39,19 +39,11 @@ pub(crate) fn opened(asked: &RequestPermissionRequest) -> Opened {
         (shortened(&view), question)
     };
     Opened {
-        id: RequestId::new(Uuid::now_v7()),
         kind: Kind::Permission,
-        title: title(&view),
-        question,
         options: asked.options.iter().map(choice).collect(),
         tool_call,
         tool: tool(&view).filter(|tool| check_name("tool", tool, MAX_TOOL).is_ok()).map(Cow::into_owned),
-        schema: None,
-        context: None,
-        priority: Priority::Normal,
-        tags: None,
-        deadline: None,
-        on_timeout: OnTimeout::Wait,
+        ..Opened::question(RequestId::new(Uuid::now_v7()), title(&view), question)
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use trunkline_core::agent::{Exited, Started};
 use trunkline_core::id::RequestId;
 use trunkline_core::raw::Raw;
-use trunkline_core::request::{Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
+use trunkline_core::request::{Choice, Kind, OnTimeout, Opened, OptionKind};
 use trunkline_core::turn::{Outcome, StopReason};
 use trunkline_run::driver::{Driver, Host, SessionPort};
 use trunkline_run::turn::Turn;
@@ -130,18 +130,10 @@ async fn permission(port: &SessionPort, word: &str) -> Opened {
     let now = port.look(|session| session.updated).await.ok().filter(|_| word == "soon");
     let choice = |id: &str, kind| Choice { id: id.into(), name: id.into(), kind };
     Opened {
-        id: RequestId::new(Uuid::now_v7()),
         kind: Kind::Permission,
-        title: "May I?".into(),
-        question: String::new(),
         options: vec![choice("yes", OptionKind::AllowOnce), choice("no", OptionKind::RejectOnce)],
-        tool_call: None,
-        tool: None,
-        schema: None,
-        context: None,
-        priority: Priority::Normal,
-        tags: None,
         deadline: now.map(|now| now.plus_ms(500)),
         on_timeout: if now.is_some() { OnTimeout::Deny } else { OnTimeout::Wait },
+        ..Opened::question(RequestId::new(Uuid::now_v7()), "May I?".into(), String::new())
     }
 }

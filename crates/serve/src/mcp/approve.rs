@@ -3,9 +3,7 @@
 use serde_json::{Map, Value, json};
 use trunkline_core::id::RequestId;
 use trunkline_core::raw::Raw;
-use trunkline_core::request::{
-    Choice, Closed, Kind, MAX_TOOL, OnTimeout, Opened, OptionKind, Outcome, Priority,
-};
+use trunkline_core::request::{Choice, Closed, Kind, MAX_TOOL, Opened, OptionKind, Outcome, Priority};
 use trunkline_wire::tool_use;
 use uuid::Uuid;
 
@@ -52,22 +50,15 @@ pub(crate) async fn run(call: &Call<'_>, arguments: &Arguments) -> Result<Reply,
 fn opened(id: RequestId, tool: &str, input: &Map<String, Value>, seen: &Value) -> Opened {
     let choice = |id: &str, name: &str, kind| Choice { id: id.to_owned(), name: name.to_owned(), kind };
     Opened {
-        id,
         kind: Kind::Permission,
-        title: tool_use::title(tool, input),
-        question: String::new(),
         options: vec![
             choice(ALLOW, "Allow", OptionKind::AllowOnce),
             choice(DENY, "Deny", OptionKind::RejectOnce),
         ],
         tool_call: Some(Raw::of(seen).expect("JSON has a JSON form")),
         tool: Some(tool.to_owned()),
-        schema: None,
-        context: None,
         priority: Priority::High,
-        tags: None,
-        deadline: None,
-        on_timeout: OnTimeout::Wait,
+        ..Opened::question(id, tool_use::title(tool, input), String::new())
     }
 }
 

@@ -7,6 +7,8 @@ mod bad_input;
 mod external;
 mod flaky;
 mod gate;
+#[path = "../fixtures/plain.rs"]
+mod plain;
 mod pools;
 mod quiet;
 mod settings;

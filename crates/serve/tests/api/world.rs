@@ -12,18 +12,17 @@ use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory};
 use trunkline_run::Hub;
-use trunkline_run::catalog::{ACP, Catalog};
+use trunkline_run::catalog::ACP;
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions};
 use trunkline_run::driver::Driver;
 use trunkline_run::operator::Actions;
 use trunkline_run::pools::{Limits, Pools, Settings};
 use trunkline_serve::{Allowed, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
 
+use crate::plain;
+pub(crate) use crate::plain::OWNER;
 use crate::quiet::Quiet;
-
-pub(crate) const OWNER: &str = "the-owner's-token";
 
 /// A running server.
 pub(crate) struct World {
@@ -57,22 +56,13 @@ impl World {
         .unwrap();
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let custody = Custody::new(CustodyOptions {
-            keep_program: "/nowhere".into(),
-            grace: std::time::Duration::ZERO,
-            subreaper: None,
-        });
         let pool = Settings { command: "worker".to_owned(), ..Settings::default() };
         let pools = [("p".to_owned(), pool)].into();
         let look = serde_json::from_value(json!({ "argv": ["true"] })).unwrap();
+        let plain = plain::options(&hub, address);
+        let custody = plain.custody.clone();
         let server = Arc::new(Server::new(Options {
-            hub: hub.clone(),
-            catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
-            owner_token: OWNER.into(),
             allowed: Allowed { hosts: vec![], origins: vec!["https://editor.example".into()] },
-            base_url: format!("http://{address}"),
-            turn_timeout_ms: None,
-            sessionbus: trunkline_serve::Sessionbus::Local,
             actions: Actions::new(
                 [("look".to_owned(), look)].into(),
                 custody.clone(),
@@ -80,9 +70,8 @@ impl World {
                 "/".into(),
             )
             .unwrap(),
-            attach: Default::default(),
-            pools: Pools::start(custody.clone(), pools, &Limits::default(), Vec::new(), "/".into()),
-            custody,
+            pools: Pools::start(custody, pools, &Limits::default(), Vec::new(), "/".into()),
+            ..plain
         }));
         let accepting = Arc::clone(&server);
         #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]

@@ -4,6 +4,8 @@
 
 mod access;
 mod actor;
+#[path = "../fixtures/plain.rs"]
+mod plain;
 mod sessions;
 mod streams;
 mod world;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -17,15 +16,13 @@ use trunkline_log::{Log, Memory};
 use trunkline_run::Hub;
 use trunkline_run::catalog::{ACP, Catalog, Custom};
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions};
 use trunkline_run::driver::Driver;
-use trunkline_run::pools::{Limits, Pools};
-use trunkline_serve::{Allowed, AttachSettings, Listener, Options, Server};
+use trunkline_serve::{AttachSettings, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
 
 use crate::actor::Actor;
-
-pub(crate) const OWNER: &str = "the-owner's-token";
+use crate::plain;
+pub(crate) use crate::plain::OWNER;
 
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
@@ -63,27 +60,9 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let browsers = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, origin) = (listener.local_addr().unwrap(), browsers.local_addr().unwrap());
-        let custody = Custody::new(CustodyOptions {
-            keep_program: "/nowhere".into(),
-            grace: Duration::ZERO,
-            subreaper: None,
-        });
         let custom = Custom { argv: Some(vec!["actor".to_owned()]), ..Custom::default() };
         let server = Arc::new(Server::new(Options {
-            hub: hub.clone(),
             catalog: Arc::new(Catalog::new([("actor".to_owned(), custom)].into(), "").unwrap()),
-            owner_token: OWNER.into(),
-            allowed: Allowed { hosts: vec![], origins: vec![] },
-            base_url: format!("http://{address}"),
-            turn_timeout_ms: None,
-            sessionbus: trunkline_serve::Sessionbus::Local,
-            actions: trunkline_run::operator::Actions::new(
-                Default::default(),
-                custody.clone(),
-                Vec::new(),
-                "/".into(),
-            )
-            .unwrap(),
             attach: AttachSettings {
                 agent: "actor".to_owned(),
                 sessions_dir: dir.path().join("sessions"),
@@ -91,14 +70,7 @@ impl World {
                 files: vec![("/".to_owned(), dir.path().join("client"))],
                 ..settings
             },
-            pools: Pools::start(
-                custody.clone(),
-                Default::default(),
-                &Limits::default(),
-                Vec::new(),
-                "/".into(),
-            ),
-            custody,
+            ..plain::options(&hub, address)
         }));
         for listener in [Listener::Tcp(listener), Listener::Attach(browsers)] {
             let accepting = Arc::clone(&server);

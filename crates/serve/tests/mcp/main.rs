@@ -6,6 +6,8 @@ mod ask;
 mod client;
 mod conformance;
 mod fixtures;
+#[path = "../fixtures/plain.rs"]
+mod plain;
 mod resources;
 mod tools;
 #[expect(dead_code, reason = "the dialect's own tests use the rest")]

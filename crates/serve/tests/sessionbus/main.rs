@@ -9,6 +9,8 @@ mod events;
 mod inbox;
 mod lists;
 mod offline;
+#[path = "../fixtures/plain.rs"]
+mod plain;
 mod races;
 mod requests;
 mod sessions;

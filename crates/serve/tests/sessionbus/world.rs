@@ -13,21 +13,19 @@ use tokio::net::TcpListener;
 use trunkline_core::id::{Node, RequestId, SessionId};
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::raw::Raw;
-use trunkline_core::request::{Choice, Kind, OnTimeout, Opened, OptionKind, Priority};
+use trunkline_core::request::{Choice, Kind, Opened, OptionKind};
 use trunkline_core::session::{Command, Created};
 use trunkline_core::time::Time;
 use trunkline_core::turn::{Queued, WhenBusy};
 use trunkline_log::Memory;
 use trunkline_run::Hub;
-use trunkline_run::catalog::Catalog;
 use trunkline_run::clock::Clock;
-use trunkline_run::custody::{Custody, CustodyOptions};
-use trunkline_run::pools::{Limits, Pools};
-use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
+use trunkline_serve::{Listener, Options, Server, Sessionbus};
 use trunkline_wire::sse::{Decoder, Event};
 use uuid::Uuid;
 
-pub(crate) const OWNER: &str = "the-owner's-token";
+use crate::plain;
+pub(crate) use crate::plain::OWNER;
 
 /// A running server.
 pub(crate) struct World {
@@ -78,36 +76,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pages = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, dashboard) = (listener.local_addr().unwrap(), pages.local_addr().unwrap());
-        let custody = Custody::new(CustodyOptions {
-            keep_program: "/nowhere".into(),
-            grace: Duration::ZERO,
-            subreaper: None,
-        });
-        let server = Arc::new(make(Options {
-            hub: hub.clone(),
-            catalog: Arc::new(Catalog::new(Default::default(), "").unwrap()),
-            owner_token: OWNER.into(),
-            allowed: Allowed { hosts: vec![], origins: vec![] },
-            base_url: format!("http://{address}"),
-            turn_timeout_ms: None,
-            sessionbus: access,
-            actions: trunkline_run::operator::Actions::new(
-                Default::default(),
-                custody.clone(),
-                Vec::new(),
-                "/".into(),
-            )
-            .unwrap(),
-            attach: Default::default(),
-            pools: Pools::start(
-                custody.clone(),
-                Default::default(),
-                &Limits::default(),
-                Vec::new(),
-                "/".into(),
-            ),
-            custody,
-        }));
+        let server = Arc::new(make(Options { sessionbus: access, ..plain::options(&hub, address) }));
         for listener in [Listener::Tcp(listener), Listener::Dashboard(pages)] {
             let accepting = Arc::clone(&server);
             #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]
@@ -196,19 +165,9 @@ impl World {
         let choice = |id: &str, kind| Choice { id: id.into(), name: id.to_uppercase(), kind };
         let request = RequestId::new(Uuid::now_v7());
         let asked = Opened {
-            id: request,
             kind: Kind::Permission,
-            title: "Write a file".into(),
-            question: String::new(),
             options: vec![choice("go", OptionKind::AllowOnce), choice("stop", OptionKind::RejectOnce)],
-            tool_call: None,
-            tool: None,
-            schema: None,
-            context: None,
-            priority: Priority::Normal,
-            tags: None,
-            deadline: None,
-            on_timeout: OnTimeout::Wait,
+            ..Opened::question(request, "Write a file".into(), String::new())
         };
         self.hub.command(&owner, id, Command::Ask(asked), None).await.unwrap();
         (id.to_string(), request.to_string())

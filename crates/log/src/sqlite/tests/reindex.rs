@@ -8,7 +8,7 @@ use trunkline_core::id::{LogId, Node, RequestId, Seq, SessionId};
 use trunkline_core::machine::{Context, Machine as _};
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::raw::Raw;
-use trunkline_core::request::{Answer, Kind, OnTimeout, Opened, Priority};
+use trunkline_core::request::{Answer, Opened, Priority};
 use trunkline_core::row::{self, RowKind};
 use trunkline_core::session::{Command, Created, Deleted, EXTERNAL, Session, Updated};
 use uuid::Uuid;
@@ -77,19 +77,9 @@ impl Writer {
 
 fn ask(n: u128) -> Command {
     Command::Ask(Opened {
-        id: RequestId::new(Uuid::from_u128(n)),
-        kind: Kind::Question,
-        title: "Go on?".into(),
-        question: String::new(),
-        options: vec![],
-        tool_call: None,
-        tool: None,
-        schema: None,
-        context: None,
         priority: Priority::High,
-        tags: None,
         deadline: Some(BOOT.plus_ms(900_000)),
-        on_timeout: OnTimeout::Wait,
+        ..Opened::question(RequestId::new(Uuid::from_u128(n)), "Go on?".into(), String::new())
     })
 }
 
