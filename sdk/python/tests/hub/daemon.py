@@ -34,6 +34,7 @@ class Daemon:
             "HOME": str(self.root),
             "TRUNKLINE_HOME": str(self.home),
             "TRUNKLINE_LISTEN": "127.0.0.1:0",
+            "TRUNKLINE_ENGRAM_LISTEN": "127.0.0.1:0",
         }
         self._process: subprocess.Popen[str] | None = None
 

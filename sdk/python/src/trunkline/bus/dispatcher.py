@@ -1,0 +1,104 @@
+"""Calls what subscribed, on a thread of its own, so that a callback may use the client that calls it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import Any
+
+from trunkline.bus.operations import Callback
+
+__all__ = ["Dispatcher"]
+
+MAX_HELD = 64 * 1024 * 1024
+"""How many bytes of signals may wait for callbacks; what comes then is dropped, and that is logged."""
+
+_log = logging.getLogger("trunkline.bus")
+
+
+class Dispatcher:
+    """Callbacks by topic, and the signals that wait for them, in the order in which they came."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._some = threading.Condition(self._lock)
+        self._callbacks: dict[Any, list[Callback]] = {}
+        self._signals: deque[tuple[dict[str, Any], int]] = deque()
+        self._held = 0
+        self._dropped = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, topic: Any, callback: Callback) -> bool:
+        """Add a callback; tell whether it is new."""
+        with self._lock:
+            callbacks = self._callbacks.setdefault(topic, [])
+            if callback in callbacks:
+                return False
+            callbacks.append(callback)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+            return True
+
+    def remove(self, topic: Any, callback: Callback | None = None) -> bool:
+        """Remove a callback, or all of a topic; tell whether it was the topic's last."""
+        with self._lock:
+            callbacks = self._callbacks.get(topic)
+            if callbacks is None:
+                return False
+            if callback is None:
+                callbacks.clear()
+            elif callback in callbacks:
+                callbacks.remove(callback)
+            if callbacks:
+                return False
+            del self._callbacks[topic]
+            return True
+
+    def topics(self) -> list[Any]:
+        """Return the topics that have callbacks."""
+        with self._lock:
+            return list(self._callbacks)
+
+    def push(self, signal: dict[str, Any], size: int) -> None:
+        """Take what the server pushed."""
+        with self._lock:
+            if self._signals and self._held + size > MAX_HELD:
+                self._dropped += 1
+                if self._dropped == 1:
+                    _log.warning("callbacks are too slow: %d bytes wait for them, signals are dropped", self._held)
+                return
+            self._signals.append((signal, size))
+            self._held += size
+            self._some.notify()
+
+    def close(self) -> None:
+        """Call nothing any more. What is being called comes to its end, unless it is that which closes."""
+        with self._lock:
+            self._closed = True
+            self._signals.clear()
+            self._some.notify()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._some:
+                self._some.wait_for(lambda: self._signals or self._closed)
+                if self._closed:
+                    return
+                signal, size = self._signals.popleft()
+                self._held -= size
+                if self._dropped and not self._signals:
+                    _log.warning("%d signals were dropped", self._dropped)
+                    self._dropped = 0
+                callbacks = list(self._callbacks.get(signal.get("topic"), ()))
+            for callback in callbacks:
+                try:
+                    callback(signal.get("topic"), signal.get("data"), signal.get("agent"))
+                except Exception:
+                    _log.exception("a callback of %r failed", signal.get("topic"))
