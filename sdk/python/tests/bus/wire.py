@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import struct
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +38,11 @@ class Wire:
     def close(self) -> None:
         self._lines.close()
         self.sock.close()
+
+    def reset(self) -> None:
+        """End it as a crash does."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def send(self, line: str | bytes) -> None:
         self.sock.sendall((line.encode() if isinstance(line, str) else line) + b"\n")

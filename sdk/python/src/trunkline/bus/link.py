@@ -91,6 +91,7 @@ class Link:
         self._lock = threading.Lock()
         self._waiting: deque[Waiting] = deque()
         self._lost: str | None = None
+        self._ending: str | None = None
 
     def ask(self, line: bytes, timeout: float | None) -> Waiting:
         """Send a request and wait for its end, which may not come in time. An answer that comes later is passed over.
@@ -167,6 +168,7 @@ class Link:
 
     def end(self, why: str) -> None:
         """Give the connection up."""
+        self._ending = why
         # Before the lock, which whoever sends may hold for as long as the other end does not read.
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
@@ -223,9 +225,9 @@ class Link:
         """Tell all who wait; whoever calls holds the lock."""
         if self._lost is not None:
             return
-        self._lost = why
+        self._lost = self._ending or why
         while self._waiting:
-            self._waiting.popleft().end({}, why)
+            self._waiting.popleft().end({}, self._lost)
         # Whoever reads wakes.
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
