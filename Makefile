@@ -94,6 +94,9 @@ sdk-test: target/venv/ready ## The Python SDK against the built router and daemo
 		../../target/venv/bin/python -m pytest -q
 	cd sdk/python && ../../target/venv/bin/mypy
 	cd sdk/python && ../../target/venv/bin/ruff check . && ../../target/venv/bin/ruff format --check .
+	target/venv/bin/mypy --strict bench/bus.py
+	target/venv/bin/ruff check --config sdk/python/pyproject.toml bench
+	target/venv/bin/ruff format --config sdk/python/pyproject.toml --check bench
 
 sdk-rust-test:      ## The original Rust SDK, unchanged, on the built router.
 	$(CARGO) build -p stdio-bus

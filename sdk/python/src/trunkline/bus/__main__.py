@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import resource
 import signal
 import sys
 
 from trunkline.bus import Bus, BusServer
+
+_FILES = 65_536
 
 
 def main() -> int:
@@ -17,6 +21,11 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=9470, help="0 is any that is free [default: %(default)s]")
     parser.add_argument("--db", metavar="FILE", help="keep handoffs in this file; without, they end with the bus")
     args = parser.parse_args()
+    # A connection is a file, and there may be thousands.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    with contextlib.suppress(ValueError):  # the system has a limit of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     logging.basicConfig(format="%(levelname)s: %(message)s")
     ends = {signal.SIGINT, signal.SIGTERM}
     # Before there are threads, so that none of them takes the signal.

@@ -21,8 +21,11 @@ class Agents:
 
     def touch(self, agent_id: Any, now: str) -> None:
         """Note that an agent was seen."""
-        new = {"agent_id": agent_id, "metadata": {}, "first_seen": now, "last_seen": now}
-        self._agents.setdefault(agent_id, new)["last_seen"] = now
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            self._agents[agent_id] = {"agent_id": agent_id, "metadata": {}, "first_seen": now, "last_seen": now}
+        else:
+            agent["last_seen"] = now
 
     def list(self) -> list[dict[str, Any]]:
         """Return all of them."""

@@ -118,7 +118,8 @@ class Connection:
         Raises:
             OSError: the connection is lost, or has to be ended.
         """
-        self._send()
+        if self._owed or self._cut:
+            self._send()
         while self._asked and not self._elsewhere and self._unsent < _UNSENT:
             self._answer_some(later)
             self._send()
@@ -208,7 +209,10 @@ class Connection:
                 raise ConnectionAbortedError(f"it left {self._backlog} bytes unread")
             while self._owed:
                 try:
-                    sent = self.sock.sendmsg([line for line, _ in islice(self._owed, _BUFFERS)])
+                    if len(self._owed) == 1:
+                        sent = self.sock.send(self._owed[0][0])
+                    else:
+                        sent = self.sock.sendmsg([line for line, _ in islice(self._owed, _BUFFERS)])
                 except BlockingIOError:
                     return
                 self._sent(sent)

@@ -16,6 +16,11 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes | None]:
         """Take what has arrived; return the lines that it completes, without their ends."""
+        if not (self._parts or self._skipping) and data.endswith(b"\n") and len(data) <= self._limit:
+            # Whole lines, as they mostly come.
+            whole: list[bytes | None] = list(data.split(b"\n"))
+            whole.pop()
+            return whole
         lines: list[bytes | None] = []
         *ended, rest = data.split(b"\n")
         for part in ended:
