@@ -6,6 +6,8 @@ Parts:
 * :class:`SessionBusClient`: the same methods as the client of the original Session I/O Bus.
 * :mod:`trunkline.stdiobus`: workers behind the ``stdio_bus`` router, with the names of the PyPI package ``stdiobus``.
   It needs nothing but the standard library.
+* :mod:`trunkline.bus`: keys and values, topics and handoffs that agents share, with the names of the original
+  ``engram-bus``. It needs nothing but the standard library either.
 
 A name is imported when it is used first, so that a program pays only for the part it uses.
 """
