@@ -339,9 +339,13 @@ def test_a_callback_may_close_the_client(address: tuple[str, int], bus: Bus) -> 
 
 
 def test_no_thread_outlives_it(address: tuple[str, int]) -> None:
+    heard = threading.Event()
     before = set(threading.enumerate())
     with BusClient(*address, reconnect=True) as client:
-        client.subscribe("t", print)
+        client.subscribe("t", lambda *_: heard.set())
+        client.publish("t")
+        assert heard.wait(PATIENCE)
+        # One reads, one calls.
         assert len(set(threading.enumerate()) - before) == 2
     assert set(threading.enumerate()) <= before
 

@@ -17,6 +17,7 @@ import pytest
 from bus.wire import PATIENCE, Wire
 from hub.daemon import thread
 from trunkline.bus import Bus, BusClient, BusServer, Clock
+from trunkline.bus.agents import MAX_AGENTS
 from trunkline.bus.connection import MAX_BACKLOG, MAX_TOPICS
 from trunkline.bus.topics import History, Signal
 
@@ -161,6 +162,26 @@ def test_whoever_waits_for_the_database_makes_nobody_else_wait(tmp_path: Path) -
             assert waiting.read() == {"ok": True, "pong": True}
 
 
+def test_a_function_that_takes_its_time_makes_no_connection_wait(bus: Bus, address: tuple[str, int]) -> None:
+    """It may even ask the server that told it."""
+    go_on, over = threading.Event(), threading.Event()
+    heard: list[Any] = []
+    with BusClient(*address) as client, Wire(address) as wire, Wire(address) as other:
+
+        def hear(topic: Any, data: Any, agent: Any) -> None:
+            go_on.wait(PATIENCE)
+            heard.append((topic, data, agent, client.get("k")))
+            over.set()
+
+        bus.subscribe("t", hear)
+        bus.put("k", 7)
+        assert wire.op("publish", topic="t", data=1, agent="me") == {"ok": True, "count": 1}
+        assert other.op("ping")["pong"] is True
+        go_on.set()
+        assert over.wait(PATIENCE)
+        assert heard == [("t", 1, "me", 7)]
+
+
 class Thing:
     """Something of which one can tell whether it is still held."""
 
@@ -222,6 +243,19 @@ def test_every_operation_of_an_agent_is_seen() -> None:
         bus.publish("t", agent=[1])
         bus.publish("t", agent="")
         assert len(bus.agents()) == len(seen)
+
+
+def test_agents_do_not_pile_up() -> None:
+    with Bus() as bus:
+        bus.register("first", {"role": "planner"})
+        for number in range(2 * MAX_AGENTS):
+            bus.put("k", number, agent=number)
+            if number % 100 == 0:
+                bus.put("k", number, agent="first")
+        agents = bus.agents()
+        assert len(agents) <= MAX_AGENTS
+        assert agents[0]["metadata"] == {"role": "planner"}
+        assert agents[-1]["agent_id"] == 2 * MAX_AGENTS - 1
 
 
 def test_a_put_that_fails_stores_nothing() -> None:

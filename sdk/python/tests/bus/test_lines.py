@@ -130,10 +130,17 @@ def test_an_integer_of_too_many_digits_is_answered(address: tuple[str, int]) -> 
         assert wire.ask('{"op": "put", "key": "k", "value": ' + "9" * 4000 + "}")["ok"] is True
 
 
-def test_a_browser_is_not_listened_to(server: tuple[str, int]) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n%s",
+        b"options /x?y HTTP/1.1\r\n%s",
+        b"\x16\x03\x01\x02\x00\n%s\n",
+    ],
+)
+def test_a_browser_is_not_listened_to(server: tuple[str, int], said: bytes) -> None:
     with Wire(server) as wire:
-        body = '{"op": "put", "key": "stolen", "namespace": "http", "value": 1}'
-        wire.send(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+        wire.send(said % b'{"op": "put", "key": "stolen", "namespace": "http", "value": 1}')
         # What it has not read of the request makes the end a hard one.
         with contextlib.suppress(ConnectionResetError):
             assert wire.line() == ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+import threading
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
 from trunkline.bus.client import BusClient
 from trunkline.bus.clock import Clock
+from trunkline.bus.dispatcher import Dispatcher
 from trunkline.bus.engine import Engine
 from trunkline.bus.operations import Callback, Operations
 from trunkline.bus.server import BusServer
@@ -87,8 +90,8 @@ class Bus(Operations):
     def subscribe(self, topic: Any, callback: Callback) -> None:
         """Have a function called with each signal of a topic: its topic, its data, its agent.
 
-        In this process it is called by whoever publishes; from elsewhere, on a thread of its own. What it raises is
-        logged.
+        What is published in this process calls it there and then; what comes over a connection calls it on a thread
+        of the bus. What it raises is logged.
         """
         self._to.subscribe(topic, callback)
 
@@ -103,35 +106,45 @@ class Bus(Operations):
         self._to.close()
 
 
-@dataclass(frozen=True)
-class _Told:
-    """A function as a subscriber; the same function is the same subscriber."""
-
-    callback: Callback
-
-    def __call__(self, signal: Signal) -> None:
-        self.callback(signal.topic, signal.data, signal.agent)
-
-
 class _Here:
     """The bus of this process, as a client sees one."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.dispatcher = Dispatcher("trunkline-bus-callbacks")
 
     def ask(self, op: str, /, **fields: Any) -> dict[str, Any]:
         return self.engine.perform(op, fields)
 
     def subscribe(self, topic: Any, callback: Callback) -> None:
-        self.engine.subscribe(topic, _Told(callback))
+        self.dispatcher.add(topic, callback)
+        self.engine.subscribe(topic, _Told(callback, self))
 
     def unsubscribe(self, topic: Any, callback: Callback | None = None) -> None:
+        self.dispatcher.remove(topic, callback)
         for subscriber in self.engine.subscribers(topic):
             if isinstance(subscriber, _Told) and callback in (None, subscriber.callback):
                 self.engine.unsubscribe(topic, subscriber)
 
     def close(self) -> None:
+        self.dispatcher.close()
         self.engine.close()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A function as a subscriber; the same function is the same subscriber."""
+
+    callback: Callback
+    here: _Here = field(compare=False)
+
+    def __call__(self, signal: Signal) -> None:
+        """Call it, but not on a thread that serves connections, all of which would wait for it."""
+        if threading.get_ident() in self.here.engine.servers:
+            told = {"topic": signal.topic, "data": signal.data, "agent": signal.agent}
+            self.here.dispatcher.push(told, sys.getsizeof(signal.data), self.callback)
+        else:
+            self.callback(signal.topic, signal.data, signal.agent)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -31,8 +31,9 @@ _BUFFERS = 256
 """How many lines are sent by one call; the system takes 1,024 at most."""
 _TOO_LONG = f"line longer than {MAX_LINE} bytes"
 _DONE = encode({"ok": True})
-# What a browser sends when a page names this port. Nothing of it may be taken for a request, least of all its body.
-_HTTP = re.compile(rb"[A-Z]+ [^ ]+ HTTP/\d", re.ASCII)
+# What a browser sends when a page names this port, plain or by TLS. Nothing of it may be taken for a request, least
+# of all what the page has put into it.
+_BROWSER = re.compile(rb"[A-Za-z-]+ [^ ]+ HTTP/\d|\x16\x03")
 
 _log = logging.getLogger("trunkline.bus")
 
@@ -141,8 +142,8 @@ class Connection:
             try:
                 asked = request(line)
             except BadLine as bad:
-                if _HTTP.match(line):
-                    raise ConnectionAbortedError("it speaks HTTP") from None
+                if _BROWSER.match(line):
+                    raise ConnectionAbortedError("it is a browser") from None
                 self._reply(_failure(str(bad)))
                 continue
             if asked is not None:

@@ -1,10 +1,11 @@
-"""Calls what subscribed, on a thread of its own, so that a callback may use the client that calls it."""
+"""Calls what subscribed, on a thread of its own: a callback may wait, and may use the client that calls it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from trunkline.bus.operations import Callback
@@ -25,7 +26,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._some = threading.Condition(self._lock)
         self._callbacks: dict[Any, list[Callback]] = {}
-        self._signals: deque[tuple[dict[str, Any], int]] = deque()
+        self._signals: deque[tuple[Mapping[str, Any], int, Callback | None]] = deque()
         self._held = 0
         self._dropped = 0
         self._closed = False
@@ -38,9 +39,6 @@ class Dispatcher:
             if callback in callbacks:
                 return False
             callbacks.append(callback)
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
             return True
 
     def remove(self, topic: Any, callback: Callback | None = None) -> bool:
@@ -63,15 +61,20 @@ class Dispatcher:
         with self._lock:
             return list(self._callbacks)
 
-    def push(self, signal: dict[str, Any], size: int) -> None:
-        """Take what the server pushed."""
+    def push(self, signal: Mapping[str, Any], size: int, only: Callback | None = None) -> None:
+        """Take a signal, for all callbacks of its topic or for one of them."""
         with self._lock:
+            if self._closed:
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
             if self._signals and self._held + size > MAX_HELD:
                 self._dropped += 1
                 if self._dropped == 1:
                     _log.warning("callbacks are too slow: %d bytes wait for them, signals are dropped", self._held)
                 return
-            self._signals.append((signal, size))
+            self._signals.append((signal, size, only))
             self._held += size
             self._some.notify()
 
@@ -91,12 +94,14 @@ class Dispatcher:
                 self._some.wait_for(lambda: self._signals or self._closed)
                 if self._closed:
                     return
-                signal, size = self._signals.popleft()
+                signal, size, only = self._signals.popleft()
                 self._held -= size
                 if self._dropped and not self._signals:
                     _log.warning("%d signals were dropped", self._dropped)
                     self._dropped = 0
                 callbacks = list(self._callbacks.get(signal.get("topic"), ()))
+                if only is not None:
+                    callbacks = [only] if only in callbacks else []
             for callback in callbacks:
                 try:
                     callback(signal.get("topic"), signal.get("data"), signal.get("agent"))

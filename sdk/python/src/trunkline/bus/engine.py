@@ -40,6 +40,8 @@ class Engine:
         self._agents = Agents()
         self._receipts: deque[dict[str, Any]] = deque(maxlen=MAX_RECEIPTS)
         self._receipt = 0
+        self.servers: set[int] = set()
+        """The threads that serve the bus to connections, none of which may be made to wait."""
         self.handoffs = Handoffs(db_path, self._clock.stamp)
 
     def perform(self, op: str, given: Mapping[str, Any], size: int = 0) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class BusServer:
         if loop is not None:
             loop.stop()
 
+    def serving(self, now: bool) -> None:
+        """Note that this thread is one that serves, or is no more."""
+        (self._engine.servers.add if now else self._engine.servers.discard)(threading.get_ident())
+
     def connected(self, sock: socket.socket, peer: str, wake: Callable[[Connection], None]) -> Connection:
         """Make a connection to the bus."""
         return Connection(sock, peer, self._engine, wake)
@@ -105,6 +109,7 @@ class _Loop(threading.Thread):
             self.join()
 
     def run(self) -> None:
+        self._server.serving(True)
         try:
             while not self._stopping:
                 for key, events in self._selector.select(self._patience()):
@@ -118,6 +123,7 @@ class _Loop(threading.Thread):
                     self._turn(self._woken.popleft(), readable=False)
         finally:
             self._end()
+            self._server.serving(False)
 
     def _turn(self, connection: Connection, readable: bool) -> None:
         """Do what a connection can do now."""
