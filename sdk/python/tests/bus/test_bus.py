@@ -160,6 +160,13 @@ def test_receipts(bus: Bus, remote: bool) -> None:
         assert end.transfers("x", limit=1) == [second]
 
 
+def test_operations_have_names(any_bus: Bus) -> None:
+    assert any_bus.ask("ping")["pong"] is True
+    assert any_bus.ask("get", key="k")["value"] is None
+    with pytest.raises(BusError, match="unknown op: fly"):
+        any_bus.ask("fly")
+
+
 def test_what_is_given_is_not_shared_with_the_history() -> None:
     with Bus() as bus:
         bus.publish("t", 1)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bus.original import OriginalServer
-from bus.wire import PATIENCE
+from bus.wire import PATIENCE, eventually
 from hub.daemon import thread
 from trunkline.bus import Bus, BusClient, BusError, BusServer
 from trunkline.bus.dispatcher import Dispatcher
@@ -93,8 +93,7 @@ def test_a_callback_may_call_the_client(client: BusClient, bus: Bus) -> None:
     client.subscribe("t", hear)
     bus.publish("t", 7)
     assert heard.get(timeout=PATIENCE) == 7
-    while bus.publish("t", 8):
-        pass
+    eventually(lambda: bus.publish("t", 8) == 0)
 
 
 def test_threads_share_a_client(client: BusClient) -> None:
@@ -234,15 +233,14 @@ def test_an_answer_that_is_late_is_nobody_elses(scripted: Scripted) -> None:
 
 
 def test_threads_that_wait_are_told_of_the_end(scripted: Scripted) -> None:
-    with thread(scripted.accept), BusClient(*scripted.address) as client:
+    with BusClient(*scripted.address) as client:
+        scripted.accept()
 
         def ask() -> None:
             with pytest.raises(ConnectionError, match="Server closed connection"):
                 client.get("k")
 
         with thread(ask), thread(ask), thread(ask):
-            while not hasattr(scripted, "_lines"):
-                pass
             for _ in range(3):
                 scripted.hear()
             scripted.end()
@@ -295,8 +293,7 @@ def test_it_connects_again_and_subscribes_again() -> None:
             with pytest.raises(ConnectionError):
                 until_lost(client)
             with BusServer(bus, *address):
-                while not (bus.publish("t", 1) and bus.publish("u", 2)):
-                    pass
+                eventually(lambda: bus.publish("t", 1) + bus.publish("u", 2) == 2)
                 while heard.get(timeout=PATIENCE) != 2:
                     pass
                 assert client.ping()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bus.wire import PATIENCE, Wire
+from bus.wire import PATIENCE, Wire, eventually
 from hub.daemon import thread
 from trunkline.bus import Bus, BusClient, BusServer, Clock
 from trunkline.bus.agents import MAX_AGENTS
@@ -87,8 +87,7 @@ def test_whoever_goes_is_not_counted_any_more(server: tuple[str, int], ns: str, 
         else:
             wire.close()
         # It takes the server a moment to hear of it.
-        while publisher.op("publish", topic=ns)["count"]:
-            pass
+        eventually(lambda: publisher.op("publish", topic=ns)["count"] == 0)
 
 
 def test_signals_do_not_pile_up() -> None:

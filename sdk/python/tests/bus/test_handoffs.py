@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def test_a_database_of_before_is_gone_on_with(tmp_path: Path) -> None:
 
 def test_home_is_expanded(tmp_path: Path) -> None:
     program = "from trunkline.bus import Bus; Bus(db_path='~/.engram/handoff.db').save_session('a')"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE, env={"HOME": str(tmp_path)})
+    env = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE, env=env)
     with Bus(db_path=tmp_path / ".engram" / "handoff.db") as bus:
         assert [session["agent_id"] for session in bus.list_sessions()] == ["a"]
 

@@ -6,6 +6,8 @@ import json
 import re
 import socket
 import struct
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -62,6 +64,13 @@ class Wire:
 
     def op(self, op: str, **fields: Any) -> Any:
         return self.ask(json.dumps({"op": op, **fields}))
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Look again and again; each look takes its time."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it never came to that"
 
 
 def play(wire: Wire, case: Case, ns: str, exact: bool = False) -> None:

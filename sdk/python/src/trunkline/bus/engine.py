@@ -12,6 +12,7 @@ from typing import Any
 
 from trunkline.bus.agents import Agents
 from trunkline.bus.clock import Clock
+from trunkline.bus.errors import BusError
 from trunkline.bus.handoffs import Handoffs
 from trunkline.bus.topics import History, Signal, Subscriber, Topics, select
 from trunkline.bus.values import Values
@@ -44,14 +45,17 @@ class Engine:
         """The threads that serve the bus to connections, none of which may be made to wait."""
         self.handoffs = Handoffs(db_path, self._clock.stamp)
 
-    def perform(self, op: str, given: Mapping[str, Any], size: int = 0) -> dict[str, Any]:
+    def perform(self, op: Any, given: Mapping[str, Any], size: int = 0) -> dict[str, Any]:
         """Do an operation of :data:`OPERATIONS` with the fields of a request; return those of its reply.
 
         Raises:
+            BusError: there is no such operation.
             KeyError: a field is missing.
             Exception: whatever the operation raises; its text is fit to be told.
         """
-        known = OPERATIONS[op]
+        known = OPERATIONS.get(op) if isinstance(op, str) else None
+        if known is None:
+            raise BusError(f"unknown op: {op}")
         arguments = [given[name] for name in known.required]
         arguments += [given.get(name, default) for name, default in known.optional.items()]
         if known.strict:

@@ -184,9 +184,13 @@ class _Loop(threading.Thread):
                     self._selector.unregister(self._listener)
                     return
                 continue  # it went before it was taken
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            try:
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            except OSError:
+                sock.close()  # it has gone already
+                continue
             connection = self._server.connected(sock, f"{peer[0]}:{peer[1]}", self._wake)
             self._connections.add(connection)
             self._watch(connection)
