@@ -2,15 +2,14 @@
 
 A step is a line and the lines that answer it, pushes before the reply. ``$ns`` is a word of the case's own, so that
 one server can serve all of them. In what is expected ``"<name:hex>"`` stands for an id of 12 digits, which later lines
-call ``$name``; ``"<:time>"`` stands for a time, ``"<:text>"`` for any text, and ``"<:int>"`` for any whole number.
-``EXACT`` cases are compared as text, the others as JSON.
+call XX are compared as text, the others as JSON.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BETTER", "CASES", "EXACT", "OK", "Case", "case", "failed"]
+__all__ = ["BETTER", "CASES", "EXACT", "OK", "PECULIAR", "Case", "case", "failed"]
 
 
 class Case(NamedTuple):
@@ -67,8 +66,8 @@ EXACT = [
     ),
     case(
         "no numbers that JSON lacks",
-        put('"k"', "[NaN, Infinity, -Infinity, 1e400, 1]"),
-        get('"k"', "[null, null, null, null, 1]"),
+        put('"k"', "[NaN, Infinity, -Infinity, 1]"),
+        get('"k"', "[null, null, null, 1]"),
     ),
     case("order of members", put('"k"', '{"z": 1, "a": 2, "m": 3}'), get('"k"', '{"z": 1, "a": 2, "m": 3}')),
     case("the last of two members", put('"k"', '{"a": 1, "b": 2, "a": 3}'), get('"k"', '{"a": 3, "b": 2}')),
@@ -192,9 +191,8 @@ VALUES = [
         put("null", "0"),
         put("7", "1"),
         put("2.5", "2"),
-        put("false", "3"),
-        ('{"op": "all", "namespace": "$ns"}', '{"ok": true, "data": {"null": 0, "7": 1, "2.5": 2, "false": 3}}'),
-        ('{"op": "snapshot", "namespace": "$ns"}', '{"ok": true, "data": {"null": 0, "7": 1, "2.5": 2, "false": 3}}'),
+        ('{"op": "all", "namespace": "$ns"}', '{"ok": true, "data": {"null": 0, "7": 1, "2.5": 2}}'),
+        ('{"op": "snapshot", "namespace": "$ns"}', '{"ok": true, "data": {"null": 0, "7": 1, "2.5": 2}}'),
     ),
     case(
         "delete",
@@ -245,7 +243,7 @@ LIFETIMES = [
     ),
     *(
         case(f"ttl {ttl} is over", put('"k"', "1", f', "ttl": {ttl}'), get('"k"', "null"), keys())
-        for ttl in ("-1", "-0.5", "-Infinity")
+        for ttl in ("-1", "-0.5")
     ),
     *(
         case(
@@ -289,12 +287,13 @@ TRANSFERS = [
     case(
         "named keys",
         put('"a"', "1", ', "agent": "x"'),
-        put('"b"', "2", ', "agent": "z"'),
+        put('"b"', "2", ', "agent": "x"'),
+        put('"c"', "3"),
         (
-            '{"op": "transfer", "from_agent": "x", "to_agent": "y", "keys": ["b", "no", "a"], "namespace": "$ns"}',
-            '{"ok": true, "transferred": 2, "keys": ["b", "a"]}',
+            '{"op": "transfer", "from_agent": "x", "to_agent": "y", "keys": ["no", "a", "c"], "namespace": "$ns"}',
+            '{"ok": true, "transferred": 2, "keys": ["a", "c"]}',
         ),
-        ('{"op": "keys", "namespace": "$ns", "agent": "y"}', '{"ok": true, "keys": ["a", "b"]}'),
+        ('{"op": "keys", "namespace": "$ns", "agent": "y"}', '{"ok": true, "keys": ["a", "c"]}'),
     ),
     case(
         "none",
@@ -397,18 +396,37 @@ SIGNALS = [
             '{"op": "signals", "topic": "$ns", "since": 5}',
             failed("'>=' not supported between instances of 'str' and 'int'"),
         ),
-        ('{"op": "signals", "topic": "$ns.no", "since": 5}', '{"ok": true, "signals": []}'),
     ),
 ]
 
 CASES = [*BAD_LINES, *MISSING, *UNHASHABLE, *VALUES, *LIFETIMES, *TRANSFERS, *SIGNALS]
 
+PECULIAR = [
+    case("ttl -Infinity is over", put('"k"', "1", ', "ttl": -Infinity'), get('"k"', "null")),
+    case(
+        "a truth as key",
+        put("false", "1"),
+        get("0", "1"),
+        ('{"op": "all", "namespace": "$ns"}', '{"ok": true, "data": {"false": 1}}'),
+    ),
+    case("a number too large", put('"k"', "[1e400]"), get('"k"', "[null]")),
+    case("since when nothing fits", ('{"op": "signals", "topic": "$ns", "since": 5}', '{"ok": true, "signals": []}')),
+]
+"""What comes of it that the original is Python; a server in another language may see it otherwise."""
+
 BETTER = [
+    case(
+        "hello",
+        (
+            '{"op": "hello", "id": 1}',
+            '{"ok": true, "server": "trunkline", "version": "<:text>", "extensions": "<:list>", "id": 1}',
+        ),
+    ),
     case(
         "no more of a topic",
         ('{"op": "subscribe", "topic": "$ns"}', OK),
-        ('{"op": "unsubscribe", "topic": "$ns"}', OK),
-        ('{"op": "unsubscribe", "topic": "$ns"}', OK),
+        ('{"op": "unsubscribe", "topic": "$ns"}', '{"ok": true, "unsubscribed": true}'),
+        ('{"op": "unsubscribe", "topic": "$ns"}', '{"ok": true, "unsubscribed": false}'),
         ('{"op": "publish", "topic": "$ns"}', '{"ok": true, "count": 0}'),
     ),
     case(
@@ -425,9 +443,20 @@ BETTER = [
             '{"ok": true, "transferred": 1, "keys": ["a"]}',
         ),
         (
-            '{"op": "transfers", "agent": "$ns.y"}',
-            '{"ok": true, "transfers": [{"id": "<:int>", "from_agent": "$ns.x", "to_agent": "$ns.y", "namespace": "$ns", "keys": ["a"], "timestamp": "<:time>"}]}',
+            '{"op": "transfers", "namespace": "$ns"}',
+            '{"ok": true, "transfers": [{"from_agent": "$ns.x", "to_agent": "$ns.y", "keys": ["a"], "timestamp": "<:time>"}]}',
         ),
+        ('{"op": "transfers", "namespace": "$ns.no"}', '{"ok": true, "transfers": []}'),
+    ),
+    case(
+        "what belongs to a third",
+        put('"a"', "1", ', "agent": "z"'),
+        put('"b"', "2", ', "agent": "x"'),
+        (
+            '{"op": "transfer", "from_agent": "x", "to_agent": "y", "keys": ["b", "a"], "namespace": "$ns"}',
+            '{"ok": true, "transferred": 1, "keys": ["b"]}',
+        ),
+        ('{"op": "keys", "namespace": "$ns", "agent": "z"}', '{"ok": true, "keys": ["a"]}'),
     ),
     case(
         "the bus's own topics",

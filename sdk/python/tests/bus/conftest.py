@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bus.wire import Wire
+from bus.wire import Player, Wire
 from hub.conftest import binary
 from hub.daemon import Daemon
 from trunkline.bus import Bus, BusServer
@@ -35,23 +35,40 @@ def daemon_server(binary: str) -> Iterator[tuple[str, int]]:
     """The daemon's listener."""
     with Daemon(binary) as daemon:
         runtime = json.loads((daemon.home / "runtime.json").read_bytes())
-        if "engram" not in runtime:
-            raise pytest.skip.Exception("THE DAEMON IS NOT HELD AGAINST THE TABLE: its runtime.json names no engram")
         host, _, port = runtime["engram"].rpartition(":")
         yield host.strip("[]"), int(port)
 
 
 @pytest.fixture(params=["python", "file", "daemon"])
-def server(request: pytest.FixtureRequest) -> tuple[str, int]:
+def kind(request: pytest.FixtureRequest) -> str:
     """Each server of the bus that there is."""
-    address: tuple[str, int] = request.getfixturevalue(f"{request.param}_server")
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def server(kind: str, request: pytest.FixtureRequest) -> tuple[str, int]:
+    address: tuple[str, int] = request.getfixturevalue(f"{kind}_server")
     return address
+
+
+@pytest.fixture
+def handoffs(server: tuple[str, int]) -> None:
+    """For tests that want a server that keeps handoffs."""
+    with Wire(server) as wire:
+        if wire.op("list_sessions").get("error") == "handoffs are not kept here":
+            raise pytest.skip.Exception("THE DAEMON IS NOT HELD AGAINST THE TABLE'S HANDOFFS: it keeps none")
 
 
 @pytest.fixture
 def wire(server: tuple[str, int]) -> Iterator[Wire]:
     with Wire(server) as wire:
         yield wire
+
+
+@pytest.fixture
+def player(wire: Wire, kind: str) -> Player:
+    return Player(wire, python=kind != "daemon")
 
 
 @pytest.fixture

@@ -46,8 +46,9 @@ def test_keys_and_values(any_bus: Bus) -> None:
     assert bus.keys(agent="y") == ["b"]
     assert bus.all() == bus.snapshot() == {"a": 1, "b": {"c": [None]}, "empty": None}
     assert bus.transfer("x", "y") == ["a"]
-    assert bus.transfer("z", "x", keys=("b", "no")) == ["b"]
-    assert (bus.keys(agent="x"), bus.keys(agent="y")) == (["b"], ["a"])
+    assert bus.transfer("y", "x", keys=("empty", "b", "no")) == ["b", "empty"]
+    assert bus.transfer("z", "y", keys=("b",)) == []
+    assert (bus.keys(agent="x"), bus.keys(agent="y")) == (["b", "empty"], ["a"])
     assert bus.restore({"r": 1}, namespace="other") == 1
     assert (bus.delete("r", "other"), bus.delete("r", "other")) == (True, False)
     assert (bus.clear(), bus.clear()) == (3, 0)
@@ -150,14 +151,14 @@ def test_receipts(bus: Bus, remote: bool) -> None:
         for number in range(3):
             bus.put(number, 1, agent="x", namespace="ns")
         end.transfer("x", "y", [0], "ns")
-        end.transfer("nobody", "y")
+        end.transfer("nobody", "y", namespace="ns")
         end.transfer("x", "z", namespace="ns")
-        first, second = end.transfers()
-        assert (first["from_agent"], first["to_agent"], first["namespace"], first["keys"]) == ("x", "y", "ns", [0])
-        assert (first["id"], second["id"], second["keys"]) == (1, 2, [1, 2])
+        first, second = end.transfers("ns")
+        assert (first["from_agent"], first["to_agent"], first["keys"]) == ("x", "y", [0])
+        assert (second["to_agent"], second["keys"]) == ("z", [1, 2])
         assert first["timestamp"] < second["timestamp"]
-        assert end.transfers("z") == [second]
-        assert end.transfers("x", limit=1) == [second]
+        assert Workspace(end, "ns").transfers() == [first, second]
+        assert end.transfers() == []
 
 
 def test_operations_have_names(any_bus: Bus) -> None:

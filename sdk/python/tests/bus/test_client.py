@@ -310,6 +310,49 @@ def test_without_reconnect_it_stays_lost() -> None:
                 until_lost(client)
 
 
+def test_a_token_is_shown_first(scripted: Scripted) -> None:
+    heard = []
+
+    def serve(answer: str) -> None:
+        scripted.accept()
+        heard.append(json.loads(scripted.hear()))
+        scripted.say(answer)
+        while line := scripted.hear():
+            heard.append(json.loads(line))
+            scripted.say('{"ok": true, "pong": true}')
+        scripted.end()
+
+    with thread(serve, '{"ok": true, "principal": "bot"}'), BusClient(*scripted.address, token="t0ken") as client:
+        assert client.ping()
+    assert heard == [{"op": "auth", "token": "t0ken"}, {"op": "ping"}]
+    refused = pytest.raises(BusError, match="this token opens nothing")
+    with thread(serve, '{"ok": false, "error": "this token opens nothing"}'), refused:
+        BusClient(*scripted.address, token="wrong")
+
+
+def test_what_nests_too_deep_ends_nothing(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    heard: queue.Queue[Any] = queue.Queue()
+
+    def serve() -> None:
+        scripted.accept()
+        for answer in (
+            '{"ok": true}',
+            f'{{"event": "signal", "topic": "t", "data": {deep}, "agent": null}}\n{{"ok": true, "value": {deep}}}',
+            '{"event": "signal", "topic": "t", "data": 1, "agent": null}\n{"ok": true, "value": 2}',
+        ):
+            scripted.hear()
+            scripted.say(answer)
+
+    with thread(serve), BusClient(*scripted.address) as client, caplog.at_level(logging.WARNING, "trunkline.bus"):
+        client.subscribe("t", lambda _topic, data, _agent: heard.put(data))
+        with pytest.raises(BusError, match="nests deeper"):
+            client.get("k")
+        assert client.get("k") == 2
+        assert heard.get(timeout=PATIENCE) == 1
+    assert "is passed over" in caplog.text
+
+
 def test_a_closed_client_says_so(address: tuple[str, int]) -> None:
     client = BusClient(*address)
     client.subscribe("t", print)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from hub.daemon import thread
 from trunkline.bus import Bus, BusClient, BusServer, Clock
 from trunkline.bus.agents import MAX_AGENTS
 from trunkline.bus.connection import MAX_BACKLOG, MAX_TOPICS
+from trunkline.bus.engine import OPERATIONS, Engine
 from trunkline.bus.topics import History, Signal
 
 PAYLOAD = "x" * 4000
@@ -30,7 +32,7 @@ def ns() -> str:
 
 
 @pytest.mark.parametrize("way", ["publish", "put"])
-def test_a_subscriber_that_does_not_read_delays_nobody(server: tuple[str, int], ns: str, way: str) -> None:
+def test_a_subscriber_that_does_not_read_delays_nobody(server: tuple[str, int], kind: str, ns: str, way: str) -> None:
     topic = ns if way == "publish" else f"__bus__.put.{ns}"
     fields = {"topic": ns, "data": PAYLOAD} if way == "publish" else {"key": "k", "value": PAYLOAD, "namespace": ns}
     with Wire(server) as deaf, Wire(server) as reader, Wire(server) as publisher:
@@ -43,13 +45,13 @@ def test_a_subscriber_that_does_not_read_delays_nobody(server: tuple[str, int], 
         with Wire(server) as another:
             assert another.op(way, **fields)["ok"] is True
         assert reader.read()["event"] == "signal"
-        # The deaf one was cut, and what reads on is there.
-        assert publisher.op("publish", topic="x")["ok"] is True
-        if way == "publish":
-            assert publisher.op("publish", topic=ns)["count"] == 1
-        with contextlib.suppress(ConnectionResetError):
-            while deaf.line():
-                pass
+        if kind != "daemon":
+            # The deaf one was cut. The daemon gives it longer, since it reads for it from what is retained.
+            if way == "publish":
+                assert publisher.op("publish", topic=ns)["count"] == 1
+            with contextlib.suppress(ConnectionResetError):
+                while deaf.line():
+                    pass
 
 
 def test_a_signal_larger_than_the_backlog_is_delivered(address: tuple[str, int]) -> None:
@@ -60,14 +62,24 @@ def test_a_signal_larger_than_the_backlog_is_delivered(address: tuple[str, int])
         assert wire.read()["data"] == large
 
 
-def test_who_asks_and_does_not_read_is_waited_for(address: tuple[str, int]) -> None:
+def test_who_asks_and_does_not_read_is_waited_for(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is owed stays bounded, and nothing is lost."""
+    got = []
+
+    def counted(*given: Any) -> Any:
+        got.append(given)
+        return Engine.get(*given)
+
+    monkeypatch.setitem(OPERATIONS, "get", dataclasses.replace(OPERATIONS["get"], call=counted))
     with Wire(address) as wire, Wire(address) as other:
         wire.op("put", key="k", value="x" * 500_000)
-        with thread(wire.sock.sendall, b'{"op": "get", "key": "k"}\n' * 100):
+        wire.sock.sendall(b'{"op": "get", "key": "k"}\n' * 100)
+        # By then the server has done with the first what it would.
+        for _ in range(3):
             assert other.op("ping")["pong"] is True
-            for _ in range(100):
-                assert len(wire.read()["value"]) == 500_000
+        assert 1 <= len(got) < 60, "the system holds some of them, the server two"
+        for _ in range(100):
+            assert len(wire.read()["value"]) == 500_000
 
 
 @pytest.mark.parametrize("end", ["reset", "bad text", "deep text", "half a line", "shut"])
@@ -225,7 +237,7 @@ def test_what_has_expired_is_not_alive() -> None:
         now[0] = 1.001
         assert bus.delete("a") is False
         assert bus.transfer("x", "y") == []
-        assert bus.transfer("x", "y", keys=["b"]) == []
+        assert bus.transfer("x", "y", keys=["b"]) == bus.transfers() == []
         assert bus.clear() == 0
 
 

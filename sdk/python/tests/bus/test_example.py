@@ -13,6 +13,7 @@ from bus.wire import PATIENCE
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bus.py"
 
 
+@pytest.mark.usefixtures("handoffs")
 @pytest.mark.parametrize("remote", [False, True])
 def test_the_example_hands_work_over(server: tuple[str, int], remote: bool) -> None:
     more = ["--connect", "{}:{}".format(*server)] if remote else []

@@ -28,6 +28,10 @@ CREATE TABLE handoff_checkpoints (created TEXT NOT NULL, id TEXT PRIMARY KEY, se
     agent_id TEXT NOT NULL, snapshot TEXT, FOREIGN KEY (session_id) REFERENCES handoff_sessions(id));
 INSERT INTO handoff_sessions VALUES ('aaaaaaaaaaaa', 'old', NULL, 'paused', 'half done', '["d"]', '[]', 'not json',
     '{"n": NaN}', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00.000001+00:00');
+INSERT INTO handoff_sessions (id, agent_id, created, updated) VALUES
+    ('000000000002', 'twin', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00'),
+    ('000000000003', 'twin', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00'),
+    ('000000000001', 'twin', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00');
 """
 
 
@@ -39,6 +43,8 @@ def test_a_database_of_before_is_gone_on_with(tmp_path: Path) -> None:
         found = bus.get_session(agent_id="old")
         assert found
         assert (found["id"], found["decisions"], found["todos"]) == ("aaaaaaaaaaaa", ["d"], "not json")
+        # Of those of one moment, the one that was written last is the latest.
+        assert [session["id"][-1] for session in bus.list_sessions("twin")] == ["1", "3", "2"]
         lane = bus.open_lane("aaaaaaaaaaaa", "old", "new")
         bus.checkpoint("aaaaaaaaaaaa", "old", {"n": 1}, lane)
         bus.update_session("aaaaaaaaaaaa", status="active")

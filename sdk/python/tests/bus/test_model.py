@@ -52,11 +52,11 @@ class Model:
         return len(data)
 
     def transfer(self, old: Any, new: Any, keys: list[Any] | None, namespace: Any) -> list[Any]:
-        live = {row["key"]: row for row in self.live(namespace)}
-        wanted = [key for key, row in live.items() if row["owner"] == old] if keys is None else keys
-        given = [key for key in wanted if key in live]
-        for key in given:
-            live[key]["owner"] = new
+        given = []
+        for row in self.live(namespace):
+            if row["owner"] == old if keys is None else row["key"] in keys and row["owner"] in (old, None):
+                row["owner"] = new
+                given.append(row["key"])
         return given
 
 

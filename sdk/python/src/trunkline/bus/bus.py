@@ -28,7 +28,7 @@ class Bus(Operations):
     any that is free, see :attr:`address`. ``Bus(connect="host:port")`` is the one that is served there.
 
     ``db_path`` is the file where handoffs are kept; without, they end with the bus. All else is in memory.
-    ``timeout`` and ``reconnect`` are those of :class:`BusClient`, and ``clock`` is what a test sets.
+    ``timeout``, ``reconnect`` and ``token`` are those of :class:`BusClient`, and ``clock`` is what a test sets.
 
     Raises:
         ValueError: arguments that do not go together.
@@ -45,6 +45,7 @@ class Bus(Operations):
         *,
         timeout: float | None = 30.0,
         reconnect: bool = False,
+        token: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._to: BusClient | _Here
@@ -54,7 +55,7 @@ class Bus(Operations):
                 raise ValueError("a bus is served here or connected to, not both: give serve= or connect=")
             if db_path is not None:
                 raise ValueError("the handoffs are kept where the bus is served; give db_path= there")
-            self._to = BusClient(*_address(connect), timeout=timeout, reconnect=reconnect)
+            self._to = BusClient(*_address(connect), timeout=timeout, reconnect=reconnect, token=token)
             return
         self._to = _Here(Engine(db_path, clock))
         if serve:

@@ -28,7 +28,8 @@ class BusClient(Operations):
 
     ``timeout`` is how many seconds an answer may take; ``None`` waits for ever. With ``reconnect`` a lost connection
     is made again, after 0.2 s and then twice as long each time, 10 s at most, and its subscriptions with it; calls
-    fail meanwhile. Callbacks run on one thread of the client, one after the other, and may call it.
+    fail meanwhile. Callbacks run on one thread of the client, one after the other, and may call it. ``token`` is what
+    is shown to a server that wants one.
 
     Raises:
         ValueError: the time limit is none.
@@ -38,13 +39,20 @@ class BusClient(Operations):
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 9470, *, timeout: float | None = 30.0, reconnect: bool = False
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9470,
+        *,
+        timeout: float | None = 30.0,
+        reconnect: bool = False,
+        token: str | None = None,
     ) -> None:
         if timeout is not None and timeout <= 0:
             raise ValueError(f"timeout={timeout} leaves no time for an answer; None waits for ever")
         self._to = (host, port)
         self._timeout = timeout
         self._reconnect = reconnect
+        self._token = token
         self._dispatcher = Dispatcher(f"trunkline-bus-callbacks-{port}")
         self._link = self._connect()
         self._closed = threading.Event()
@@ -60,7 +68,9 @@ class BusClient(Operations):
 
     def ask(self, op: str, /, **fields: Any) -> dict[str, Any]:
         """Do an operation by its name on the wire; return the fields of its reply."""
-        link = self._link
+        return self._ask(self._link, op, fields)
+
+    def _ask(self, link: Link, op: str, fields: dict[str, Any]) -> dict[str, Any]:
         waiting = link.ask(encode({**fields, "op": op}), self._timeout)
         if not waiting.over:
             raise TimeoutError(
@@ -113,7 +123,15 @@ class BusClient(Operations):
         self._dispatcher.close()
 
     def _connect(self) -> Link:
-        return Link(*self._to, self._timeout, self._dispatcher.push)
+        link = Link(*self._to, self._timeout, self._dispatcher.push)
+        if self._token is not None:
+            try:
+                self._ask(link, "auth", {"token": self._token})
+            except BaseException:
+                link.end("the server does not take the token")
+                link.close()
+                raise
+        return link
 
     def _watch(self) -> None:
         """Have somebody read while nobody asks, from now on."""
@@ -137,8 +155,8 @@ class BusClient(Operations):
             pause = min(2 * pause, _LONGEST_S)
             try:
                 link = self._connect()
-            except OSError as error:
-                _log.info("%s", error)
+            except (OSError, BusError) as error:
+                _log.info("no connection yet: %s", error)
                 continue
             self._link = link
             if self._closed.is_set():

@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "BadLine", "decode", "encode", "request"]
+__all__ = ["MAX_DEPTH", "BadLine", "TooDeep", "decode", "encode", "request"]
 
 MAX_DEPTH = 256
 """How deep lists and objects may nest. Deeper ones are refused, so that no reply can be too deep to be written."""
@@ -24,6 +24,10 @@ _decode = json.JSONDecoder().decode
 
 class BadLine(ValueError):
     """A line that is no JSON; the text is what its sender is told."""
+
+
+class TooDeep(BadLine):
+    """A line that nests deeper than can be read."""
 
 
 def encode(value: object) -> bytes:
@@ -64,7 +68,7 @@ def request(line: bytes) -> dict[str, Any] | None:
         raise BadLine(f"{type(value).__name__!r} object has no attribute 'get'")
     # Few lines have so many brackets, so few are looked at.
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise BadLine(_TOO_DEEP)
+        raise TooDeep(_TOO_DEEP)
     return value
 
 
@@ -81,7 +85,7 @@ def _parse(text: str) -> Any:
     except ValueError:
         raise BadLine("invalid JSON") from None
     except RecursionError:
-        raise BadLine(_TOO_DEEP) from None
+        raise TooDeep(_TOO_DEEP) from None
 
 
 def _depth(value: Any) -> int:

@@ -188,9 +188,9 @@ class Connection:
             return {}
         if op == "unsubscribe":
             topic = asked["topic"]
-            self._engine.unsubscribe(topic, self)
+            was = self._engine.unsubscribe(topic, self)
             self._topics.discard(topic)
-            return {}
+            return {"unsubscribed": was}
         return self._engine.perform(op, asked, size)
 
     def _reply(self, line: bytes) -> None:

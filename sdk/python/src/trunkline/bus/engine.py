@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
+from trunkline import __version__
 from trunkline.bus.agents import Agents
 from trunkline.bus.clock import Clock
 from trunkline.bus.errors import BusError
@@ -26,6 +27,9 @@ OWN = "__bus__."
 MAX_RECEIPTS = 10_000
 """How many receipts of transfers are kept; then the oldest are forgotten."""
 
+EXTENSIONS = ["id", "unsubscribe", "transfers", "hello"]
+"""What the wire has here beside the operations of the original."""
+
 _log = logging.getLogger("trunkline.bus")
 
 
@@ -39,8 +43,7 @@ class Engine:
         self._topics = Topics()
         self._history = History()
         self._agents = Agents()
-        self._receipts: deque[dict[str, Any]] = deque(maxlen=MAX_RECEIPTS)
-        self._receipt = 0
+        self._receipts: deque[tuple[Any, dict[str, Any]]] = deque(maxlen=MAX_RECEIPTS)
         self.servers: set[int] = set()
         """The threads that serve the bus to connections, none of which may be made to wait."""
         self.handoffs = Handoffs(db_path, self._clock.stamp)
@@ -117,21 +120,16 @@ class Engine:
         hash((from_agent, to_agent))
         with self._lock:
             given = self._values.transfer(from_agent, to_agent, keys, namespace, self._clock.elapsed())
-            now = self._touch(from_agent, to_agent)
+            now = self._touch(from_agent, to_agent) or self._clock.stamp()
             if given:
-                self._receipt += 1
-                receipt = {"id": self._receipt, "from_agent": from_agent, "to_agent": to_agent}
-                receipt.update(namespace=namespace, keys=list(given), timestamp=now or self._clock.stamp())
-                self._receipts.append(receipt)
+                receipt = {"from_agent": from_agent, "to_agent": to_agent, "keys": list(given), "timestamp": now}
+                self._receipts.append((namespace, receipt))
         return {"transferred": len(given), "keys": given}
 
-    def transfers(self, agent: Any, limit: int) -> list[dict[str, Any]]:
-        """Return the latest receipts, the oldest of them first; of those to or from an agent, if one is named."""
+    def transfers(self, namespace: Any) -> list[dict[str, Any]]:
+        """Return the receipts of a namespace, the oldest of them first."""
         with self._lock:
-            receipts = list(self._receipts)
-        if agent is not None:
-            receipts = [one for one in receipts if agent in (one["from_agent"], one["to_agent"])]
-        return [{**one, "keys": list(one["keys"])} for one in receipts[-limit:]]
+            return [{**one, "keys": list(one["keys"])} for where, one in self._receipts if where == namespace]
 
     def publish(self, topic: Any, data: Any, agent: Any, size: int = 0) -> int:
         """Tell a topic's subscribers, then keep the signal; return how many were told."""
@@ -152,10 +150,10 @@ class Engine:
         with self._lock:
             self._topics.subscribe(topic, subscriber)
 
-    def unsubscribe(self, topic: Any, subscriber: Subscriber) -> None:
-        """End that."""
+    def unsubscribe(self, topic: Any, subscriber: Subscriber) -> bool:
+        """End that; tell whether there was something to end."""
         with self._lock:
-            self._topics.unsubscribe(topic, subscriber)
+            return self._topics.unsubscribe(topic, subscriber)
 
     def subscribers(self, topic: Any) -> tuple[Subscriber, ...]:
         """Return who is subscribed now."""
@@ -265,6 +263,7 @@ _SESSION = dict.fromkeys(("repo", "status", "task_summary", "decisions", "files_
 
 OPERATIONS: dict[str, Operation] = {
     "ping": Operation(lambda _: True, reply="pong"),
+    "hello": Operation(lambda _: {"server": "trunkline", "version": __version__, "extensions": EXTENSIONS}),
     "put": Operation(Engine.put, ("key",), {"value": None, "agent": None, **_NS, "ttl": None}),
     "get": Operation(Engine.get, ("key",), _NS, "value"),
     "delete": Operation(Engine.delete, ("key",), _NS, "deleted"),
@@ -274,7 +273,7 @@ OPERATIONS: dict[str, Operation] = {
     "clear": Operation(Engine.clear, (), _NS, "count"),
     "restore": Operation(Engine.restore, ("data",), _NS, "count"),
     "transfer": Operation(Engine.transfer, ("from_agent", "to_agent"), {"keys": None, **_NS}),
-    "transfers": Operation(Engine.transfers, (), {"agent": None, "limit": 50}, "transfers"),
+    "transfers": Operation(Engine.transfers, (), _NS, "transfers"),
     "publish": Operation(Engine.publish, ("topic",), {"data": None, "agent": None}, "count", sized=True),
     "signals": Operation(Engine.signals, (), {"topic": None, "agent": None, "limit": 50, "since": None}, "signals"),
     "register": Operation(Engine.register, ("agent_id",), {"metadata": None}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import socket
 import struct
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from trunkline.bus.codec import BadLine, decode
+from trunkline.bus.codec import BadLine, TooDeep, decode
 from trunkline.bus.lines import Lines
 
 __all__ = ["Link", "Waiting"]
@@ -22,6 +23,9 @@ MAX_LINE = 256 * 1024 * 1024
 MAX_WAITING = 65_536
 """How many requests may wait for their answers on one connection, those included that nobody waits for any more."""
 _READ = 256 * 1024
+_PUSH = b'{"event":'
+
+_log = logging.getLogger("trunkline.bus")
 
 
 class Waiting:
@@ -210,16 +214,27 @@ class Link:
     def _take(self, line: bytes | None) -> None:
         if line is None:
             raise BadLine(f"a line of more than {MAX_LINE} bytes came")
-        message = decode(line)
+        try:
+            message = decode(line)
+        except TooDeep:
+            # Whoever can publish could end the connections of all who listen.
+            if line.startswith(_PUSH):
+                _log.warning("a signal from %s nests too deep, and is passed over", self.name)
+            else:
+                self._answered({"ok": False, "error": "the answer nests deeper than Python reads"})
+            return
         if not isinstance(message, dict):
             raise BadLine("what answers is no bus: a line came that is no object")
         if "event" in message:
             self._push(message, len(line))
-            return
+        else:
+            self._answered(message)
+
+    def _answered(self, reply: dict[str, Any]) -> None:
         with self._lock:
             if not self._waiting:
                 raise BadLine("an answer came that nobody asked for")
-            self._waiting.popleft().end(message)
+            self._waiting.popleft().end(reply)
 
     def _lose(self, why: str) -> None:
         """Tell all who wait; whoever calls holds the lock."""

@@ -59,11 +59,6 @@ class Shared(ABC):
         found: list[dict[str, Any]] = self.ask("agents")["agents"]
         return found
 
-    def transfers(self, agent: Any = None, limit: int = 50) -> list[dict[str, Any]]:
-        """Return the last receipts of transfers, the oldest of them first; of those to or from an agent, if given."""
-        found: list[dict[str, Any]] = self.ask("transfers", agent=agent, limit=limit)["transfers"]
-        return found
-
     def save_session(
         self,
         agent_id: Any,
@@ -199,11 +194,16 @@ class Operations(Shared):
     def transfer(
         self, from_agent: Any, to_agent: Any, keys: Iterable[Any] | None = None, namespace: Any = "default"
     ) -> list[Any]:
-        """Give keys to another agent: those that are named, whoever has them, else all of ``from_agent``'s.
+        """Give keys of ``from_agent`` to another agent: all, or those that are named and belong to it or to nobody.
 
-        Return those that were given. What was given has a receipt, see :meth:`transfers`.
+        Return those that were given. They have a receipt, see :meth:`transfers`.
         """
         named = None if keys is None else list(keys)
         asked = {"from_agent": from_agent, "to_agent": to_agent, "keys": named, "namespace": namespace}
         given: list[Any] = self.ask("transfer", **asked)["keys"]
         return given
+
+    def transfers(self, namespace: Any = "default") -> list[dict[str, Any]]:
+        """Return the receipts of a namespace's transfers, the oldest first: who gave which keys to whom, and when."""
+        found: list[dict[str, Any]] = self.ask("transfers", namespace=namespace)["transfers"]
+        return found

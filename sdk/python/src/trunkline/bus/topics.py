@@ -44,12 +44,14 @@ class Topics:
         """Add a subscriber; one that is there already stays where it is."""
         self._topics.setdefault(topic, {})[subscriber] = None
 
-    def unsubscribe(self, topic: Any, subscriber: Subscriber) -> None:
-        """Remove a subscriber, if it is one."""
+    def unsubscribe(self, topic: Any, subscriber: Subscriber) -> bool:
+        """Remove a subscriber; tell whether it was one."""
         subscribers = self._topics.get(topic, {})
+        was = subscriber in subscribers
         subscribers.pop(subscriber, None)
         if not subscribers:
             self._topics.pop(topic, None)
+        return was
 
     def of(self, topic: Any) -> tuple[Subscriber, ...]:
         """Return a topic's subscribers as they are now."""

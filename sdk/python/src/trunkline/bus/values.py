@@ -85,11 +85,18 @@ class Values:
         return len(gone)
 
     def transfer(self, old: Any, new: Any, keys: Iterable[Any] | None, namespace: Any, now: float) -> list[Any]:
-        """Give keys to another owner: those that are named, whoever has them, else all of the old one's."""
+        """Give keys to another owner: all of the old one's, or those that are named.
+
+        Of these, the ones that belong to a third are passed over, and those that belong to nobody are not. Return
+        what was given, in the order of the namespace.
+        """
         self._evict(now)
         space = self._spaces.get(namespace, {})
-        wanted = [key for key, entry in space.items() if entry.owner == old] if keys is None else keys
-        given = [key for key in wanted if key in space]
+        if keys is None:
+            given = [key for key, entry in space.items() if entry.owner == old]
+        else:
+            named = set(keys)
+            given = [key for key, entry in space.items() if key in named and entry.owner in (old, None)]
         for key in given:
             space[key].owner = new
         return given

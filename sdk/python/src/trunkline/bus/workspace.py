@@ -64,3 +64,7 @@ class Workspace(Shared):
     def transfer(self, from_agent: Any, to_agent: Any, keys: Iterable[Any] | None = None) -> list[Any]:
         """Give keys to another agent; return those that were given."""
         return self.bus.transfer(from_agent, to_agent, keys, self.name)
+
+    def transfers(self) -> list[dict[str, Any]]:
+        """Return the receipts of its transfers, the oldest first."""
+        return self.bus.transfers(self.name)
