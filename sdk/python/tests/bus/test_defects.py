@@ -21,6 +21,7 @@ from trunkline.bus import Bus, BusClient, BusServer, Clock
 from trunkline.bus.agents import MAX_AGENTS
 from trunkline.bus.connection import MAX_BACKLOG, MAX_TOPICS
 from trunkline.bus.engine import OPERATIONS, Engine
+from trunkline.bus.receipts import Receipts
 from trunkline.bus.topics import History, Signal
 
 PAYLOAD = "x" * 4000
@@ -120,6 +121,16 @@ def test_large_signals_do_not_pile_up() -> None:
     assert [row["data"] for row in history.rows()] == ["huge"]
     history.add(Signal("t", "x" * 2000, None), "now")
     assert len(history.rows()) == 1
+
+
+def test_receipts_do_not_pile_up() -> None:
+    receipts = Receipts(count=3, keys=10)
+    for number in range(5):
+        receipts.add("ns", "a", "b", [number], "now")
+    assert [one["keys"] for one in receipts.of("ns")] == [[2], [3], [4]]
+    receipts.add("ns", "a", "b", list(range(10)), "now")
+    assert [len(one["keys"]) for one in receipts.of("ns")] == [10]
+    assert receipts.of("other") == []
 
 
 def test_the_first_to_save_do_not_lose_their_sessions() -> None:

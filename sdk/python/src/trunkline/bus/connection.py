@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import socket
 import threading
@@ -34,9 +33,6 @@ _DONE = encode({"ok": True})
 # What a browser sends when a page names this port, plain or by TLS. Nothing of it may be taken for a request, least
 # of all what the page has put into it.
 _BROWSER = re.compile(rb"[A-Za-z-]+ [^ ]+ HTTP/\d|\x16\x03")
-
-_log = logging.getLogger("trunkline.bus")
-
 
 Later = Callable[[Callable[[], None]], object]
 

@@ -14,6 +14,7 @@ __all__ = ["Dispatcher"]
 
 MAX_HELD = 64 * 1024 * 1024
 """How many bytes of signals may wait for callbacks; what comes then is dropped, and that is logged."""
+_GRACE_S = 5.0
 
 _log = logging.getLogger("trunkline.bus")
 
@@ -79,14 +80,14 @@ class Dispatcher:
             self._some.notify()
 
     def close(self) -> None:
-        """Call nothing any more. What is being called comes to its end, unless it is that which closes."""
+        """Call nothing any more. What is being called gets a little time to come to its end."""
         with self._lock:
             self._closed = True
             self._signals.clear()
             self._some.notify()
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(_GRACE_S)
 
     def _run(self) -> None:
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -15,6 +14,7 @@ from trunkline.bus.agents import Agents
 from trunkline.bus.clock import Clock
 from trunkline.bus.errors import BusError
 from trunkline.bus.handoffs import Handoffs
+from trunkline.bus.receipts import Receipts
 from trunkline.bus.topics import History, Signal, Subscriber, Topics, select
 from trunkline.bus.values import Values
 
@@ -24,9 +24,6 @@ DEFAULT = "default"
 """The namespace of whoever names none."""
 OWN = "__bus__."
 """What the bus's own topics begin with; only the bus publishes there, so that they can be believed."""
-MAX_RECEIPTS = 10_000
-"""How many receipts of transfers are kept; then the oldest are forgotten."""
-
 EXTENSIONS = ["id", "unsubscribe", "transfers", "hello"]
 """What the wire has here beside the operations of the original."""
 
@@ -43,7 +40,7 @@ class Engine:
         self._topics = Topics()
         self._history = History()
         self._agents = Agents()
-        self._receipts: deque[tuple[Any, dict[str, Any]]] = deque(maxlen=MAX_RECEIPTS)
+        self._receipts = Receipts()
         self.servers: set[int] = set()
         """The threads that serve the bus to connections, none of which may be made to wait."""
         self.handoffs = Handoffs(db_path, self._clock.stamp)
@@ -122,14 +119,13 @@ class Engine:
             given = self._values.transfer(from_agent, to_agent, keys, namespace, self._clock.elapsed())
             now = self._touch(from_agent, to_agent) or self._clock.stamp()
             if given:
-                receipt = {"from_agent": from_agent, "to_agent": to_agent, "keys": list(given), "timestamp": now}
-                self._receipts.append((namespace, receipt))
+                self._receipts.add(namespace, from_agent, to_agent, given, now)
         return {"transferred": len(given), "keys": given}
 
     def transfers(self, namespace: Any) -> list[dict[str, Any]]:
         """Return the receipts of a namespace, the oldest of them first."""
         with self._lock:
-            return [{**one, "keys": list(one["keys"])} for where, one in self._receipts if where == namespace]
+            return self._receipts.of(namespace)
 
     def publish(self, topic: Any, data: Any, agent: Any, size: int = 0) -> int:
         """Tell a topic's subscribers, then keep the signal; return how many were told."""

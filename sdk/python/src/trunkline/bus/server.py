@@ -119,7 +119,8 @@ class _Loop(threading.Thread):
                         self._accept()
                     else:
                         self._hear()
-                while self._woken:
+                # Not until there is none: whoever publishes may be faster than this, and others want their turns.
+                for _ in range(len(self._woken)):
                     self._turn(self._woken.popleft(), readable=False)
         finally:
             self._end()
@@ -197,6 +198,8 @@ class _Loop(threading.Thread):
 
     def _patience(self) -> float | None:
         """Return how long nothing need be looked after; take connections again when it is time."""
+        if self._woken:
+            return 0.0
         if not self._rests_until:
             return None
         left = self._rests_until - time.monotonic()
