@@ -22,7 +22,7 @@ OPEN = (
     '{"op": "open_lane", "session_id": "$s", "from_agent": "a", "to_agent": "b"}',
     '{"ok": true, "lane_id": "<l:hex>"}',
 )
-FOREIGN = failed("FOREIGN KEY constraint failed")
+FOREIGN = failed("FOREIGN KEY constraint failed: there is no session 'no'")
 
 
 HANDOFFS = [
@@ -208,7 +208,10 @@ HANDOFFS = [
     case(
         "a checkpoint of no lane",
         NEW,
-        ('{"op": "checkpoint", "session_id": "$s", "agent_id": "a", "snapshot": 1, "lane_id": "no"}', FOREIGN),
+        (
+            '{"op": "checkpoint", "session_id": "$s", "agent_id": "a", "snapshot": 1, "lane_id": "no"}',
+            failed("FOREIGN KEY constraint failed: there is no session '$s' or no lane 'no'"),
+        ),
     ),
 ]
 

@@ -184,7 +184,10 @@ class Handoffs:
             now = self._stamp()
             row = [new, *values, *[now] * (len(columns) - len(values))]
             query = f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - names of ours
-            self._opened().execute(query, row)
+            try:
+                self._opened().execute(query, row)
+            except sqlite3.IntegrityError as error:
+                raise _told(error, dict(zip(columns, values, strict=False))) from None
         return new
 
     def _update(self, table: str, noun: str, row_id: Any, changed: dict[str, Any]) -> None:
@@ -234,6 +237,16 @@ def _object(row: dict[str, Any]) -> dict[str, Any]:
     for name in _DECODED & row.keys():
         row[name] = _read(row[name])
     return row
+
+
+def _told(error: sqlite3.IntegrityError, row: dict[str, Any]) -> sqlite3.IntegrityError:
+    """Return the error, with what it does not say: what is not there."""
+    if "FOREIGN KEY" not in str(error):
+        return error
+    missing = [f"no session {row['session_id']!r}"]
+    if row.get("lane_id") is not None:
+        missing.append(f"no lane {row['lane_id']!r}")
+    return sqlite3.IntegrityError(f"{error}: there is {' or '.join(missing)}")
 
 
 def _read(text: str | None) -> Any:
