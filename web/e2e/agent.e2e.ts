@@ -61,20 +61,27 @@ test('two browsers see the same, and the second sees who allowed it', async () =
   expect(visitor.errors.splice(0)).toEqual([]);
 });
 
-test('what is of high risk is allowed by a second click, and only by that', async () => {
+test('what is of high risk is allowed by holding the button down, or the key, and by nothing shorter', async () => {
   const argv = ['python3', ASKER];
   const made = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'asker', argv, workspace: daemon.work });
   const page = await visitor.page(`/s/${made.id}`);
-  await prompt(page, 'rm -rf /');
-  await allow(page).click();
-  const again = page.getByRole('button', { name: 'Allow: high risk, once more to confirm' });
-  await again.waitFor();
-  const open = await visitor.call<{ items: unknown[] }>('GET', '/v1/requests?status=open');
+  await prompt(page, 'rm -rf /\nrm -rf /home');
+  const hold = page.getByRole('button', { name: /hold for a second/ });
+  await hold.click();
+  await page.locator('[data-request]').focus();
+  await page.keyboard.press('a');
+  const open = await visitor.call<{ items: { id: string }[] }>('GET', '/v1/requests?status=open');
   expect(open.items).toHaveLength(1);
-  await again.click();
+  await hold.hover();
+  await page.mouse.down();
   await page.getByText('Allowed by').first().waitFor();
+  await page.mouse.up();
+  await page.locator('[data-request].open').focus();
+  await page.keyboard.down('a');
+  await page.getByText('Allowed by').nth(1).waitFor();
+  await page.keyboard.up('a');
   const { items } = await visitor.call<{ items: { closed: { answer: unknown } }[] }>('GET', `/v1/requests?session=${made.id}`);
-  expect(items.map((one) => one.closed.answer)).toEqual([{ option: 'yes', confirm: true }]);
+  expect(items.map((one) => one.closed.answer)).toEqual([{ option: 'yes', confirm: true }, { option: 'yes', confirm: true }]);
   expect(visitor.errors.splice(0)).toEqual([]);
 });
 

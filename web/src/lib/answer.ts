@@ -1,7 +1,30 @@
 /** Answering requests: what a key means, what a form asks, how an outcome reads. */
 
+import { type Api, type Once, Problem, reason } from './api';
+import type { Feed } from './feed';
 import { who } from './text';
-import type { Ask, Closed, Option } from './types';
+import type { Answer, Ask, Closed, Option } from './types';
+
+/** What became of an answer: the request's outcome, be it ours or one that was faster, or why there is none. */
+export type Sent = { closed: Closed | undefined; problem?: undefined } | { problem: string };
+
+export async function send(api: Api, feed: Feed, once: Once, request: string, body: Answer): Promise<Sent> {
+  try {
+    const view = await api.answer(request, body, once.key(body));
+    once.done();
+    feed.putRequest(view);
+    return { closed: view.closed };
+  } catch (error) {
+    once.done(error);
+    const winner = error instanceof Problem && error.code === 'request_closed' ? (error.body.closed as Closed | undefined) : undefined;
+    return winner ? { closed: winner } : { problem: reason(error) };
+  }
+}
+
+/** The option that a swipe to the right, or to the left, chooses. */
+export function swiped(ask: Ask, side: 'allow' | 'deny'): Option | undefined {
+  return ask.options?.find((option) => option.kind === (side === 'allow' ? 'allow_once' : 'reject_once'));
+}
 
 /** Options in the order a card shows them: as the agent gave them, those that allow before those that refuse. */
 export function ordered(options: Option[]): Option[] {
@@ -39,7 +62,7 @@ export const MARK = {
 } as const;
 
 /** What a key does on a card that itself has the focus. */
-export type KeyAction = { do: 'choose'; option: Option } | { do: 'reply' };
+export type KeyAction = { do: 'choose'; option: Option } | { do: 'reply' } | { do: 'session' };
 
 export function keyAction(key: string, options: Option[]): KeyAction | undefined {
   const shown = ordered(options);
@@ -47,6 +70,8 @@ export function keyAction(key: string, options: Option[]): KeyAction | undefined
   const digit = /^[1-9]$/.test(key) ? shown[Number(key) - 1] : undefined;
   const option = digit ?? (key === 'a' ? first('allow_once') : key === 'A' ? first('allow_always') : key === 'd' ? first('reject_once') : undefined);
   if (option) return { do: 'choose', option };
+  // The agent offers nothing that lasts: a rule for the session may.
+  if (key === 'A') return { do: 'session' };
   return key === 'r' ? { do: 'reply' } : undefined;
 }
 

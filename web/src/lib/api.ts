@@ -1,6 +1,14 @@
 /** The daemon's HTTP API: one method per endpoint this page uses, errors as one class. */
 
+import type { Client, Grant, GrantPreview, Health, Me, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Token, TokenMade, TokenScope } from './things';
 import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
+
+/** Which sessions to list. */
+export interface SessionFilter {
+  state?: string | undefined;
+  agent?: string | undefined;
+  project?: string | undefined;
+}
 
 /** What went wrong, as the daemon (problem+json) or the network said it. `status` 0: no answer came. */
 export class Problem extends Error {
@@ -57,8 +65,16 @@ export class Api {
     return this.#json('GET', '/v1/catalog');
   }
 
-  sessions(cursor?: string): Promise<Page<Session>> {
-    return this.#json('GET', `/v1/sessions?${query({ limit: 50, cursor })}`);
+  me(): Promise<Me> {
+    return this.#json('GET', '/v1/me');
+  }
+
+  health(): Promise<Health> {
+    return this.#json('GET', '/health');
+  }
+
+  sessions(cursor?: string, filter: SessionFilter = {}): Promise<Page<Session>> {
+    return this.#json('GET', `/v1/sessions?${query({ limit: 50, cursor, ...filter })}`);
   }
 
   session(id: string): Promise<Session> {
@@ -103,12 +119,75 @@ export class Api {
     return this.#json('GET', `/v1/requests?${query({ status: 'open', limit: 100, cursor })}`);
   }
 
+  request(id: string): Promise<RequestView> {
+    return this.#json('GET', `/v1/requests/${seg(id)}`);
+  }
+
   answer(id: string, answer: Answer, key: string): Promise<RequestView> {
     return this.#json('POST', `/v1/requests/${seg(id)}/answer`, { body: answer, key });
   }
 
   dismiss(id: string): Promise<RequestView> {
     return this.#json('POST', `/v1/requests/${seg(id)}/dismiss`, { body: {} });
+  }
+
+  presence(session: string): Promise<Page<Client>> {
+    return this.#json('GET', `/v1/sessions/${seg(session)}/presence`);
+  }
+
+  /** Those of all projects, or of a session with those of its project. */
+  grants(session?: string): Promise<Page<Grant>> {
+    return this.#json('GET', `/v1/grants?${query({ session })}`);
+  }
+
+  addGrant(grant: NewGrant): Promise<Grant> {
+    return this.#json('POST', '/v1/grants', { body: grant });
+  }
+
+  revokeGrant(id: string, session?: string): Promise<void> {
+    return this.#json('DELETE', `/v1/grants/${seg(id)}?${query({ session })}`, { body: {} });
+  }
+
+  previewGrant(body: { pattern: string; session?: string; project?: string }, signal?: AbortSignal): Promise<GrantPreview> {
+    return this.#json('POST', '/v1/grants/preview', signal ? { body, signal } : { body });
+  }
+
+  pools(): Promise<Page<Pool>> {
+    return this.#json('GET', '/v1/pools');
+  }
+
+  changePool(name: string, change: 'restart' | 'drain' | 'resume'): Promise<unknown> {
+    return this.#json('POST', `/v1/pools/${seg(name)}/${change}`, { body: {} });
+  }
+
+  tokens(): Promise<Page<Token>> {
+    return this.#json('GET', '/v1/tokens');
+  }
+
+  createToken(body: { name: string; scope: TokenScope; ttl_s?: number }): Promise<TokenMade> {
+    return this.#json('POST', '/v1/tokens', { body });
+  }
+
+  revokeToken(id: string): Promise<void> {
+    return this.#json('DELETE', `/v1/tokens/${seg(id)}`, { body: {} });
+  }
+
+  /** A link that lets one more browser in, once. */
+  link(): Promise<OneTimeLink> {
+    return this.#json('POST', '/v1/links', { body: {} });
+  }
+
+  operatorActions(): Promise<Page<OperatorAction>> {
+    return this.#json('GET', '/v1/operator-actions');
+  }
+
+  operatorRuns(): Promise<Page<OperatorRun>> {
+    return this.#json('GET', '/v1/operator-runs');
+  }
+
+  /** Runs an action to its end. */
+  runAction(name: string, confirm: boolean): Promise<OperatorRun> {
+    return this.#json('POST', `/v1/operator-actions/${seg(name)}/run`, { body: { confirm } });
   }
 
   /** Opens an event stream; throws a `Problem` unless it is one. */

@@ -6,9 +6,10 @@
  * ended. What arrives is taken in at once and shown once per frame.
  */
 
-import { type Api, Problem } from './api';
+import { type Api, Problem, type SessionFilter } from './api';
+import { EventLog } from './eventlog';
 import { Transcript } from './fold';
-import type { Large, TranscriptView } from './items';
+import type { Item, Large, TranscriptView } from './items';
 import { type Clock, type Frame, type Link, Reader, systemClock } from './sse';
 import { isActive, Lists, Store } from './store';
 import { firstLine } from './text';
@@ -22,6 +23,8 @@ export interface OpenSession {
   id: string;
   session: Session | undefined;
   transcript: TranscriptView;
+  /** Its newest events as they came. */
+  events: readonly Event[];
   /** Progress while the past is read; undefined once it is there. */
   replay: { done: number; head: number } | undefined;
   /** Why the session cannot be shown. */
@@ -43,6 +46,7 @@ export interface View {
 interface Opened {
   id: string;
   transcript: Transcript;
+  log: EventLog;
   view: TranscriptView | undefined;
   replayed: boolean;
   progress: { done: number; head: number };
@@ -122,6 +126,12 @@ export class Feed {
     if (!this.#cursor) return;
     const page = await this.#api.sessions(this.#cursor);
     this.#cursor = page.next;
+    for (const session of page.items) this.putSession(session);
+  }
+
+  /** Reads what fits a filter, so that also sessions that were not listed yet are found. */
+  async findSessions(filter: SessionFilter): Promise<void> {
+    const page = await this.#api.sessions(undefined, filter);
     for (const session of page.items) this.putSession(session);
   }
 
@@ -213,7 +223,7 @@ export class Feed {
         opened.transcript = new Transcript(start);
         page = await this.#api.events(opened.id, start, PAGE, signal);
       }
-      for (const event of page.items) opened.transcript.apply(event);
+      for (const event of page.items) if (opened.transcript.apply(event)) opened.log.push(event);
       opened.progress = { done: opened.transcript.cursor, head: page.head };
       this.#show();
     }
@@ -263,7 +273,7 @@ export class Feed {
     const opened = this.#opened;
     if (opened?.id !== session) return;
     if (gap !== undefined) opened.transcript.skipTo(gap - 1, this.#clock.now());
-    for (const event of events) opened.transcript.apply(event);
+    for (const event of events) if (opened.transcript.apply(event)) opened.log.push(event);
     opened.view = undefined;
   }
 
@@ -285,6 +295,14 @@ export class Feed {
     opened.transcript.fill(item.key, update);
     opened.view = undefined;
     this.#show();
+  }
+
+  /** The items of the open session, with all that was kept beside its log. */
+  async wholeItems(): Promise<Item[]> {
+    const opened = this.#opened;
+    if (!opened) return [];
+    for (const item of opened.transcript.view().items) if (item.kind === 'large') await this.whole(item);
+    return opened.transcript.view().items;
   }
 
   #show(): void {
@@ -314,6 +332,7 @@ export class Feed {
       id: opened.id,
       session: this.#lists.session(opened.id),
       transcript: opened.view ?? NOTHING,
+      events: opened.replayed ? opened.log.all() : [],
       replay: opened.replayed ? undefined : opened.progress,
       problem: opened.problem,
     };
@@ -337,6 +356,7 @@ function newOpened(id: string): Opened {
   return {
     id,
     transcript: new Transcript(),
+    log: new EventLog(),
     view: undefined,
     replayed: false,
     progress: { done: 0, head: 0 },

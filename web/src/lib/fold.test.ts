@@ -53,6 +53,8 @@ function script(items: Item[]): string[] {
         return `-- ${item.reason}${item.error ? ` ${item.error}` : ''}`;
       case 'large':
         return `${item.what} ${item.bytes}: ${item.start}`;
+      case 'picture':
+        return item.picture.alt;
       case 'gap':
         return `... ${item.missing}`;
     }

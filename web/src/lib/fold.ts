@@ -6,6 +6,7 @@
 
 import { isOver, requestsOf } from './items';
 import type { Item, Large, Note, Placed, Queued, RunningTurn, Tool, TranscriptView } from './items';
+import { picture, pictures } from './picture';
 import { newTerminal, wrote } from './terminal';
 import type { Terminal } from './terminal';
 import { blocksText, blockText } from './text';
@@ -33,6 +34,7 @@ export class Transcript {
   #turn: RunningTurn | undefined;
   #omitted: number;
   #missing = 0;
+  #context: TranscriptView['context'];
 
   /** A transcript of what follows event `after`. */
   constructor(after = 0) {
@@ -69,6 +71,7 @@ export class Transcript {
       turn: this.#turn,
       missing: this.#missing,
       pending: this.#pending(),
+      context: this.#context,
     };
   }
 
@@ -102,7 +105,7 @@ export class Transcript {
         this.#queue = this.#queue.filter((one) => one.turn !== turn);
         break;
       case 'turn.started':
-        this.#start(turn, blocksText(data.prompt), event);
+        this.#start(turn, data.prompt, event);
         break;
       case 'turn.update':
         if (data.v !== undefined && data.v !== 'acp/1') break;
@@ -124,8 +127,12 @@ export class Transcript {
 
   #update(update: Data, event: Event): void {
     switch (update.sessionUpdate) {
-      case 'agent_message_chunk':
-        return this.#say('prose', update, event);
+      case 'agent_message_chunk': {
+        const shown = picture(asObject(update.content) as unknown as Block);
+        if (shown) this.#push({ kind: 'picture', ...placed('picture', event), picture: shown });
+        else this.#say('prose', update, event);
+        return;
+      }
       case 'agent_thought_chunk':
         return this.#say('thought', update, event);
       case 'tool_call':
@@ -155,7 +162,10 @@ export class Transcript {
     if (item?.kind !== 'large') return;
     const whole = asObject(update);
     this.#items[index] = undefined;
-    if (item.what === 'prose' || item.what === 'thought') {
+    const shown = picture(asObject(whole.content) as unknown as Block);
+    if (shown) {
+      this.#items[index] = { kind: 'picture', ...placed('picture', item.event), picture: shown };
+    } else if (item.what === 'prose' || item.what === 'thought') {
       const text = blockText(asObject(whole.content) as unknown as Block);
       this.#items[index] = { kind: item.what, ...placed(item.what, item.event), text, message: undefined, until: item.at };
     } else {
@@ -205,6 +215,12 @@ export class Transcript {
 
   #otherEvent(event: Event, data: Data): void {
     switch (event.type) {
+      case 'agent.status': {
+        const { used, size } = asObject(data.update);
+        const told = data.kind === 'usage_update' && typeof used === 'number' && typeof size === 'number' && size > 0;
+        if (told) this.#context = { used: used as number, size: size as number };
+        return;
+      }
       case 'session.closed':
         return this.#note(event, 'info', 'The session was closed.');
       case 'grant.added':
@@ -354,14 +370,17 @@ export class Transcript {
     if (item.kind === 'tool') this.#put(place, { ...item, requests: item.requests.map(change) });
   }
 
-  #start(turn: number, text: string, event: Event): void {
+  #start(turn: number, prompt: unknown, event: Event): void {
     const queued = this.#queue.find((one) => one.turn === turn);
     this.#queue = this.#queue.filter((one) => one.turn !== turn);
     this.#turn = { turn, since: event.at, stopping: false };
     if (this.#prompted === turn) return this.#note(event, 'info', 'The turn was started again.');
     this.#prompted = turn;
     const by = queued?.by ?? event.by;
-    this.#push({ kind: 'prompt', ...placed('prompt', event), text: text || (queued?.text ?? ''), by });
+    const shown = pictures(prompt);
+    // A picture that is drawn needs no words in its place.
+    const text = blocksText(Array.isArray(prompt) ? prompt.filter((block) => !picture(block as Block)) : prompt);
+    this.#push({ kind: 'prompt', ...placed('prompt', event), text: text || (shown.length > 0 ? '' : (queued?.text ?? '')), pictures: shown, by });
   }
 
   #end(turn: number, event: Event, data: Data): void {

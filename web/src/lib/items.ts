@@ -1,5 +1,6 @@
 /** What a transcript is made of. Items are replaced, never changed: the same object looks the same. */
 
+import type { Picture } from './picture';
 import type { Terminal } from './terminal';
 import type { Ask, Event, PlanEntry, StopReason, ToolContent, Usage } from './types';
 
@@ -13,7 +14,13 @@ export interface Placed {
 export interface Prompt extends Placed {
   kind: 'prompt';
   text: string;
+  pictures: Picture[];
   by: string;
+}
+
+export interface PictureItem extends Placed {
+  kind: 'picture';
+  picture: Picture;
 }
 
 export interface Prose extends Placed {
@@ -91,7 +98,7 @@ export interface Gap extends Placed {
   missing: number;
 }
 
-export type Item = Prompt | Prose | Tool | TerminalItem | Plan | RequestItem | Note | Footer | Large | Gap;
+export type Item = Prompt | Prose | PictureItem | Tool | TerminalItem | Plan | RequestItem | Note | Footer | Large | Gap;
 
 export interface Queued {
   turn: number;
@@ -119,6 +126,8 @@ export interface TranscriptView {
   missing: number;
   /** Requests that wait for a person, and the key of the item each stands in. */
   pending: { request: Ask; key: string }[];
+  /** How much of the model's context is used, where the agent tells. */
+  context: { used: number; size: number } | undefined;
 }
 
 /** The requests an item shows. */

@@ -3,7 +3,7 @@ import { fields, filled, keyAction, ordered, outcomeText } from './answer';
 import { Api, newKey, Once, Problem } from './api';
 import { codeOf } from './auth';
 import { Drafts, MAX_DRAFT_CHARS, MAX_DRAFTS, type Storage } from './drafts';
-import { innerPath, parseRoute, sessionPath } from './router';
+import { innerPath, parent, parseRoute, requestPath, section, sessionPath } from './router';
 import { headline, outputText, subject } from './subject';
 import { commandLine, MAX_OUTPUT, newTerminal, plain, wrote } from './terminal';
 import { blocksText, relative, reveal, who } from './text';
@@ -226,16 +226,24 @@ test('times for people', () => {
 });
 
 test('addresses', () => {
-  expect(['/', '/s', '/new', '/s/a%2Fb', '/s/a/', '/s/%', '/x'].map((path) => JSON.stringify(parseRoute(path)))).toEqual([
-    '{"page":"home"}',
-    '{"page":"home"}',
+  expect(['/', '/index.html', '/s', '/s/', '/pools', '/new', '/r/a', '/s/a%2Fb', '/s/a/', '/s/%', '/x'].map((path) => JSON.stringify(parseRoute(path)))).toEqual([
+    '{"page":"inbox"}',
+    '{"page":"inbox"}',
+    '{"page":"sessions"}',
+    '{"page":"sessions"}',
+    '{"page":"pools"}',
     '{"page":"new"}',
+    '{"page":"request","id":"a"}',
     '{"page":"session","id":"a/b"}',
     '{"page":"session","id":"a"}',
     '{"page":"unknown"}',
     '{"page":"unknown"}',
   ]);
   expect(parseRoute(sessionPath('a/b c'))).toEqual({ page: 'session', id: 'a/b c' });
+  expect(parseRoute(requestPath('ü🚀'))).toEqual({ page: 'request', id: 'ü🚀' });
+  const routes = [{ page: 'inbox' }, { page: 'request', id: '1' }, { page: 'session', id: '1' }, { page: 'settings' }, { page: 'unknown' }] as const;
+  expect(routes.map(section)).toEqual(['inbox', 'inbox', 'sessions', 'settings', undefined]);
+  expect(routes.map(parent)).toEqual([undefined, '/', '/s', '/', '/']);
   expect([codeOf('#code=ab%20c'), codeOf('#code='), codeOf('')]).toEqual(['ab c', undefined, undefined]);
 });
 

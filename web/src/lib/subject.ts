@@ -1,5 +1,6 @@
 /** What a tool call is about, exactly: the command, the change or the arguments. */
 
+import { picture } from './picture';
 import { commandLine } from './terminal';
 import { baseName, blockText, firstLine, relative, shorten } from './text';
 import type { Diff, ToolContent, ToolUpdate } from './types';
@@ -50,7 +51,7 @@ export function headline(call: Call, directory: string | undefined): string {
 
 /** The text a tool has to show, apart from changes and terminals. */
 export function outputText(content: ToolContent[], output: unknown): string {
-  const texts = content.map((one) => (one?.type === 'content' ? blockText(one.content) : '')).filter((text) => text !== '');
+  const texts = content.map((one) => (one?.type === 'content' && !picture(one.content) ? blockText(one.content) : '')).filter((text) => text !== '');
   if (texts.length > 0) return texts.join('\n');
   if (output === undefined || output === null || content.some((one) => one?.type === 'diff' || one?.type === 'terminal')) return '';
   if (typeof output === 'string') return output;

@@ -20,6 +20,10 @@ export interface Session {
   turns: number;
   last_stop_reason?: StopReason;
   last_error?: string;
+  /** What an agent that runs elsewhere says that it is doing. */
+  reported?: string;
+  /** Whether nobody has heard of it for two minutes. */
+  unseen?: boolean;
 }
 
 export type StopReason =
@@ -108,6 +112,8 @@ export interface RequestView extends Ask {
   workspace?: string;
   project?: string;
   turn?: number;
+  /** The tool's name, by which a grant would cover it. */
+  tool?: string;
 }
 
 /** A content block of the Agent Client Protocol; only the members read here. */
@@ -117,6 +123,8 @@ export interface Block {
   name?: string;
   uri?: string;
   mimeType?: string;
+  /** A picture's or a sound's bytes, in base64. */
+  data?: string;
   resource?: { uri?: string; text?: string };
 }
 
@@ -182,4 +190,11 @@ export interface CatalogEntry {
   path?: string;
   found: boolean;
   why?: string;
+  presets?: Preset[];
+}
+
+/** A prompt that a person may want to send at a touch. */
+export interface Preset {
+  label: string;
+  prompt: string;
 }

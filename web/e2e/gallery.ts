@@ -1,0 +1,73 @@
+/**
+ * Takes a picture of every screen, in both sizes and both themes, to be looked at: `npx vite-node` is not needed, vitest runs
+ * it with `GALLERY=<directory>`.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'vitest';
+import { DESKTOP, PHONE, Visitor } from './browser';
+import { Daemon } from './daemon';
+import { CONFIG, play } from './scene';
+
+const to = process.env.GALLERY ?? '/tmp/gallery';
+
+test('every screen', { timeout: 300_000 }, async () => {
+  mkdirSync(to, { recursive: true });
+  const daemon = await Daemon.start({}, CONFIG);
+  const visitor = await Visitor.arrive(daemon.link());
+  const ids = await play(daemon, visitor.call.bind(visitor));
+  for (const [size, options] of [['desktop', DESKTOP], ['phone', PHONE]] as const) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await visitor.page('/', { ...options, colorScheme });
+      const shot = (name: string) => page.screenshot({ path: join(to, `${name}-${size}-${colorScheme}.png`) });
+      const go = async (path: string, ready: string) => {
+        await page.goto(visitor.base + path);
+        await page.locator(ready).first().waitFor();
+      };
+      await page.locator('[data-inbox-row]').nth(5).waitFor();
+      await shot('inbox');
+      const row = page.locator('[data-inbox-row]', { hasText: 'git push' });
+      await row.click();
+      await page.locator('[data-request]').waitFor();
+      await shot('request');
+      await go(`/s/${ids.main}`, '[data-edge=live]');
+      await page.locator('[data-request]').waitFor();
+      await shot('session');
+      if (size === 'phone') await page.getByRole('button', { name: 'Details' }).click();
+      for (const part of ['Files', 'Events', 'Usage', 'Here', 'Actions']) {
+        await page.getByRole('tab', { name: part }).click();
+        await page.locator('[role=tabpanel] :is(li, dd)').first().waitFor();
+        await shot(`rail-${part.toLowerCase()}`);
+      }
+      await go(`/s/${ids.picture}`, 'main img');
+      await shot('picture');
+      await go(`/s/${ids.arabic}`, '.footer');
+      await shot('arabic');
+      await go(`/s/${ids.failed}`, '.footer');
+      await shot('failed');
+      await go('/s', 'main [data-row]');
+      await shot('sessions');
+      await go('/pools', 'main article');
+      await shot('pools');
+      await go('/settings', '#setting-about');
+      await page.getByText('Version', { exact: true }).waitFor();
+      await shot('settings');
+      await go('/new', 'main fieldset label');
+      await shot('new');
+      if (size === 'phone') {
+        await go('/more', 'main ul');
+        await shot('more');
+      }
+      await go('/', '[data-inbox-row]');
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type('re');
+      await shot('palette');
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('?');
+      await shot('keys');
+    }
+  }
+  await visitor.leave();
+  await daemon.end();
+});

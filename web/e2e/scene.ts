@@ -1,0 +1,90 @@
+/** A daemon with a day behind it: forty sessions of all kinds, requests of all risks, errors, pictures, names of all scripts. */
+
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Daemon } from './daemon';
+
+const AGENT = resolve(import.meta.dirname, 'agent.mjs');
+
+/** What a scene needs of the configuration. */
+export const CONFIG = `
+[agents.stage]
+title = "Stage"
+argv = ["${process.execPath}", "${AGENT}"]
+presets = [{ label = "Say hello", prompt = "Hello" }, { label = "Is the disk full?", prompt = "Is a disk full?" }, { label = "What failed last night?", prompt = "What failed last night?" }]
+
+[operator_actions.forensics]
+argv = ["uname", "-a"]
+label = "Forensics"
+description = "What there is to see before anything is touched"
+
+[operator_actions.reset]
+argv = ["seq", "1", "200"]
+label = "Reset the machine"
+description = "As its button does"
+mutating = true
+primary = true
+before = "forensics"
+
+[operator_actions.broken]
+argv = ["sh", "-c", "echo no such host >&2; exit 3"]
+label = "Reach the other host"
+
+[pools.crew]
+command = "cat"
+instances = 3
+title = "The crew"
+
+[pools.shaky]
+command = "sh"
+args = ["-c", "echo cannot open /dev/gpu0: permission denied >&2; exit 1"]
+instances = 1
+`;
+
+type Call = <T>(method: string, path: string, body?: unknown) => Promise<T>;
+
+const PROJECTS = ['rocket', 'moon', 'parser', 'docs-site'];
+const TITLES = ['Rename the config keys', 'Why is the build slow?', 'Update dependencies', 'Écrire les notes de version', '修正する 日本語のパス', 'Über-refactoring 🚀🧑‍🚀', 'مراجعة الكود', 'A title that is much longer than any list has room for, because somebody pasted a whole paragraph into it'];
+
+/** Plays it; the ids of the sessions that tests and pictures go to. */
+export async function play(daemon: Daemon, call: Call): Promise<Record<'main' | 'push' | 'picture' | 'failed' | 'arabic' | 'outside', string>> {
+  const directory = (i: number) => {
+    const path = join(daemon.work, PROJECTS[i % PROJECTS.length] as string);
+    mkdirSync(path, { recursive: true });
+    return path;
+  };
+  const session = async (title: string, i: number) => (await call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title, workspace: directory(i) })).id;
+  const prompt = (id: string, text: string) => call('POST', `/v1/sessions/${id}/turns`, { prompt: text, when_busy: 'queue' });
+
+  const external: string[] = [];
+  for (let i = 0; i < 30; i++) {
+    const title = i < TITLES.length ? TITLES[i] : `${['Triage', 'Review', 'Bisect', 'Document', 'Port'][i % 5]} ${i}`;
+    external.push((await call<{ id: string }>('POST', '/v1/sessions', { driver: 'external', agent: ['claude', 'codex', 'gemini'][i % 3], title, workspace: directory(i) })).id);
+  }
+  for (const id of external.slice(20, 24)) await call('POST', `/v1/sessions/${id}/close`);
+
+  const main = await session('Fix the flaky retry test', 0);
+  await prompt(main, 'Fix the flaky retry test. It fails on CI about one time in ten.');
+  const push = await session('Greeting', 1);
+  await prompt(push, 'Write the greeting');
+  const danger = await session('Clean up old builds', 2);
+  await prompt(danger, 'Run rm -rf /var/cache/builds /srv/artifacts/*');
+  const plain = await session('Check the API', 3);
+  await prompt(plain, 'Run npm run check -- --watch=false');
+  const picture = await session('Draw the new icon', 3);
+  await prompt(picture, 'Show a picture');
+  const failed = await session('Summarise the incident', 2);
+  await prompt(failed, 'Fail, please');
+  const arabic = await session('ترجمة الواجهة', 1);
+  await prompt(arabic, 'مرحبا');
+  const busy = await session('Long migration', 0);
+  await prompt(busy, 'Stream 5 600');
+  await prompt(busy, 'And then write the notes');
+
+  const ask = (i: number, body: object) => call('POST', `/v1/sessions/${external[i]}/requests`, { kind: 'question', title: 'Which database?', ...body });
+  await ask(0, { title: 'Which of these names should the new setting have? I would take the first, but the documentation uses the second everywhere.', options: [{ id: 'a', name: 'retry.wait', kind: 'choice' }, { id: 'b', name: 'retry.backoff', kind: 'choice' }] });
+  await ask(5, { title: 'Deploy to production now? 🚀', priority: 'urgent', deadline: Date.now() + 20 * 60_000, on_timeout: 'deny', kind: 'permission', options: [{ id: 'y', name: 'Deploy', kind: 'allow_once' }, { id: 'n', name: 'Not now', kind: 'reject_once' }] });
+  await ask(6, { title: 'هل أستخدم المسافات أم علامات الجدولة؟', question: 'الملفات الحالية **مختلطة**.' });
+  await ask(2, { kind: 'form', title: 'Where should the release go?', schema: { type: 'object', required: ['version'], properties: { version: { type: 'string', title: 'Version' }, draft: { type: 'boolean', title: 'Draft' }, channel: { enum: ['stable', 'beta'] } } } });
+  return { main, push, picture, failed, arabic, outside: external[0] as string };
+}

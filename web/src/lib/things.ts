@@ -1,0 +1,140 @@
+/** The shapes of `/v1` beside sessions and requests, as far as this page reads them. Times are UTC milliseconds. */
+
+import type { RequestStatus, Risk } from './types';
+
+/** The caller. */
+export interface Me {
+  principal: string;
+  scope: string | { agent: string };
+}
+
+export interface Health {
+  version: string;
+  /** Seconds since the daemon started. */
+  uptime: number;
+  confined: boolean;
+  sandbox: unknown;
+}
+
+/** Somebody who has a session open. */
+export interface Client {
+  client: number;
+  name: string;
+  principal: string;
+  since: number;
+}
+
+export type GrantScope = 'once' | 'session' | 'project' | 'edits' | 'tool';
+
+/** A standing permission. */
+export interface Grant {
+  id: string;
+  at: number;
+  by: string;
+  expires?: number;
+  mode?: string;
+  pattern?: string;
+  principal?: string;
+  project?: string;
+  request?: string;
+  scope?: GrantScope;
+  tool?: string;
+  unconfined?: boolean;
+}
+
+export interface NewGrant {
+  pattern?: string;
+  mode?: string;
+  scope?: GrantScope;
+  session?: string;
+  project?: string;
+  request?: string;
+  expires?: number;
+  unconfined?: boolean;
+}
+
+/** What a rule would have done. */
+export interface GrantPreview {
+  pattern: string;
+  since: number;
+  looked_at: number;
+  truncated: boolean;
+  allowed: number;
+  high_risk: number;
+  refused: number;
+  items: { request: string; session: string; at: number; title: string; risk: Risk; status: RequestStatus }[];
+}
+
+export interface Worker {
+  worker: number;
+  state: 'starting' | 'up' | 'waiting' | 'open' | 'half-open' | 'gone';
+  pid?: number;
+  restarts: number;
+  retry_ms?: number;
+  sessions: number;
+  in_flight: number;
+  queued_bytes: number;
+  garbage_lines: number;
+  stderr: string;
+}
+
+export interface Pool {
+  name: string;
+  title: string;
+  argv: string[];
+  drained: boolean;
+  workers: Worker[];
+}
+
+export type TokenScope = 'viewer' | 'operator' | 'admin';
+
+export interface Token {
+  id: string;
+  name: string;
+  scope: string | { agent: string };
+  created_at: number;
+  created_by: string;
+  expires?: number;
+}
+
+/** A new token. Its secret is shown once. */
+export interface TokenMade extends Pick<Token, 'id' | 'name' | 'scope' | 'expires'> {
+  token: string;
+}
+
+export interface OneTimeLink {
+  url: string;
+  expires: number;
+}
+
+/** A command that runs without any model. */
+export interface OperatorAction {
+  name: string;
+  label: string;
+  description?: string;
+  argv: string[];
+  mutating: boolean;
+  confirm: boolean;
+  primary: boolean;
+  before?: string;
+  timeout_s: number;
+}
+
+export interface OperatorOutcome {
+  duration_ms: number;
+  exit_code?: number;
+  error?: string;
+  stdout?: string;
+  stderr?: string;
+  /** How many bytes before `stdout` are left out. */
+  left_out?: number;
+}
+
+export interface OperatorRun {
+  run: number;
+  action: string;
+  argv: string[];
+  at: number;
+  by: string;
+  outcome?: OperatorOutcome;
+}
