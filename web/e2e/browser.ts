@@ -47,7 +47,7 @@ export class Visitor {
 
   /** Opens a page; anything it logs as an error makes `leave` throw. */
   async page(path: string, options: BrowserContextOptions = DESKTOP): Promise<Page> {
-    const context = await this.browser.newContext({ reducedMotion: 'reduce', ...options });
+    const context = await this.browser.newContext({ reducedMotion: 'reduce', serviceWorkers: 'block', ...options });
     this.#contexts.push(context);
     await context.addInitScript((token) => localStorage.setItem('trunkline.token', token), this.token);
     const page = await context.newPage();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { applyTheme, PrefStore } from './prefs';
+import { applyTheme, GROUND, PrefStore } from './prefs';
 
 function memory() {
   const data = new Map<string, string>();
@@ -28,8 +28,9 @@ test('rubbish in storage, or none at all, means the defaults', () => {
 
 test('the document carries a theme only where one was chosen', () => {
   const root = { dataset: {} as Record<string, string | undefined> };
-  applyTheme(root, 'dark');
-  expect(root.dataset).toEqual({ theme: 'dark' });
-  applyTheme(root, 'system');
-  expect(root.dataset).toEqual({});
+  const bars = [{ media: '(prefers-color-scheme: light)', content: '' }, { media: '(prefers-color-scheme: dark)', content: '' }];
+  applyTheme(root, bars, 'dark');
+  expect([root.dataset, bars.map((bar) => bar.content)]).toEqual([{ theme: 'dark' }, [GROUND.dark, GROUND.dark]]);
+  applyTheme(root, bars, 'system');
+  expect([root.dataset, bars.map((bar) => bar.content)]).toEqual([{}, [GROUND.light, GROUND.dark]]);
 });

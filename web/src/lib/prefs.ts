@@ -54,8 +54,12 @@ function read(storage: Storage | undefined): Prefs {
   return { theme, notify: flag('notify'), rail: flag('rail'), grouped: flag('grouped') };
 }
 
+/** The colours of the system's own bars around the page, as `app.css` has them for the page's ground. */
+export const GROUND = { light: '#f6f6f4', dark: '#141517' } as const;
+
 /** Marks the document with the theme; without a mark the system decides. */
-export function applyTheme(root: { dataset: Record<string, string | undefined> }, theme: Theme): void {
+export function applyTheme(root: { dataset: Record<string, string | undefined> }, bars: Iterable<{ media: string; content: string }>, theme: Theme): void {
   if (theme === 'system') delete root.dataset.theme;
   else root.dataset.theme = theme;
+  for (const bar of bars) bar.content = GROUND[theme !== 'system' ? theme : bar.media.includes('dark') ? 'dark' : 'light'];
 }
