@@ -16,7 +16,7 @@ NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp
 # The program holds the page, so the page is built before it.
 .NOTPARALLEL:
 .PHONY: help run setup setup-core setup-dev setup-desktop setup-mcp setup-all launch launch-ui mcp status logs shutdown \
-	test test-long lint web web-test browser-test sdk-test sdk-rust-test agents readme openapi pictures bench clean
+	test test-long lint web web-test browser-test sdk-test sdk-rust-test agents readme openapi pictures bench bench-ui clean
 
 help:               ## List these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -129,6 +129,11 @@ openapi:            ## Accept the API's new document.
 pictures: web       ## Take the README's pictures of the page anew.
 	$(CARGO) build -p trunkline-cli
 	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" node e2e/pictures.mjs
+
+bench-ui: web       ## Measure the page's budgets in a real browser, each beside its limit.
+	$(CARGO) build --release -p trunkline-cli
+	cd web && TRUNKLINE_BINARY="$(abspath $(RELEASE))/trunkline" CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" \
+		E2E=bench $(NPM) run e2e
 
 bench:              ## Measure the budgets on the release binary, each beside its limit.
 	$(CARGO) build --release -p trunkline-cli -p stdio-bus -p trunkline-bench

@@ -17,7 +17,7 @@ import type { Event, RequestView, Session } from './types';
 
 /** How many of a session's newest events are replayed. */
 export const MAX_REPLAY = 50_000;
-const PAGE = 2_000;
+const PAGE = 5_000;
 
 export interface OpenSession {
   id: string;

@@ -9,7 +9,7 @@ import { commandLine, MAX_OUTPUT, newTerminal, plain, wrote } from './terminal';
 import { blocksText, relative, reveal, who } from './text';
 import { age, duration, tokens, until } from './time';
 import type { Ask, Option } from './types';
-import { earlier, edgeStart } from './window';
+import { drawnEnd, earlier, edgeStart, later, MOST } from './window';
 
 function memory(): Storage & { data: Map<string, string> } {
   const data = new Map<string, string>();
@@ -248,8 +248,19 @@ test('addresses', () => {
 });
 
 test('the window on a long transcript moves in steps and never leaves it', () => {
-  expect([edgeStart(0, 10), edgeStart(5, 10), edgeStart(0, 1_000), edgeStart(0, 1_001), edgeStart(990, 1_000)]).toEqual([0, 5, 880, 880, 990]);
-  expect([earlier(0, 880), earlier(0, 50), earlier(30, 50)]).toEqual([760, 0, 30]);
+  expect([edgeStart(0, 10), edgeStart(5, 10), edgeStart(0, 1_000), edgeStart(0, 1_001), edgeStart(990, 1_000)]).toEqual([0, 5, 920, 920, 990]);
+  expect([earlier(0, 880), earlier(0, 50), earlier(30, 50)]).toEqual([800, 0, 30]);
+  expect([drawnEnd(0, 10_000), drawnEnd(9_900, 10_000)]).toEqual([MOST, 10_000]);
+  // Step by step all of it is drawn, in both directions, and each step shares most with the one before.
+  let start = edgeStart(0, 10_000);
+  while (start > 0) start = earlier(0, start);
+  for (let steps = 0; drawnEnd(start, 10_000) < 10_000; steps++) {
+    const next = later(start, 10_000);
+    expect(next > start && next < drawnEnd(start, 10_000)).toBe(true);
+    start = next;
+    expect(steps).toBeLessThan(200);
+  }
+  expect(later(start, 10_000)).toBe(start);
 });
 
 test('a click on a link stays in the page unless it is meant for the browser', () => {

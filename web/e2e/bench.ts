@@ -1,0 +1,168 @@
+/** Measures the page against the budgets of its speed, each printed beside its limit: `make bench-ui`. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { complaints, DESKTOP, PHONE, Visitor } from './browser';
+import { Daemon } from './daemon';
+import { CONFIG, play } from './scene';
+
+const DIST = resolve(import.meta.dirname, '../dist');
+const rows: { what: string; is: number; budget: number; unit: string }[] = [];
+let daemon: Daemon;
+let visitor: Visitor;
+let ids: Awaited<ReturnType<typeof play>>;
+
+beforeAll(async () => {
+  daemon = await Daemon.start({}, CONFIG);
+  visitor = await Visitor.arrive(daemon.link());
+  ids = await play(daemon, visitor.call.bind(visitor));
+}, 120_000);
+afterAll(async () => {
+  await visitor?.leave();
+  await daemon?.end();
+  const number = (n: number) => (Number.isInteger(n) ? String(n) : n.toFixed(1));
+  const lines = rows.map(({ what, is, budget, unit }) => `${what.padEnd(52)} ${number(is).padStart(9)}  ${`≤ ${number(budget)} ${unit}`.padEnd(16)} ${is <= budget ? 'within' : 'OVER'}`);
+  console.log(`\n${lines.join('\n')}\n`);
+});
+
+function report(what: string, is: number, budget: number, unit: string): void {
+  rows.push({ what, is, budget, unit });
+}
+
+const sorted = (all: number[]) => [...all].sort((a, b) => a - b);
+const quantile = (all: number[], q: number) => sorted(all)[Math.min(all.length - 1, Math.floor(all.length * q))] ?? 0;
+
+/** Goes to another screen without loading the page anew, and says how long it took until this was there. */
+async function go(page: Page, path: string, ready: string): Promise<number> {
+  return page.evaluate(
+    ([to, selector]) =>
+      new Promise<number>((done) => {
+        const start = performance.now();
+        history.pushState(null, '', to);
+        dispatchEvent(new PopStateEvent('popstate'));
+        const look = () => (document.querySelector(selector as string) ? requestAnimationFrame(() => done(performance.now() - start)) : requestAnimationFrame(look));
+        look();
+      }),
+    [path, ready],
+  );
+}
+
+/** How long frames took while something went on. */
+async function frames(page: Page, during: () => Promise<unknown>): Promise<number[]> {
+  await page.evaluate(() => {
+    const all: number[] = [];
+    let last = performance.now();
+    const next = (now: number) => {
+      all.push(now - last);
+      last = now;
+      (globalThis as unknown as { frames: number[] }).frames = all;
+      requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+  });
+  await during();
+  return page.evaluate(() => (globalThis as unknown as { frames: number[] }).frames.slice(2));
+}
+
+async function session(prompt: string): Promise<string> {
+  const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: prompt, workspace: daemon.work });
+  await visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt });
+  return id;
+}
+
+test('size', () => {
+  const html = readFileSync(join(DIST, 'index.html'), 'utf8');
+  const first = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+)"/g)].map((match) => match[1] as string);
+  const size = (name: string) => gzipSync(readFileSync(join(DIST, name)), { level: 9 }).length / 1024;
+  report('first paint: HTML, script and style, gzipped', size('index.html') + first.reduce((sum, name) => sum + size(name), 0), 120, 'KiB');
+  const all = readdirSync(join(DIST, 'assets')).reduce((sum, name) => sum + size(`assets/${name}`), 0);
+  report('all of the page, gzipped', all, 200, 'KiB');
+});
+
+test('first paint', async () => {
+  const [paints, lives, shifts]: [number[], number[], number[]] = [[], [], []];
+  for (let i = 0; i < 7; i++) {
+    const page = await visitor.page('/');
+    await page.locator('[data-inbox-row]').first().waitFor();
+    const seen = await page.evaluate(
+      () =>
+        new Promise<{ paint: number; rows: number; shift: number }>((done) => {
+          let shift = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) shift += (entry as unknown as { value: number }).value;
+          }).observe({ type: 'layout-shift', buffered: true });
+          const paint = performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Number.NaN;
+          const feed = performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/v1/requests'))[0] as PerformanceResourceTiming | undefined;
+          requestAnimationFrame(() => requestAnimationFrame(() => done({ paint, rows: feed?.responseEnd ?? Number.NaN, shift })));
+        }),
+    );
+    paints.push(seen.paint);
+    lives.push(seen.rows);
+    shifts.push(seen.shift);
+    await visitor.clear();
+  }
+  report('first contentful paint, median', quantile(paints, 0.5), 200, 'ms');
+  report('the inbox is here, median', quantile(lives, 0.5), 300, 'ms');
+  report('layout shift, worst', Math.max(...shifts), 0.01, '');
+});
+
+test('a session of 10,000 events', { timeout: 180_000 }, async () => {
+  const id = await session('History 10000');
+  await expect.poll(async () => (await visitor.call<{ state: string }>('GET', `/v1/sessions/${id}`)).state, { timeout: 120_000 }).toBe('idle');
+  const { head } = await visitor.call<{ head: number }>('GET', `/v1/sessions/${id}/events?limit=1`);
+  for (const [name, size] of [['desktop', DESKTOP], ['phone', PHONE]] as const) {
+    const page = await visitor.page('/', size);
+    await page.locator('[data-edge=live]').first().waitFor();
+    const times: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      times.push(await go(page, `/s/${id}`, '[aria-label=Transcript] .footer'));
+      await go(page, '/settings', '#setting-about');
+    }
+    report(`open ${head} events, ${name}, median`, quantile(times, 0.5), 500, 'ms');
+    await go(page, `/s/${id}`, '[aria-label=Transcript] .footer');
+    const took = await frames(page, () =>
+      page.evaluate(
+        () =>
+          new Promise<void>((done) => {
+            const scroller = document.querySelector('[aria-label=Transcript]') as HTMLElement;
+            let left = 240;
+            const step = () => {
+              scroller.scrollTop -= 120;
+              if (--left > 0) requestAnimationFrame(step);
+              else done();
+            };
+            step();
+          }),
+      ),
+    );
+    report(`scroll back through it, frame, ${name}, median`, quantile(took, 0.5), 17.5, 'ms');
+    report(`scroll back through it, frame, ${name}, 95 of 100`, quantile(took, 0.95), 34, 'ms');
+    await visitor.clear();
+  }
+});
+
+test('a stream of 200 events a second', { timeout: 60_000 }, async () => {
+  for (const [name, size] of [['desktop', DESKTOP], ['phone', PHONE]] as const) {
+    const id = await session('Stream 200 8');
+    const page = await visitor.page(`/s/${id}`, size);
+    await page.getByRole('button', { name: 'Stop' }).waitFor();
+    const took = await frames(page, () => page.locator('.footer .reason', { hasText: 'Done' }).waitFor());
+    report(`a frame while it streams, ${name}, median`, quantile(took, 0.5), 17.5, 'ms');
+    report(`a frame while it streams, ${name}, 95 of 100`, quantile(took, 0.95), 34, 'ms');
+    await visitor.clear();
+  }
+});
+
+test('accessibility', { timeout: 60_000 }, async () => {
+  const page = await visitor.page('/');
+  await page.locator('[data-inbox-row]').first().waitFor();
+  let found = 0;
+  for (const [path, ready] of [['/', '[data-inbox-row]'], ['/s', 'main [data-row]'], ['/new', 'main fieldset label'], ['/pools', 'main article'], ['/settings', 'main dl dd'], [`/s/${ids.main}`, 'main article[data-request]']] as const) {
+    await go(page, path, ready);
+    found += (await complaints(page)).length;
+  }
+  report('violations that axe finds, six screens', found, 0, '');
+});
