@@ -1,5 +1,6 @@
 //! Where output goes: results to stdout, everything else to stderr.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use rustix::termios::tcgetwinsize;
@@ -74,5 +75,23 @@ impl Screen {
     pub(crate) fn note(self, line: impl AsRef<str>) {
         let mut err = io::stderr().lock();
         drop(err.write_all(format!("{}\n", line.as_ref()).as_bytes()));
+    }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn count(n: impl Display, what: &str) -> String {
+    let n = n.to_string();
+    let many = if n == "1" { "" } else { "s" };
+    format!("{n} {what}{many}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let shown = [0, 1, 2, 11].map(|n| count(n, "record"));
+        assert_eq!(shown, ["0 records", "1 record", "2 records", "11 records"]);
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory, Sqlite};
@@ -147,6 +147,8 @@ impl Daemon {
         let pools =
             Pools::start(custody.clone(), self.pools, &self.pool_limits, self.env.clone(), self.pool_cwd);
         let base_url = base_url(address);
+        // Before anybody can know that there is a daemon to be signalled.
+        let mut signals = Signals::new().context("signals cannot be handled")?;
         let mcp = Mcp { base_url: base_url.clone(), bridge: self.exe };
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: disk.clone() as Arc<dyn Log>,
@@ -193,10 +195,17 @@ impl Daemon {
             biased;
             outcome = served => outcome.map(drop).context("the listener failed"),
             () = show(notifier, &hub, &custody) => Ok(()),
-            () = told_to_stop(&server) => Ok(()),
+            name = signals.stop() => {
+                tracing::info!("{name}: stopping");
+                Ok(())
+            }
+            () = server.stop_asked() => {
+                tracing::info!("asked to stop");
+                Ok(())
+            }
         };
-        exit_at_the_second_signal();
-        stop(&hub, &custody, &pools, &server).await;
+        signals.exit_at_the_next();
+        stop(&hub, &custody, &pools, &server, &disk).await;
         announced.retract();
         home.retract();
         tracing::info!("stopped");
@@ -204,8 +213,8 @@ impl Daemon {
     }
 }
 
-/// Ends agents, appends and connections, all of it before the deadline.
-async fn stop(hub: &Hub, custody: &Custody, pools: &Pools, server: &Server) {
+/// Ends agents, appends and connections and closes the store, all of it before the deadline.
+async fn stop(hub: &Hub, custody: &Custody, pools: &Pools, server: &Server, disk: &Sqlite) {
     let agents = async {
         hub.shutdown().await;
         let ((), left) = tokio::join!(pools.close(), custody.stop_all(AGENT_GRACE));
@@ -213,7 +222,10 @@ async fn stop(hub: &Hub, custody: &Custody, pools: &Pools, server: &Server) {
             tracing::error!(resource = tree.resource, ?stuck, "a process could not be ended");
         }
     };
-    let all = async { tokio::join!(agents, server.close()) };
+    let all = async {
+        tokio::join!(agents, server.close());
+        disk.close().await;
+    };
     if tokio::time::timeout(STOP, all).await.is_err() {
         // Each keeper ends its tree when it finds us gone.
         let left: Vec<_> = custody.scan().into_iter().map(|tree| tree.resource).collect();
@@ -288,36 +300,48 @@ async fn bind(address: SocketAddr, any_port: bool) -> Result<TcpListener> {
     }
 }
 
-async fn told_to_stop(server: &Server) {
-    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
-    // The terminal of a daemon in the foreground was closed.
-    let mut hangup = signal(SignalKind::hangup()).expect("the runtime handles signals");
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = hangup.recv() => tracing::info!("SIGHUP: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        () = server.stop_asked() => tracing::info!("asked to stop"),
-    }
+/// The signals that end the daemon, noted from when this is made.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// The terminal of a daemon in the foreground was closed.
+    hangup: Signal,
 }
 
-/// Whoever signals twice does not want to wait.
-fn exit_at_the_second_signal() {
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::exit,
-        reason = "it outlives everything and ends the process"
-    )]
-    let watch = tokio::spawn(async {
-        let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
-        let mut interrupt = signal(SignalKind::interrupt()).expect("the runtime handles signals");
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the first one, and gives its name.
+    async fn stop(&mut self) -> &'static str {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.interrupt.recv() => "SIGINT",
         }
-        std::process::exit(130);
-    });
-    drop(watch);
+    }
+
+    /// Whoever signals twice does not want to wait. A terminal that is closed may say so more than once.
+    fn exit_at_the_next(mut self) {
+        #[expect(
+            clippy::disallowed_methods,
+            clippy::exit,
+            reason = "it outlives everything and ends the process"
+        )]
+        let watch = tokio::spawn(async move {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        });
+        drop(watch);
+    }
 }
 
 /// The home directory, claimed by this process.

@@ -27,6 +27,7 @@ use trunkline_wire::acp::{ContentBlock, ContentChunk, PlanEntry, SessionUpdate, 
 
 use crate::clean;
 use crate::commands::prompt::prompt_text;
+use crate::screen::count;
 use crate::style::{Paint, Tone};
 use block::{Block, Body, Voice};
 use line::Line;
@@ -162,7 +163,7 @@ impl Transcript {
             }
             Fact::TerminalOutput(output) => self.output(&output.terminal, &output.text),
             Fact::FileWritten(file) => {
-                self.note(Tone::Dim, &format!("wrote {} ({} bytes)", file.path, file.bytes));
+                self.note(Tone::Dim, &format!("wrote {} ({})", file.path, count(file.bytes, "byte")));
             }
             Fact::GrantAdded(grant) => {
                 let by = self.by(&event.by);

@@ -44,7 +44,7 @@ pub enum Refused {
     #[error("this session's agent runs elsewhere: it can be answered and sent messages, but not prompted")]
     External,
     /// The request has its outcome already.
-    #[error("the request was already {} by {} at {}", closed.outcome.verb(), closed.by, closed.at.0)]
+    #[error("the request was already {} by {} at {}", closed.outcome.verb(), closed.by, closed.at)]
     RequestClosed {
         /// The outcome, who gave it, and when.
         closed: Box<Closed>,

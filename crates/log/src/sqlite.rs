@@ -57,18 +57,34 @@ const QUEUE_BYTES: usize = 2 * MAX_FRAME_BYTES;
 /// What a job costs in the queue beside its bytes.
 const JOB_BYTES: usize = 512;
 
-/// A store in one file. Dropping it ends its writer, which takes as long as what is queued needs to reach the disk.
+/// A store in one file. Dropping or [closing](Self::close) it ends its writer, which takes as long as what is queued needs
+/// to reach the disk.
 ///
 /// What was acknowledged is on disk: every commit is flushed. Beside the file stand `-wal` and `-shm`, which are part of
 /// it while it is open, and `.lock`, which is empty. In memory it keeps at most 4 MiB of frames, 4 MiB of changes, 64 MiB of
 /// what waits to be written, and SQLite's own caches: 8 MiB for the writer, 1 MiB for each of four readers.
 #[derive(Debug)]
 pub struct Sqlite {
-    jobs: Option<Sender<Job>>,
+    writer: Mutex<Option<Running>>,
     queue: Arc<Semaphore>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
-    writer: Option<JoinHandle<()>>,
+}
+
+/// The writer while it runs. Without the sender it ends as soon as what is queued is on disk.
+#[derive(Debug)]
+struct Running {
+    jobs: Sender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn end(self) {
+        drop(self.jobs);
+        if self.thread.join().is_err() {
+            tracing::error!("the writer of the database ended in an unexpected way");
+        }
+    }
 }
 
 /// What the writer tells the readers.
@@ -120,6 +136,17 @@ impl Sqlite {
         answer.await.unwrap_or_else(|_| Err(LogError::Down(STOPPED.to_owned())))
     }
 
+    /// Closes the database while others still hold the store: reads that have begun and what is queued are done, the whole
+    /// of it is left in its one file, and nobody writes to it or reads it any more.
+    pub async fn close(&self) {
+        self.readers.drain().await;
+        let writer = self.writer().take();
+        if let Some(writer) = writer {
+            // That it cannot be awaited means that it panicked, which it has said itself.
+            tokio::task::spawn_blocking(|| writer.end()).await.ok();
+        }
+    }
+
     fn start(path: &Path, lock: File, db: Connection, boot: Time) -> Result<Self, OpenError> {
         let refuse = |error: rusqlite::Error| schema::refuse(path, &error);
         let ledger = Ledger::new(db, boot_pos(boot)).map_err(refuse)?;
@@ -132,17 +159,20 @@ impl Sqlite {
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Io { path: path.display().to_string(), source })?;
         Ok(Self {
-            jobs: Some(sender),
+            writer: Mutex::new(Some(Running { jobs: sender, thread })),
             queue: Arc::new(Semaphore::new(QUEUE_BYTES)),
             shared,
             readers: Readers::new(path.to_owned()),
-            writer: Some(thread),
         })
     }
 
     fn send(&self, job: Job) -> Result<(), String> {
-        let sent = self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
+        let sent = self.writer().as_ref().and_then(|writer| writer.jobs.send(job).ok());
         sent.ok_or_else(|| STOPPED.to_owned())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Running>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,9 +231,8 @@ impl Log for Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.readers.close();
-        drop(self.jobs.take());
-        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the writer of the database ended in an unexpected way");
+        if let Some(writer) = self.writer().take() {
+            writer.end();
         }
     }
 }

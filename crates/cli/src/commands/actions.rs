@@ -11,6 +11,7 @@ use crate::clean;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::moment::ago;
+use crate::screen::count;
 use crate::style::Tone;
 use crate::table::{Cell, Table};
 
@@ -48,7 +49,7 @@ async fn run(app: &App, client: &Client, name: &str, yes: bool) -> Result<Exit> 
     } else {
         let broken = |error: std::io::Error| CliError::failure(format!("stdout is broken: {error}"));
         if outcome.left_out > 0 {
-            app.screen.note(format!("{} bytes before this are left out", outcome.left_out));
+            app.screen.note(format!("{} before this left out", count(outcome.left_out, "byte")));
         }
         std::io::stdout().write_all(outcome.stdout.as_bytes()).map_err(broken)?;
         if !outcome.stderr.is_empty() {

@@ -16,6 +16,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::moment::ago;
 use crate::pick::{self, short};
+use crate::screen::count;
 use crate::style::Tone;
 use crate::table::{Cell, Table};
 
@@ -70,7 +71,7 @@ async fn verify(app: &App, noted: Option<Head>) -> Result<Exit> {
     match walk(&client, noted).await? {
         Ok(head) if app.screen.json => app.screen.json(&json!({ "sound": true, "head": head }))?,
         Ok(head) => {
-            app.screen.print(format!("{} records, none changed or removed", head.n))?;
+            app.screen.print(format!("{}, none changed or removed", count(head.n, "record")))?;
             app.screen.print(format!("head  {head}"))?;
             app.screen.note("keep the head elsewhere: `trunkline audit verify --head` compares with it");
         }

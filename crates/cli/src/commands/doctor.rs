@@ -21,6 +21,7 @@ use crate::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::holder;
+use crate::screen::count;
 use crate::start::{self, Found};
 use crate::style::{Paint, Tone};
 
@@ -264,7 +265,7 @@ async fn audit(home: &Path) -> Check {
     };
     let Some(client) = found else { return Check::warn("audit", "the daemon does not answer", "try again") };
     match client.audit(&AuditQuery { limit: Some(1), ..AuditQuery::default() }).await {
-        Ok(page) => Check::ok("audit", format!("{} records; head {}", page.head.n, page.head)),
+        Ok(page) => Check::ok("audit", format!("{}; head {}", count(page.head.n, "record"), page.head)),
         Err(error) => Check::fail("audit", error.to_string(), "`trunkline audit verify` says what is wrong"),
     }
 }

@@ -20,6 +20,7 @@ use crate::commands::read_stdin;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::pick;
+use crate::screen::count;
 
 /// The format's name and version.
 const FORMAT: &str = "export/1";
@@ -49,7 +50,7 @@ pub(crate) async fn export(app: &App, args: Export) -> Result<Exit> {
             if app.screen.json {
                 app.screen.json(&json!({ "session": session.id, "file": path, "head": head }))?;
             } else {
-                app.screen.note(format!("{head} events written to {}", path.display()));
+                app.screen.note(format!("{} written to {}", count(head, "event"), path.display()));
             }
         }
     }

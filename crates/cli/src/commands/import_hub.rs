@@ -17,6 +17,7 @@ use trunkline_log::sessionbus::{OldMessage, OldRequest, OldSession, read};
 use crate::app::App;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::screen::count;
 
 pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
     let sessions = read(path).map_err(|error| CliError::usage(error.to_string()))?;
@@ -48,9 +49,8 @@ pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
     if app.screen.json {
         app.screen.json(&moved)?;
     } else {
-        let from = path.display();
-        app.screen
-            .note(format!("{} sessions were moved here from {from}, which was not changed", moved.len()));
+        let (from, moved) = (path.display(), count(moved.len(), "session"));
+        app.screen.note(format!("{moved} moved here from {from}, which was not changed"));
         if here > 0 {
             app.screen.note(format!("{here} were here before, or were deleted here, and stay as they are"));
         }

@@ -13,6 +13,7 @@ use super::diff::{Change, diff};
 use super::line::Line;
 use crate::clean;
 use crate::moment::show_duration;
+use crate::screen::count;
 use crate::style::Tone;
 
 /// How many lines of a tool's content a transcript shows.
@@ -250,7 +251,7 @@ fn clip(text: &str, max: usize, tone: Tone, lead: &str) -> Vec<Line> {
     let mut lines: Vec<_> =
         shown.map(|line| Line::new(tone, format!("{lead}{line}")).hang(lead.chars().count())).collect();
     if all > max {
-        lines.push(Line::new(Tone::Dim, format!("  … {} more lines", all - max)));
+        lines.push(Line::new(Tone::Dim, format!("  … {}", count(all - max, "more line"))));
     }
     lines
 }
@@ -261,11 +262,11 @@ fn changes(old: &str, new: &str, max: usize) -> Vec<Line> {
         Change::Same(text) => Line::new(Tone::Dim, format!("    {}", clean::line(text))),
         Change::Removed(text) => Line::new(Tone::Bad, format!("  - {}", clean::text(text))),
         Change::Added(text) => Line::new(Tone::Good, format!("  + {}", clean::text(text))),
-        Change::Skipped(lines) => Line::new(Tone::Dim, format!("  ⋮ {lines} lines")),
+        Change::Skipped(lines) => Line::new(Tone::Dim, format!("  ⋮ {}", count(lines, "line"))),
     };
     let mut lines: Vec<_> = all.iter().take(max).map(|change| line(change).hang(4)).collect();
     if all.len() > max {
-        lines.push(Line::new(Tone::Dim, format!("  … {} more lines", all.len() - max)));
+        lines.push(Line::new(Tone::Dim, format!("  … {}", count(all.len() - max, "more line"))));
     }
     lines
 }

@@ -110,7 +110,8 @@ fn an_agent_runs_asks_and_is_allowed() {
     ");
     let late = home.run(&["deny", &id]);
     assert_eq!(late.code, 4);
-    assert!(late.err.starts_with("error: the request was already answered by owner"), "{}", late.err);
+    let told = late.err.strip_prefix("error: the request was already answered by owner at ");
+    assert!(told.is_some_and(|at| at.trim_end().ends_with(" UTC")), "{}", late.err);
 }
 
 #[test]

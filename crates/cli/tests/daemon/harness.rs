@@ -133,8 +133,7 @@ impl Daemon {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        kill(&self.child, signal);
     }
 
     pub(crate) async fn ask(
@@ -206,6 +205,11 @@ impl Daemon {
         let response = request.header("last-event-id", after).send().await?.error_for_status()?;
         Ok(Stream { body: response.bytes_stream().boxed(), decoder: Decoder::default() })
     }
+}
+
+pub(crate) fn kill(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
 }
 
 impl Drop for Daemon {

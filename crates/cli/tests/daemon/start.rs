@@ -1,14 +1,14 @@
 //! Starting and stopping: one daemon for a home, clear refusals, a quick end.
 
 use std::fs;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{BINARY, Daemon, Home, patiently, text};
+use crate::harness::{BINARY, Daemon, Home, kill, patiently, text};
 
 #[tokio::test]
 async fn a_second_daemon_on_the_same_home_is_refused() {
@@ -106,11 +106,7 @@ async fn a_damaged_or_newer_database_is_left_as_it_is() {
         assert!(home.run(&["stop"]).status.success());
         daemon.child.wait().unwrap();
         let path = home.path().join("trunkline.db");
-        // What stands in the log beside the file would mend it: whoever closes the database last moves that into it.
-        let last = rusqlite::Connection::open(&path).unwrap();
-        last.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).unwrap();
-        last.close().unwrap();
-        assert!(!home.path().join("trunkline.db-wal").exists());
+        assert!(!home.path().join("trunkline.db-wal").exists(), "nothing beside the file would mend it");
         let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.seek(SeekFrom::Start(offset)).unwrap();
         file.write_all(bytes).unwrap();
@@ -138,6 +134,7 @@ async fn it_stops_within_two_seconds_with_clients_attached_and_turns_get_their_e
     }
     assert_eq!(last.last().unwrap().event, "bye", "clients are told to come back");
     assert!(!home.path().join("runtime.json").exists());
+    assert!(!home.path().join("trunkline.db-wal").exists(), "all of it is in the database");
     home.is_quiet();
     let daemon = Daemon::start(&home);
     let log = daemon.log(&session).await;
@@ -154,6 +151,27 @@ fn stops_in_time(daemon: &mut Daemon) {
     let status = daemon.child.wait().unwrap();
     assert!(status.success(), "{status}");
     assert!(start.elapsed() <= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn it_stops_well_from_when_it_can_be_found_and_leaves_one_file() {
+    let home = Home::new();
+    // Whoever can find it can signal it: at that very moment it stops as well as at any other.
+    for _ in 0..5 {
+        let mut serve = home.command(&["serve"]);
+        let mut child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let runtime = home.path().join("runtime.json");
+        assert!(patiently(|| runtime.exists().then_some(())).is_some());
+        kill(&child, "-TERM");
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.success() && said.contains("stopped"), "{status} {said}");
+        assert!(!runtime.exists());
+        for side in ["-wal", "-shm"] {
+            assert!(!home.path().join(format!("trunkline.db{side}")).exists(), "{side} is left: {said}");
+        }
+    }
 }
 
 #[tokio::test]

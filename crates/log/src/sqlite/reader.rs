@@ -17,7 +17,7 @@ use crate::frame::{Change, Found, Frame, Page, Query, Want};
 use crate::tail::{PAGE, Past};
 
 /// How many reads run side by side; more wait. Each has a connection with at most 1 MiB of cache.
-const READERS: usize = 4;
+const READERS: u32 = 4;
 
 /// A pool of connections that only read.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { path, idle: Mutex::default(), turns: Arc::new(Semaphore::new(READERS)) })
+        Arc::new(Self { path, idle: Mutex::default(), turns: Arc::new(Semaphore::new(READERS as usize)) })
     }
 
     /// Reads frames of a log.
@@ -47,6 +47,14 @@ impl Readers {
     pub(super) async fn find(self: &Arc<Self>, query: &Query, pos: Pos) -> Result<Found, LogError> {
         let query = query.clone();
         self.run(move |db| find::find(db, &query, pos)).await
+    }
+
+    /// Waits for the reads that have begun, closes the connections, and lets no read begin.
+    pub(super) async fn drain(&self) {
+        // It was closed already, if there is none to be had.
+        let all = self.turns.acquire_many(READERS).await.ok();
+        self.close();
+        drop(all);
     }
 
     /// Closes the connections that are not in use, and lets no read begin.

@@ -20,7 +20,7 @@ use trunkline_core::time::Time;
 use super::{QUEUE_BYTES, Sqlite, schema, uint};
 use crate::conformance::durable;
 use crate::conformance::kit::{Store, fill, frame, line, log, read};
-use crate::contract::Log as _;
+use crate::contract::{AppendError, Log as _};
 
 const BOOT: Time = Time(1_732_182_000_000);
 
@@ -55,6 +55,32 @@ async fn numbers_never_come_twice() {
 async fn removals_are_told_later() {
     let dir = tempfile::tempdir().unwrap();
     durable::removals_are_told_later(|| open(&path(&dir))).await;
+}
+
+#[tokio::test]
+async fn a_closed_database_is_one_file_though_the_store_is_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = Arc::new(Sqlite::open(path(&dir), BOOT).unwrap());
+    let store: Store = closed.clone();
+    let (start, id) = (store.pos(), log("held"));
+    fill(&store, &id, &[1; 600]).await;
+    // A connection that reads, and a reader that is not done.
+    let mut following = store.changes(start);
+    assert!(following.next().await.unwrap().is_ok());
+    let queued = {
+        let (store, id) = (store.clone(), id.clone());
+        tokio::spawn(async move { store.append(&id, Seq(600), frame(Seq(600), 1), Vec::new()).await })
+    };
+    tokio::task::yield_now().await;
+    closed.close().await;
+    let beside = ["-wal", "-shm"].map(|side| schema::sibling(&path(&dir), side).exists());
+    assert_eq!(beside, [false, false]);
+    assert_eq!(queued.await.unwrap().unwrap().head, Seq(601), "what was queued is written");
+    let late = store.append(&id, Seq(601), frame(Seq(601), 1), Vec::new()).await;
+    assert!(matches!(late, Err(AppendError::Down(_))), "{late:?}");
+    let again = open(&path(&dir));
+    assert_eq!(read(&again, &id, Seq::ZERO).await.head, Seq(601), "another may have it");
+    closed.close().await;
 }
 
 #[tokio::test]
