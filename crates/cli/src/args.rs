@@ -80,7 +80,9 @@ pub(crate) enum Command {
     /// Attach to a session: its transcript, then live
     ///
     /// Type to prompt; while a turn runs the prompt waits. A permission is answered by the key of an option, when the line
-    /// is empty. Ctrl-B d detaches and the turn goes on; Ctrl-C twice cancels the turn, or leaves when none runs.
+    /// is empty. Ctrl-B d detaches and the turn goes on; Ctrl-C twice cancels the turn, or leaves when none runs. Ctrl-B [
+    /// looks back at what has scrolled away, and searches in it. Without a session, the one of this directory is meant; of
+    /// several you pick one from a list.
     Attach(Attach),
     /// List sessions
     Ls(Ls),

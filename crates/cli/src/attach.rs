@@ -1,20 +1,26 @@
 //! A session in the terminal: its transcript, then live, with a line to type in.
 //!
 //! - `input`: bytes as keys. `keys`: what keys do. `editor`: the line. `paint`: the screen. All four are pure.
+//! - `lookback`: looking back at what has scrolled away. `past`: the transcript from the log. `window`: what is seen of it.
+//! - `picker`: which of several sessions.
 //! - `terminal`: the device. Here: what is asked of the daemon, and what comes from it.
 
 mod editor;
 mod input;
 mod keys;
+mod lookback;
 mod paint;
+mod past;
+pub(crate) mod picker;
 mod terminal;
+mod window;
 
 use std::io;
 
 use futures_util::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 use trunkline_client::types::NewTurn;
 use trunkline_client::{Client, Error as ClientError, EventItem, EventStream};
 use trunkline_core::event::Fact;
@@ -26,15 +32,17 @@ use trunkline_core::time::Time;
 use crate::app::App;
 use crate::clean;
 use crate::commands::requests::UNCONFINED;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::pick::short;
-use crate::style::Tone;
+use crate::style::{Paint, Tone};
 use crate::transcript::line::Line;
 use crate::transcript::{Transcript, card};
 use keys::{Action, Focus, Input, Keys};
+use lookback::LookBack;
 use paint::{Bottom, Painter};
-use terminal::Terminal;
+use past::Part;
+pub(crate) use terminal::Terminal;
 
 /// Calls whoever sits at the terminal.
 const BELL: char = '\u{7}';
@@ -51,13 +59,19 @@ pub(crate) struct Look {
 }
 
 /// Attaches the terminal to a session until the user leaves or the session is deleted.
-pub(crate) async fn attach(app: &App, client: &Client, session: SessionId, look: Look) -> Result<Exit> {
+pub(crate) async fn attach(
+    app: &App,
+    terminal: Terminal,
+    client: &Client,
+    session: SessionId,
+    look: Look,
+) -> Result<Exit> {
     let me = client.me().await?.principal;
     let confined = client.health().await?.confined;
     let others = client.presence(session).await?.items;
     // From here to the end of the block the terminal is ours.
     let left = {
-        let mut desk = Desk::new(app, client.clone(), session, me, look)?;
+        let mut desk = Desk::new(app, terminal, client.clone(), session, me, look);
         if !confined {
             desk.transcript.note(Tone::Dim, UNCONFINED);
         }
@@ -67,6 +81,7 @@ pub(crate) async fn attach(app: &App, client: &Client, session: SessionId, look:
             desk.transcript.note(Tone::Dim, &format!("also attached: {}", names.join(", ")));
         }
         let left = desk.run().await;
+        desk.come_back()?;
         let bye = desk.painter.leave();
         desk.terminal.write(&bye)?;
         left?
@@ -74,30 +89,40 @@ pub(crate) async fn attach(app: &App, client: &Client, session: SessionId, look:
     match left {
         Left::Detached => {
             app.screen.note(format!("detached; come back with: trunkline attach {}", short(session)));
-            Ok(Exit::Ok)
         }
-        Left::Deleted => {
-            app.screen.note("the session was deleted");
-            Ok(Exit::NotFound)
-        }
-        Left::Signalled => Ok(Exit::Interrupt),
+        Left::Deleted => app.screen.note("the session was deleted"),
+        Left::Signalled => {}
     }
+    Ok(left.exit())
 }
 
 /// Why it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
+pub(crate) enum Left {
     Detached,
     Deleted,
     Signalled,
+}
+
+impl Left {
+    pub(crate) fn exit(self) -> Exit {
+        match self {
+            Self::Detached => Exit::Ok,
+            Self::Deleted => Exit::NotFound,
+            Self::Signalled => Exit::Interrupt,
+        }
+    }
 }
 
 /// An attached terminal.
 struct Desk {
     terminal: Terminal,
     painter: Painter,
+    colours: Paint,
     keys: Keys,
     transcript: Transcript,
+    /// Who looks.
+    me: Principal,
     /// The option that allows high risk and was chosen once.
     armed: Option<(RequestId, String)>,
     client: Client,
@@ -105,7 +130,10 @@ struct Desk {
     look: Look,
     /// Somebody is to be called to the terminal.
     rings: bool,
-    since: Instant,
+    /// What has scrolled away is looked at.
+    back: Option<LookBack>,
+    /// What of it is being read.
+    reading: JoinSet<std::result::Result<Part, ClientError>>,
     /// The connection is lost, and how.
     lost: Option<String>,
     caught_up: bool,
@@ -114,37 +142,45 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(app: &App, client: Client, session: SessionId, me: Principal, look: Look) -> Result<Self> {
-        let cannot = |error: io::Error| CliError::failure(format!("the terminal cannot be used: {error}"));
-        Ok(Self {
-            terminal: Terminal::take().map_err(cannot)?,
+    fn new(
+        app: &App,
+        terminal: Terminal,
+        client: Client,
+        session: SessionId,
+        me: Principal,
+        look: Look,
+    ) -> Self {
+        Self {
+            terminal,
+            colours: app.screen.out,
             painter: Painter::new(app.screen.out),
             keys: Keys::new(),
-            transcript: Transcript::new(Some(me)),
+            transcript: Transcript::new(Some(me.clone())),
+            me,
             armed: None,
             client,
             session,
             look,
             rings: false,
-            since: Instant::now(),
+            back: None,
+            reading: JoinSet::new(),
             lost: None,
             caught_up: false,
             asked: JoinSet::new(),
-        })
+        }
     }
 
     async fn run(&mut self) -> Result<Left> {
-        let mut inputs = terminal::inputs(self.since);
         let mut events = self.client.events(self.session, Seq::ZERO, Some("terminal"));
         let mut signals = Signals::new()?;
         let mut resized = signal(SignalKind::window_change())?;
         loop {
-            let focus = self.keys.gives_focus();
+            let focus = self.keys.gives_focus().filter(|_| self.back.is_none());
             tokio::select! {
                 biased;
                 () = signals.recv() => return Ok(Left::Signalled),
-                _ = resized.recv() => self.repaint()?,
-                input = inputs.recv() => match input {
+                _ = resized.recv() => self.resize()?,
+                input = self.terminal.inputs.recv() => match input {
                     Some(input) => if let Some(left) = self.input(input)? { return Ok(left) },
                     // The terminal was closed.
                     None => return Ok(Left::Signalled),
@@ -155,8 +191,9 @@ impl Desk {
                     }
                     self.paint()?;
                 }
+                Some(part) = self.reading.join_next() => if let Ok(part) = part { self.take_past(part)? },
                 // The card gets the focus when the hands have rested for a while.
-                () = sleep_until(self.since + focus.unwrap_or_default()), if focus.is_some() => self.paint()?,
+                () = sleep_until(self.terminal.since + focus.unwrap_or_default()), if focus.is_some() => self.paint()?,
                 item = events.next() => {
                     if let Some(left) = self.take(item, &mut events)? { return Ok(left) }
                     if self.caught_up { self.paint()?; }
@@ -214,11 +251,17 @@ impl Desk {
     }
 
     fn input(&mut self, input: Input) -> Result<Option<Left>> {
+        if self.back.is_some() && !self.keys.takes(&input) {
+            self.back_input(&input)?;
+            return Ok(None);
+        }
         let card = self.transcript.open().first().cloned();
         let working = self.transcript.turn().is_some();
         match self.keys.input(input, card.as_ref(), working) {
             Action::Paint => self.paint()?,
             Action::Repaint => self.repaint()?,
+            Action::LookBack if self.back.is_none() => self.look_back()?,
+            Action::LookBack => self.paint()?,
             Action::Detach => return Ok(Some(Left::Detached)),
             Action::Suspend => {
                 let bye = self.painter.leave();
@@ -276,6 +319,9 @@ impl Desk {
     }
 
     fn paint(&mut self) -> Result<()> {
+        if let Some(frame) = self.paint_back() {
+            return Ok(self.terminal.write(&frame)?);
+        }
         let settled = self.transcript.settled();
         let bottom = self.bottom();
         let mut frame = self.painter.frame(self.terminal.size(), &settled, &bottom);
@@ -293,7 +339,7 @@ impl Desk {
 
     fn bottom(&mut self) -> Bottom {
         let open = self.transcript.open().first().cloned();
-        self.keys.show_card(open.as_ref(), self.since.elapsed());
+        self.keys.show_card(open.as_ref(), self.terminal.since.elapsed());
         let focused = open.as_ref().is_some_and(|opened| self.keys.focus == Focus::Card(opened.id));
         let mut above = self.transcript.live();
         if let Some(opened) = &open {

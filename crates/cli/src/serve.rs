@@ -328,11 +328,7 @@ impl Signals {
 
     /// Whoever signals twice does not want to wait. A terminal that is closed may say so more than once.
     fn exit_at_the_next(mut self) {
-        #[expect(
-            clippy::disallowed_methods,
-            clippy::exit,
-            reason = "it outlives everything and ends the process"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "it outlives everything and ends the process")]
         let watch = tokio::spawn(async move {
             tokio::select! {
                 _ = self.terminate.recv() => {}

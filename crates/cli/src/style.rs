@@ -20,6 +20,8 @@ pub(crate) enum Tone {
     Warn,
     /// A name, a link, something to type.
     Accent,
+    /// It was searched for, or is where one is.
+    Marked,
 }
 
 impl Tone {
@@ -32,6 +34,7 @@ impl Tone {
             Self::Bad => "31",
             Self::Warn => "33",
             Self::Accent => "36",
+            Self::Marked => "7",
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) enum Key {
     Down,
     Home,
     End,
+    PageUp,
+    PageDown,
 }
 
 /// What was held down with it.
@@ -188,6 +190,8 @@ fn sequence(bytes: &[u8]) -> Option<(usize, Option<(Key, Held)>)> {
         (b'~', Some(1 | 7)) => Some((Key::Home, held)),
         (b'~', Some(4 | 8)) => Some((Key::End, held)),
         (b'~', Some(3)) => Some((Key::Delete, held)),
+        (b'~', Some(5)) => Some((Key::PageUp, held)),
+        (b'~', Some(6)) => Some((Key::PageDown, held)),
         (b'Z', _) => Some((Key::Tab, Held::SHIFT)),
         (b'u', Some(13)) => Some((Key::Enter, held)),
         (end, _) => cursor_key(end, held),
@@ -242,12 +246,14 @@ mod tests {
             (b"\x1b[3~", Key::Delete, Held::NOTHING),
             (b"\x1b[H", Key::Home, Held::NOTHING),
             (b"\x1b[4~", Key::End, Held::NOTHING),
+            (b"\x1b[5~", Key::PageUp, Held::NOTHING),
+            (b"\x1b[6;5~", Key::PageDown, Held::CONTROL),
             (b"\x1b[Z", Key::Tab, Held::SHIFT),
             (b"\x1b[13;2u", Key::Enter, Held::SHIFT),
         ] {
             assert_eq!(decode(bytes), [Pressed::Key(pressed, held)], "{bytes:?}");
         }
-        for nothing in [&b"\x1b[5~"[..], b"\x1b[?1;2c", b"\x1b[I", b"\x00", b"\xff", b"\x1bOP"] {
+        for nothing in [&b"\x1b[2~"[..], b"\x1b[?1;2c", b"\x1b[I", b"\x00", b"\xff", b"\x1bOP"] {
             assert_eq!(decode(nothing), [], "{nothing:?}");
         }
     }

@@ -52,6 +52,8 @@ pub(super) enum Action {
     Cancel,
     /// Leave; the turn goes on.
     Detach,
+    /// Look back at what has scrolled away.
+    LookBack,
     /// Stop this process until it is continued.
     Suspend,
 }
@@ -118,6 +120,12 @@ impl Keys {
         waits.then(|| self.last_key.map_or(Duration::ZERO, |last| last + CALM))
     }
 
+    /// Whether an input is for the keys though another has the screen: Ctrl-B, and the key behind it.
+    pub(super) fn takes(&self, input: &Input) -> bool {
+        self.prefix
+            || matches!(input.what, What::Key { key: Key::Char('b'), held: Held { control: true, .. }, .. })
+    }
+
     /// Takes an input. `card` is the request whose card is on the screen, `working` whether a turn runs.
     pub(super) fn input(&mut self, input: Input, card: Option<&Opened>, working: bool) -> Action {
         match input.what {
@@ -148,6 +156,7 @@ impl Keys {
         if std::mem::take(&mut self.prefix) {
             return match key {
                 Key::Char('d' | 'D') => Action::Detach,
+                Key::Char('[') | Key::PageUp => Action::LookBack,
                 _ => Action::Paint,
             };
         }
@@ -155,12 +164,13 @@ impl Keys {
         match key {
             Key::Char('b') if held.control => {
                 self.prefix = true;
-                self.hint = Some("Ctrl-B: d detaches");
+                self.hint = Some("Ctrl-B: d detaches · [ looks back");
             }
             Key::Char('c') if held.control => return self.interrupt(interrupted, now, working),
             Key::Char('d') if held.control && self.editor.is_empty() => return Action::Detach,
             Key::Char('z') if held.control => return Action::Suspend,
             Key::Char('l') if held.control => return Action::Repaint,
+            Key::PageUp => return Action::LookBack,
             Key::Tab => self.switch(card),
             Key::Escape => {
                 self.focus = Focus::Line;
@@ -201,7 +211,7 @@ impl Keys {
             Key::Char('d') if held.control => editor.delete(),
             Key::Char('u') if held.control => editor.delete_to_start(),
             Key::Char('k') if held.control => editor.delete_to_end(),
-            Key::Char(_) | Key::Enter | Key::Tab | Key::Escape => {}
+            Key::Char(_) | Key::Enter | Key::Tab | Key::Escape | Key::PageUp | Key::PageDown => {}
         }
     }
 

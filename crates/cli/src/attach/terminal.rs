@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use super::input::{Decoder, Pressed};
 use super::keys::{Input, What};
+use crate::error::{CliError, Result};
 
 /// How many inputs may wait. Whoever types faster than they are taken is held up by the terminal itself.
 const WAITING: usize = 256;
@@ -29,18 +31,39 @@ const GIVE_BACK: &str = "\u{1b}[?2004l\u{1b}[?25h";
 /// How the terminal was, while it is ours; for those, too, who end the process without asking.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
+/// Whether the terminal shows its other screen.
+static ASIDE: AtomicBool = AtomicBool::new(false);
+/// To the other screen, which has no scrollback, and back to where one was.
+const ASIDE_BEGINS: &str = "\u{1b}[?1049h";
+const ASIDE_ENDS: &str = "\u{1b}[?1049l";
+
 /// The terminal while it is ours. Dropping it gives it back.
-pub(super) struct Terminal(());
+pub(crate) struct Terminal {
+    /// What comes from it.
+    pub(super) inputs: mpsc::Receiver<Input>,
+    /// From when on inputs are timed.
+    pub(super) since: Instant,
+}
 
 impl Terminal {
     /// Takes the terminal.
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> Result<Self> {
         give_back_before_panic();
-        make_raw()?;
-        Ok(Self(()))
+        make_raw().map_err(|error| CliError::failure(format!("the terminal cannot be used: {error}")))?;
+        let since = Instant::now();
+        Ok(Self { inputs: inputs(since), since })
+    }
+
+    /// Turns to the terminal's other screen, or back.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub(super) fn turn_aside(&self, aside: bool) -> io::Result<()> {
+        ASIDE.store(aside, Ordering::Relaxed);
+        print(if aside { ASIDE_BEGINS } else { ASIDE_ENDS })
     }
 
     /// Columns and rows.
@@ -77,7 +100,7 @@ impl Drop for Terminal {
 
 /// What comes from the terminal, read on a thread of its own, which ends with the process. The channel closes when the
 /// terminal does.
-pub(super) fn inputs(since: Instant) -> mpsc::Receiver<Input> {
+fn inputs(since: Instant) -> mpsc::Receiver<Input> {
     let (sender, inputs) = mpsc::channel(WAITING);
     thread::spawn(move || {
         let mut decoder = Decoder::default();
@@ -127,6 +150,9 @@ fn make_raw() -> io::Result<()> {
 fn give_back() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before {
+        if ASIDE.swap(false, Ordering::Relaxed) {
+            drop(print(ASIDE_ENDS));
+        }
         drop(print(GIVE_BACK));
         // What was typed and not read yet is not for the shell: it could be half a prompt.
         let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &before);

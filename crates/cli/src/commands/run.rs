@@ -12,16 +12,18 @@ use trunkline_core::id::{Seq, SessionId, TurnId};
 use trunkline_core::request::Opened;
 use trunkline_core::time::Time;
 use trunkline_core::turn::WhenBusy;
+use trunkline_core::view::{SessionState, SessionView};
 use trunkline_wire::acp::UpdateView;
 
 use crate::app::App;
 use crate::args;
-use crate::attach::{self, Look};
+use crate::attach::{self, Look, Terminal, picker};
 use crate::clean;
 use crate::commands::prompt::text_of;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::pick::{self, short};
+use crate::start::{self, Found};
 use crate::style::Tone;
 
 /// How long whoever waits for a turn waits for a daemon that is away.
@@ -56,20 +58,64 @@ pub(crate) async fn run(app: &App, args: args::Run) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Some(turn) if !attaches => watch(app, &client, session.id, turn).await,
-        _ => attach::attach(app, &client, session.id, Look::default()).await,
+        _ => attach::attach(app, Terminal::take()?, &client, session.id, Look::default()).await,
     }
 }
 
 pub(crate) async fn attach(app: &App, args: args::Attach) -> Result<Exit> {
+    let given = args.session.as_deref().filter(|given| *given != "-");
     if !app.screen.interactive {
+        list_choices(app, given).await?;
         return Err(CliError::usage("attach needs a terminal")
             .hint("`trunkline export` prints what there is, `trunkline prompt --wait` what comes"));
     }
     let client = app.connect().await?;
-    let session = pick::session(app, &client, args.session.as_deref()).await?;
+    let (here, choices) = match given {
+        Some(_) => (None, Vec::new()),
+        None => choices(app, &client).await?,
+    };
+    let mut terminal = None;
+    let session = if choices.is_empty() {
+        pick::session(app, &client, given).await?.id
+    } else {
+        let terminal = terminal.insert(Terminal::take()?);
+        match picker::pick(app, terminal, &client, here, choices).await? {
+            Ok(session) => session,
+            Err(left) => return Ok(left.exit()),
+        }
+    };
+    let terminal = terminal.map_or_else(Terminal::take, Ok)?;
     let age = args.since.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let since = age.map(|age| Time(app.now().0.saturating_sub(age)));
-    attach::attach(app, &client, session.id, Look { read_only: args.read_only, since }).await
+    attach::attach(app, terminal, &client, session, Look { read_only: args.read_only, since }).await
+}
+
+/// The sessions to choose from, and the directory they are of: those of this directory, else all. None where it is plain
+/// which one is meant.
+async fn choices(app: &App, client: &Client) -> Result<(Option<String>, Vec<SessionView>)> {
+    let here = app.here()?;
+    let sessions = picker::sessions(client, Some(here.clone())).await?;
+    let open = sessions.iter().filter(|session| session.state != SessionState::Closed).count();
+    Ok(match (sessions.len(), open) {
+        (0, _) => (None, picker::sessions(client, None).await?),
+        (_, 0 | 1) => (None, Vec::new()),
+        _ => (Some(here), sessions),
+    })
+}
+
+/// Where nobody can choose, what there is to choose from is told.
+async fn list_choices(app: &App, given: Option<&str>) -> Result<()> {
+    if given.is_none()
+        && let Found::Daemon(client) = start::find(&app.config.home).await?
+    {
+        let (_, sessions) = choices(app, &client).await?;
+        if app.screen.json && !sessions.is_empty() {
+            app.screen.json(&sessions)?;
+        } else if !sessions.is_empty() {
+            app.screen.table(&picker::list(&sessions, app.now()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints what the agent says in a turn, and on stderr what it does, until the turn ends. With `--json`, every event of the

@@ -131,7 +131,7 @@ fn table(sessions: &[SessionView], now: Time) -> Table {
 }
 
 /// What a session does, in a word or two.
-fn state(session: &SessionView) -> (Tone, String) {
+pub(crate) fn state(session: &SessionView) -> (Tone, String) {
     let word = session.state.word();
     match session.state {
         SessionState::Waiting => (Tone::Warn, format!("{word} ({})", session.pending)),

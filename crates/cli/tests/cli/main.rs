@@ -7,6 +7,7 @@ mod attach;
 mod commands;
 mod demo_agent;
 mod home;
+mod looking;
 mod mcp;
 mod pools;
 mod pty;

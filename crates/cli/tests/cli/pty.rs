@@ -108,6 +108,19 @@ impl Pty {
         modes.contains(LocalModes::ICANON | LocalModes::ECHO)
             && !screen.bracketed_paste()
             && !screen.hide_cursor()
+            && !screen.alternate_screen()
+    }
+
+    /// Whether the other screen is shown.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.shown.0.lock().unwrap().parser.screen().alternate_screen()
+    }
+
+    /// Waits until so many frames were painted since the mark.
+    pub(crate) fn frames(&self, mark: usize, many: usize) {
+        const END: &[u8] = b"\x1b[?2026l";
+        let painted = |shown: &Shown| shown.all[mark..].windows(END.len()).filter(|at| *at == END).count();
+        self.until(&format!("{many} frames"), |shown| painted(shown) >= many);
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -67,15 +67,18 @@ async fn a_closed_database_is_one_file_though_the_store_is_held() {
     // A connection that reads, and a reader that is not done.
     let mut following = store.changes(start);
     assert!(following.next().await.unwrap().is_ok());
-    let queued = {
-        let (store, id) = (store.clone(), id.clone());
-        tokio::spawn(async move { store.append(&id, Seq(600), frame(Seq(600), 1), Vec::new()).await })
-    };
+    let mut queued = JoinSet::new();
+    let (other, to) = (store.clone(), id.clone());
+    queued.spawn(async move { other.append(&to, Seq(600), frame(Seq(600), 1), Vec::new()).await });
     tokio::task::yield_now().await;
     closed.close().await;
     let beside = ["-wal", "-shm"].map(|side| schema::sibling(&path(&dir), side).exists());
     assert_eq!(beside, [false, false]);
-    assert_eq!(queued.await.unwrap().unwrap().head, Seq(601), "what was queued is written");
+    assert_eq!(
+        queued.join_next().await.unwrap().unwrap().unwrap().head,
+        Seq(601),
+        "what was queued is written"
+    );
     let late = store.append(&id, Seq(601), frame(Seq(601), 1), Vec::new()).await;
     assert!(matches!(late, Err(AppendError::Down(_))), "{late:?}");
     let again = open(&path(&dir));
