@@ -8,6 +8,7 @@
 //! * [`jsonrpc`]: JSON-RPC 2.0 envelopes and the books of unanswered requests.
 //! * [`acp`]: the messages of the Agent Client Protocol; [`acp::merge`] coalesces an agent's updates.
 //! * [`claude`]: Claude Code's own stream-json, spoken as ACP.
+//! * [`model`]: the wires of model providers: requests, streams, failures.
 //! * [`router`]: the routing core of `stdio_bus`: sessions, correlation, back-pressure and restarts, without I/O.
 //! * [`tool_use`]: a tool call as other agents tell it, as one of the Agent Client Protocol.
 //! * [`raw`]: looking into raw JSON.
@@ -19,6 +20,7 @@ pub mod acp;
 pub mod claude;
 pub mod fuzz;
 pub mod jsonrpc;
+pub mod model;
 pub mod ndjson;
 pub mod raw;
 pub mod router;
