@@ -35,7 +35,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("trunkline-shell", &["tokio", "serde", "async-trait", "futures-util"]),
     ("trunkline-core", &["tokio", "axum", "rusqlite", "reqwest", "async-trait", "futures-util"]),
     ("trunkline-wire", &["tokio", "axum", "rusqlite", "reqwest", "async-trait", "futures-util"]),
-    ("trunkline-run", &["axum", "rusqlite", "hyper"]),
+    ("trunkline-run", &["axum", "rusqlite", "reqwest"]),
     ("trunkline-serve", &["rusqlite", "reqwest"]),
     ("trunkline-client", &["axum", "rusqlite"]),
     ("stdio-bus", &["tokio", "axum", "rusqlite", "reqwest", "hyper"]),

@@ -228,6 +228,15 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Whether a turn of this principal asks about everything, also about what only looks.
+    #[must_use]
+    pub fn asks_about_all(&self, principal: &Principal, now: Time) -> bool {
+        let counts = |grant: &&Grant| grant.added.mode.is_some() && grant.counts_for(principal, now);
+        let modes = self.all.values().filter(counts);
+        let mode = modes.max_by_key(|grant| grant.added.principal.is_some());
+        mode.is_some_and(|grant| grant.added.mode == Some(Mode::ConfirmAll))
+    }
+
     pub(crate) fn add(&self, added: &Added, now: Time) -> Result<Vec<Draft>, Refused> {
         added.check(now)?;
         if self.all.contains_key(&added.id) {

@@ -8,6 +8,7 @@
 //! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`outside`], [`setting`], [`key`].
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
 //! - [`import`]: how the facts of an export become those of a new session.
+//! - [`profile`]: where a model is, and how it is asked.
 //! - [`audit`]: who allowed what, in a chain of hashes.
 //! - [`row`], [`view`]: the projections every list is served from.
 //! - [`refused`]: why a command was not granted.
@@ -31,6 +32,7 @@ pub mod outside;
 pub mod pattern;
 pub mod presence;
 pub mod principal;
+pub mod profile;
 pub mod raw;
 pub mod refused;
 pub mod request;

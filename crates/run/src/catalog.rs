@@ -176,7 +176,10 @@ impl Catalog {
             let known = entries.remove(&name).or_else(|| by_program(builtins.values(), program?).cloned());
             let known = known.map(|known| Entry { name: name.clone(), ..known });
             let entry = known.unwrap_or_else(|| Entry::plain(&name, Vec::new())).with(custom);
-            if entry.argv.first().is_none_or(String::is_empty) {
+            if entry.has_program() && entry.argv.first().is_none_or(String::is_empty) {
+                return Err((name, Unrunnable::NoProgram));
+            }
+            if !entry.has_program() && !entry.argv.is_empty() {
                 return Err((name, Unrunnable::NoProgram));
             }
             entries.insert(name, entry);
@@ -244,7 +247,10 @@ impl Catalog {
     }
 
     fn listed(&self, entry: &Entry) -> Listed {
-        let program = &entry.argv[0];
+        let Some(program) = entry.argv.first() else {
+            let Entry { name, title, driver, argv, presets, .. } = entry.clone();
+            return Listed { name, title, driver, argv, path: None, found: true, why: None, presets };
+        };
         let path = which(program, &self.path).map(|path| path.to_string_lossy().into_owned());
         let missing = || {
             let install = if entry.hint.is_empty() { String::new() } else { format!("; {}", entry.hint) };
@@ -267,6 +273,11 @@ impl Entry {
     /// nothing of what it runs.
     fn has_process(&self) -> bool {
         self.driver == ACP || self.driver == CLAUDE
+    }
+
+    /// Whether it is a program at all. The driver that asks models itself runs none.
+    fn has_program(&self) -> bool {
+        self.driver != crate::model::MODEL
     }
 
     /// An agent of which nothing is known but its command line.

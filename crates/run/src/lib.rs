@@ -7,6 +7,7 @@
 //! - `seen`: when agents that run elsewhere were last there.
 //! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
+//! - [`model`]: the driver that asks a model itself; [`profiles`]: where models are; [`secrets`]: their keys; `http`: the way there.
 //! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`operator`]: commands that run without any model.
 //! - [`pools`]: workers that many sessions share.
@@ -23,18 +24,22 @@ mod cells;
 pub mod clock;
 pub mod custody;
 pub mod driver;
+pub mod http;
 pub mod hub;
 mod import;
 pub mod keep;
 pub mod limit;
+pub mod model;
 pub mod notify;
 pub mod operator;
 pub mod peer;
 mod permits;
 mod persist;
 pub mod pools;
+pub mod profiles;
 mod runner;
 pub mod sandbox;
+pub mod secrets;
 mod seen;
 pub mod tail;
 pub mod turn;

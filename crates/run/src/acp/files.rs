@@ -1,6 +1,7 @@
 //! Files that the daemon reads and writes for an agent, none of them outside of its workspace.
 
 mod beneath;
+mod manage;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,6 +18,7 @@ use trunkline_wire::jsonrpc::{ErrorObject, code};
 use uuid::Uuid;
 
 use beneath::Root;
+pub(crate) use manage::{Entry, EntryKind};
 
 /// The most text that one read gives, in bytes.
 const MAX_TEXT: u64 = 16 << 20;
@@ -25,14 +27,14 @@ const MAX_SKIPPED: u64 = 256 << 20;
 
 /// The files of a workspace. The directory is held: it stays the same one if another takes its name.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     root: Root,
     workspace: PathBuf,
 }
 
 /// Why a file was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
+pub(crate) enum FileError {
     /// The path leads out of the workspace, or through a link that is absolute and so might.
     #[error("{path} is outside of the workspace {workspace}, or leads there through a link")]
     Outside { path: String, workspace: String },
@@ -72,12 +74,12 @@ impl From<FileError> for ErrorObject {
 }
 
 impl Files {
-    pub(super) fn open(workspace: &Path) -> io::Result<Self> {
+    pub(crate) fn open(workspace: &Path) -> io::Result<Self> {
         Ok(Self { root: Root::open(workspace)?, workspace: workspace.to_owned() })
     }
 
     /// Reads a text, or `limit` lines of it from `line` on, counted from 1, with their line ends. Blocks.
-    pub(super) fn read(&self, asked: &ReadTextFileRequest) -> Result<(String, FileRead), FileError> {
+    pub(crate) fn read(&self, asked: &ReadTextFileRequest) -> Result<(String, FileRead), FileError> {
         let at = At { files: self, path: &asked.path };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = self.root.resolve(at.below()?, flags).map_err(|error| at.failed(error))?;
@@ -95,7 +97,7 @@ impl Files {
     /// several names or another owner, or its directory takes no new files. Missing directories are made. Blocks.
     ///
     /// It is not flushed to the disk: a power failure soon after may cost it, as with most editors.
-    pub(super) fn write(&self, asked: &WriteTextFileRequest) -> Result<FileWritten, FileError> {
+    pub(crate) fn write(&self, asked: &WriteTextFileRequest) -> Result<FileWritten, FileError> {
         let at = At { files: self, path: &asked.path };
         let below = at.below()?;
         let Some(Component::Normal(name)) = below.components().next_back() else {

@@ -51,7 +51,7 @@ pub(super) struct Link {
 
 /// Why there is no conversation any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// Stdout is at its end.
     #[error("it closed its output")]
     Closed,

@@ -16,9 +16,9 @@ use crate::sandbox::{Confinement, SCRATCH, Sandbox, Subject};
 
 /// What an agent and its terminals are shut in by: the same for all of them, over the agent's life.
 #[derive(Debug)]
-pub(super) struct Shut {
-    pub(super) confined: Confined,
-    pub(super) limits: Limits,
+pub(crate) struct Shut {
+    pub(crate) confined: Confined,
+    pub(crate) limits: Limits,
     confinement: Option<Confinement>,
     _scratch: Option<Scratch>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Shut {
 struct Scratch(PathBuf);
 
 impl Shut {
-    pub(super) fn new(
+    pub(crate) fn new(
         sandbox: &Sandbox,
         (session, incarnation): (SessionId, u64),
         entry: &Entry,
@@ -56,7 +56,7 @@ impl Shut {
     }
 
     /// For a command of this agent.
-    pub(super) fn confinement(&self, argv: &[impl AsRef<Path>]) -> Option<Confinement> {
+    pub(crate) fn confinement(&self, argv: &[impl AsRef<Path>]) -> Option<Confinement> {
         self.confinement.clone().map(|confinement| confinement.showing(argv))
     }
 }

@@ -29,7 +29,7 @@ use crate::custody::{Child, Custody, Exit, Spawn, Stderr, Stdin};
 use crate::driver::SessionPort;
 
 /// How many terminals an agent may have at a time; it gets rid of one by releasing it.
-pub(super) const MAX_TERMINALS: usize = 64;
+pub(crate) const MAX_TERMINALS: usize = 64;
 /// How many bytes of output are kept for the agent if it does not say.
 const KEPT: usize = 1 << 20;
 /// How many it may ask for.
@@ -46,7 +46,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// The terminals of one agent process. Dropped, it ends their commands.
-pub(super) struct Terminals {
+pub(crate) struct Terminals {
     custody: Arc<Custody>,
     port: SessionPort,
     env: Vec<(OsString, OsString)>,
@@ -68,23 +68,23 @@ struct Listed {
 
 /// One terminal, as requests about it see it.
 #[derive(Clone)]
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     child: Arc<Child>,
     output: Arc<Mutex<Tail>>,
     exit: watch::Receiver<Option<Exit>>,
 }
 
 /// A command that has been started and is not listed yet.
-pub(super) struct Made {
+pub(crate) struct Made {
     /// What to tell the log.
-    pub(super) started: TerminalStarted,
+    pub(crate) started: TerminalStarted,
     child: Child,
     limit: usize,
     place: OwnedSemaphorePermit,
 }
 
 impl Terminals {
-    pub(super) fn new(
+    pub(crate) fn new(
         custody: Arc<Custody>,
         port: SessionPort,
         env: Vec<(OsString, OsString)>,
@@ -98,7 +98,7 @@ impl Terminals {
     }
 
     /// Starts a command. The future does not borrow, so that others are served meanwhile.
-    pub(super) fn create(
+    pub(crate) fn create(
         &mut self,
         asked: &CreateTerminalRequest,
     ) -> impl Future<Output = Result<Made, ErrorObject>> + Send + use<> {
@@ -134,7 +134,7 @@ impl Terminals {
 
     /// Lists a terminal and begins to read it. Its start must be in the log by now. What it prints is told as part of
     /// the turn as long as that runs.
-    pub(super) fn add(&mut self, made: Made, turn: Option<(TurnId, u32)>) -> String {
+    pub(crate) fn add(&mut self, made: Made, turn: Option<(TurnId, u32)>) -> String {
         let Made { started: TerminalStarted { terminal, .. }, mut child, limit, place } = made;
         let stdout = child.stdout.take();
         let (told, exit) = watch::channel(None);
@@ -151,20 +151,25 @@ impl Terminals {
     }
 
     /// A terminal that was not released.
-    pub(super) fn find(&self, terminal: &str) -> Result<Terminal, ErrorObject> {
+    pub(crate) fn find(&self, terminal: &str) -> Result<Terminal, ErrorObject> {
         let unknown = || ErrorObject::invalid_params(format_args!("there is no terminal {terminal}"));
         self.open.get(terminal).map(|listed| listed.terminal.clone()).ok_or_else(unknown)
     }
 
     /// Forgets a terminal, and gives it to be killed.
-    pub(super) fn release(&mut self, terminal: &str) -> Result<Terminal, ErrorObject> {
+    pub(crate) fn release(&mut self, terminal: &str) -> Result<Terminal, ErrorObject> {
         let found = self.find(terminal);
         self.open.remove(terminal);
         found
     }
 
+    /// Forgets all terminals: their commands have ended.
+    pub(crate) fn release_all(&mut self) {
+        self.open.clear();
+    }
+
     /// Ends all commands that run, and waits until their ends are told. They stay listed.
-    pub(super) async fn kill_all(&mut self, grace: Duration) {
+    pub(crate) async fn kill_all(&mut self, grace: Duration) {
         let all = self.open.values().map(|listed| listed.terminal.child.stop(grace));
         for stopped in futures_util::future::join_all(all).await {
             if let Err(stuck) = stopped {
@@ -179,20 +184,20 @@ impl Terminals {
 
 impl Terminal {
     /// What it printed so far, and how it ended if it has.
-    pub(super) fn output(&self) -> TerminalOutputResponse {
+    pub(crate) fn output(&self) -> TerminalOutputResponse {
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let exit_status = self.exit.borrow().map(status);
         TerminalOutputResponse { output: output.kept().to_owned(), truncated: output.is_cut(), exit_status }
     }
 
     /// Waits until it has ended and all it printed is there.
-    pub(super) async fn wait(mut self) -> TerminalExitStatus {
+    pub(crate) async fn wait(mut self) -> TerminalExitStatus {
         let exit = self.exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
         status(exit.unwrap_or(Exit::Lost))
     }
 
     /// Ends its command and all that it started.
-    pub(super) async fn kill(self) -> Result<(), ErrorObject> {
+    pub(crate) async fn kill(self) -> Result<(), ErrorObject> {
         self.child.stop(GRACE).await.map_err(ErrorObject::internal)?;
         self.wait().await;
         Ok(())

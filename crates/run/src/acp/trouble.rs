@@ -21,7 +21,7 @@ const SHOWN: usize = 200;
 
 /// Why a turn came to nothing.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// The catalog does not know how to run it.
     Unrunnable(Unrunnable),
     /// The session's workspace is missing or cannot be used.
@@ -52,7 +52,7 @@ pub(super) enum Trouble {
 
 /// A process that is over, as far as its errors need it.
 #[derive(Debug, Default)]
-pub(super) struct Remains {
+pub(crate) struct Remains {
     /// How it ended, if it did so without us.
     pub(super) exit: Option<Exit>,
     /// The end of its stderr.
@@ -62,10 +62,10 @@ pub(super) struct Remains {
 }
 
 /// Who is in trouble.
-pub(super) struct Culprit<'a> {
-    pub(super) name: &'a str,
-    pub(super) argv: &'a [String],
-    pub(super) workspace: &'a Path,
+pub(crate) struct Culprit<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) argv: &'a [String],
+    pub(crate) workspace: &'a Path,
 }
 
 impl Trouble {
@@ -90,7 +90,7 @@ impl Trouble {
     }
 
     /// What to tell a person, with what is left of the process if there was one.
-    pub(super) fn tell(&self, culprit: &Culprit<'_>, remains: Option<&Remains>) -> String {
+    pub(crate) fn tell(&self, culprit: &Culprit<'_>, remains: Option<&Remains>) -> String {
         let mut told = self.headline(culprit, remains.and_then(|remains| remains.exit));
         if let Some(remains) = remains {
             told.push_str(&format!(

@@ -1,6 +1,7 @@
 //! The agents that are known without any configuration.
 
 use super::{CLAUDE, Entry};
+use crate::model::MODEL;
 
 /// Keys of model providers, for agents that work with any of them.
 const PROVIDERS: &[&str] = &[
@@ -62,6 +63,11 @@ pub(super) fn all() -> impl Iterator<Item = Entry> {
         ),
         agent("openhands", "OpenHands", "openhands acp", &python("openhands"), &["OPENHANDS_*", "LLM_*"]),
         any_model("goose", "goose", "goose acp", "see https://github.com/block/goose", "GOOSE_*"),
+        Entry {
+            driver: MODEL.to_owned(),
+            title: "A model, with the daemon's own tools".to_owned(),
+            ..Entry::plain(MODEL, Vec::new())
+        },
         any_model("pi", "Pi", "pi-acp", &npm("pi-acp"), "PI_*"),
         agent("auggie", "Auggie", "auggie --acp", &npm("@augmentcode/auggie"), &["AUGMENT_*"]),
         agent(

@@ -33,6 +33,15 @@ pub struct Reply {
     pub stop_word: String,
 }
 
+impl Reply {
+    /// What there is of an answer that has not begun.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        let usage = Usage { input: None, output: None, cache_read: None, cache_write: None, thought: None };
+        Self { parts: Vec::new(), usage, stop: None, stop_word: String::new() }
+    }
+}
+
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {

@@ -15,7 +15,7 @@ const MAX_LINKS: usize = 40;
 /// A directory that is held open, and from below which no path leads out: not by `..`, not by a link, not by one that
 /// takes a directory's place while the path is walked.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     dir: OwnedFd,
     names: [PathBuf; 2],
     kernel: bool,
@@ -23,7 +23,7 @@ pub(super) struct Root {
 
 impl Root {
     /// Takes hold of a directory. It stays the same one if another takes its name later.
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let dir = open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let names = [path.to_owned(), std::fs::canonicalize(path)?];
         // Kernels before 5.6 do not know the call, and some container runtimes forbid what they do not know.
@@ -32,7 +32,7 @@ impl Root {
     }
 
     /// The path below the root that an absolute path means. A relative one is taken to be meant from the root.
-    pub(super) fn below<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+    pub(crate) fn below<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         if path.is_relative() {
             return Some(path);
         }
@@ -43,7 +43,7 @@ impl Root {
     ///
     /// # Errors
     /// `XDEV` when it leads out, or through an absolute link; else as `open(2)`.
-    pub(super) fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    pub(crate) fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         if !self.kernel {
@@ -91,7 +91,7 @@ impl Root {
     }
 
     #[cfg(test)]
-    pub(super) fn without_openat2(self) -> Self {
+    pub(crate) fn without_openat2(self) -> Self {
         Self { kernel: false, ..self }
     }
 }

@@ -1,0 +1,388 @@
+//! The agent of one session: it asks, carries out, and asks again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use trunkline_core::agent::{Exited, Memo, Started};
+use trunkline_core::event::Fact;
+use trunkline_core::profile::Prices;
+use trunkline_core::raw::Raw;
+use trunkline_core::setting::{Pending, Setting, Settled};
+use trunkline_core::turn::{Outcome, StopReason, Usage};
+use trunkline_wire::acp::{SessionUpdate, UsageUpdate};
+use trunkline_wire::model::{Ask, Call, Failure, FailureKind, Message, Part, Reply, Stop, Tool, repair};
+
+use super::history::{Answer, Entry, History, Said, call_ids};
+use super::stream::{Answered, Voice};
+use super::tools::Toolbox;
+use super::{MODEL, Shared, calls, compact, prompt, stream, tools};
+use crate::acp::files::Files;
+use crate::acp::shut::Shut;
+use crate::acp::terminal::Terminals;
+use crate::acp::trouble::Culprit;
+use crate::catalog::{Entry as Agent, environment};
+use crate::driver::{Host, SessionPort};
+use crate::profiles::Ready;
+use crate::turn::Turn;
+
+/// How often a model is asked in one turn, unless its profile says.
+const MAX_STEPS: u32 = 100;
+/// How long a command has to end once a turn is stopped.
+const GRACE: Duration = Duration::from_millis(500);
+/// How often a conversation is made shorter in one turn.
+const MAX_COMPACTED: u32 = 3;
+
+/// The host of one session.
+pub(super) struct ModelHost {
+    port: SessionPort,
+    shared: Arc<Shared>,
+    life: Option<Life>,
+}
+
+/// What is there once a turn has begun.
+struct Life {
+    incarnation: u64,
+    history: History,
+    ready: Ready,
+    toolbox: Toolbox,
+    offered: Vec<Tool>,
+    system: String,
+}
+
+#[async_trait]
+impl Host for ModelHost {
+    async fn turn(&mut self, turn: &Turn) -> Outcome {
+        let outcome = match self.attempt(turn).await {
+            Ok(outcome) => outcome,
+            Err(why) => Outcome::error(why),
+        };
+        if let (true, Some(life)) = (turn.is_stopping(), &mut self.life) {
+            // Whoever stops a turn wants its commands stopped too.
+            life.toolbox.terminals.kill_all(GRACE).await;
+            life.toolbox.terminals.release_all();
+        }
+        outcome
+    }
+
+    async fn idle(&mut self) {
+        loop {
+            if self.port.settings.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let facts = self.choose();
+            if let Err(error) = self.port.agent(facts).await {
+                tracing::warn!(session = %self.port.id, %error, "a choice was not kept");
+            }
+            self.tell_models().await;
+        }
+    }
+
+    async fn end(&mut self) {
+        let Some(mut life) = self.life.take() else { return };
+        life.toolbox.terminals.kill_all(GRACE).await;
+        let exited =
+            Exited { incarnation: life.incarnation, code: Some(0), signal: None, stderr: String::new() };
+        self.port.insist(vec![exited.into()]).await;
+    }
+}
+
+impl ModelHost {
+    pub(super) fn new(port: SessionPort, shared: Arc<Shared>) -> Self {
+        Self { port, shared, life: None }
+    }
+
+    async fn attempt(&mut self, turn: &Turn) -> Result<Outcome, String> {
+        if self.life.is_none() {
+            self.open().await?;
+        }
+        for fact in self.choose() {
+            turn.fact(fact).await;
+        }
+        self.tell_models().await;
+        let life = self.life.as_mut().expect("it was opened");
+        life.refresh(&self.shared)?;
+        let content = prompt::content(turn.prompt());
+        life.remember(turn, Entry::said(Message::User { content })).await;
+        let mut spent = Usage::default();
+        let outcome = life.go_on(&self.shared, &self.port, turn, &mut spent).await;
+        Ok(Outcome { usage: (spent != Usage::default()).then_some(spent), ..outcome })
+    }
+
+    /// Finds out where the session stands, and tells that it is at work.
+    async fn open(&mut self) -> Result<(), String> {
+        let (shared, created) = (Arc::clone(&self.shared), Arc::clone(&self.port.created));
+        let store = |error: &dyn std::fmt::Display| format!("the session's log cannot be used: {error}");
+        let Some(workspace) = created.workspace.as_deref().map(PathBuf::from) else {
+            return Err("this session has no workspace; an agent needs a directory to work in".to_owned());
+        };
+        let files = Files::open(&workspace)
+            .map_err(|error| format!("the workspace {} cannot be used: {error}", workspace.display()))?;
+        let look = self.port.look(|session| (session.agent.incarnation, session.offered().model));
+        let (before, model) = look.await.map_err(|error| store(&error))?;
+        let chosen = model.and_then(|model| model.chosen.or(model.current));
+        let ready = shared.profiles.ready(chosen.as_deref()).map_err(|error| error.to_string())?;
+        let history =
+            History::load(self.port.cells.log(), self.port.id).await.map_err(|error| store(&error))?;
+        let incarnation = before + 1;
+        let agent = shared.catalog.resolve(Some(&created.agent), None);
+        let agent = agent.unwrap_or_else(|_| Agent::plain(MODEL, Vec::new()));
+        let env = environment(&shared.env, &agent);
+        let shut = Shut::new(shared.custody.sandbox(), (self.port.id, incarnation), &agent, &env, &workspace);
+        let shut = shut.map_err(|trouble| {
+            trouble.tell(&Culprit { name: MODEL, argv: &created.argv, workspace: &workspace }, None)
+        })?;
+        let started = Started {
+            node: self.port.node.clone(),
+            incarnation,
+            pid: std::process::id(),
+            start_time: None,
+            boot_id: None,
+            argv: vec![MODEL.to_owned()],
+            confined: Some(shut.confined),
+        };
+        self.port.agent(vec![started.into()]).await.map_err(|error| store(&error))?;
+        let custody = Arc::new(shared.custody.clone());
+        let terminals = Terminals::new(custody, self.port.clone(), env, workspace.clone(), incarnation, shut);
+        let system = system(&workspace).await;
+        let toolbox = Toolbox { files: Arc::new(files), workspace, terminals };
+        self.life = Some(Life { incarnation, history, ready, toolbox, offered: tools::offered(), system });
+        Ok(())
+    }
+
+    /// Takes what somebody has chosen, and gives what to tell the log of it.
+    fn choose(&mut self) -> Vec<Fact> {
+        let owed = self.port.settings.borrow_and_update().clone();
+        let settled = |Pending { chosen, setting }: Pending| {
+            let error = match setting {
+                Setting::Model(name) => self.shared.profiles.ready(Some(&name)).map_or_else(
+                    |error| Some(error.to_string()),
+                    |ready| {
+                        if let Some(life) = &mut self.life {
+                            life.ready = ready;
+                        }
+                        None
+                    },
+                ),
+                Setting::Mode(_) | Setting::Option { .. } => {
+                    Some("this agent can be set to another model, and to nothing else".to_owned())
+                }
+            };
+            Settled { chosen, error }.into()
+        };
+        owed.into_iter().map(settled).collect()
+    }
+
+    /// Tells which models there are: a profile is one.
+    async fn tell_models(&self) {
+        let Some(life) = &self.life else { return };
+        let model = |listed: crate::profiles::Listed| {
+            let about = format!("{} at {}", listed.profile.model, listed.profile.provider.name());
+            json!({ "modelId": listed.name, "name": listed.name, "description": about })
+        };
+        let available: Vec<_> = self.shared.profiles.list().into_iter().map(model).collect();
+        let gauge = json!({ "availableModels": available, "currentModelId": life.ready.name });
+        let gauge = Raw::of(&gauge).expect("it has string keys only");
+        if let Err(error) = self.port.status("models", gauge).await {
+            tracing::warn!(session = %self.port.id, %error, "the models were not told");
+        }
+    }
+}
+
+impl Life {
+    /// A profile may have changed since the last turn.
+    fn refresh(&mut self, shared: &Shared) -> Result<(), String> {
+        self.ready = shared.profiles.ready(Some(&self.ready.name)).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    async fn remember(&mut self, turn: &Turn, entry: Entry) {
+        self.history.apply(&entry);
+        turn.fact(Memo { raw: entry.to_raw() }).await;
+    }
+
+    /// Asks and carries out until there is no more to do.
+    async fn go_on(
+        &mut self,
+        shared: &Shared,
+        port: &SessionPort,
+        turn: &Turn,
+        spent: &mut Usage,
+    ) -> Outcome {
+        let steps = self.ready.profile.max_steps.unwrap_or(MAX_STEPS);
+        let mut compacted = 0;
+        let mut step = 0;
+        while step < steps {
+            let full = compact::is_due(self.history.tokens, &self.history.messages, self.ready.context());
+            if full && compacted < MAX_COMPACTED && self.history.messages.len() > 2 {
+                compacted += 1;
+                match self.compact(shared, turn).await {
+                    Ok(true) => {}
+                    Ok(false) => return Outcome::of(StopReason::Cancelled),
+                    // It may fit all the same: the provider says so if it does not.
+                    Err(failure) if failure.kind == FailureKind::ContextTooLong => {}
+                    Err(failure) => return self.fail(turn, &failure).await,
+                }
+            }
+            step += 1;
+            let reply = match self.ask(shared, port, turn, step).await {
+                Answered::Whole(reply) => reply,
+                Answered::Stopped(reply) => {
+                    add(spent, &reply, self.ready.profile.prices);
+                    self.keep(turn, reply).await;
+                    return Outcome::of(StopReason::Cancelled);
+                }
+                Answered::Failed(failure)
+                    if failure.kind == FailureKind::ContextTooLong && compacted < MAX_COMPACTED =>
+                {
+                    compacted += 1;
+                    match self.compact(shared, turn).await {
+                        Ok(true) => continue,
+                        Ok(false) => return Outcome::of(StopReason::Cancelled),
+                        Err(_) => return self.fail(turn, &failure).await,
+                    }
+                }
+                Answered::Failed(failure) => return self.fail(turn, &failure).await,
+            };
+            add(spent, &reply, self.ready.profile.prices);
+            self.gauge(turn, &reply, spent.cost).await;
+            let (stop, calls) = (reply.stop, self.keep(turn, reply).await);
+            match stop {
+                Some(Stop::Refusal) => return Outcome::of(StopReason::Refusal),
+                Some(Stop::Paused) if calls.is_empty() => continue,
+                Some(Stop::MaxTokens | Stop::ContextFull) if calls.is_empty() => {
+                    return Outcome::of(StopReason::MaxTokens);
+                }
+                _ if calls.is_empty() => return Outcome::of(StopReason::EndTurn),
+                _ => {}
+            }
+            let (results, all) = calls::carry_out(&mut self.toolbox, port, turn, &calls).await;
+            self.remember(turn, Entry::said(Message::Tool { results })).await;
+            if !all {
+                return Outcome::of(StopReason::Cancelled);
+            }
+        }
+        let message = format!(
+            "The model was asked {steps} times in this turn, which is the limit; another prompt lets it go on."
+        );
+        turn.note("max_steps_reached", message, None).await;
+        Outcome::of(StopReason::MaxTurnRequests)
+    }
+
+    async fn ask(&self, shared: &Shared, port: &SessionPort, turn: &Turn, step: u32) -> Answered {
+        let repaired = repair(&self.history.messages);
+        let (profile, session) = (&self.ready.profile, port.id.to_string());
+        let ask = Ask {
+            model: &profile.model,
+            system: &self.system,
+            messages: &repaired.0,
+            tools: if profile.tools == Some(false) { &[] } else { &self.offered },
+            max_tokens: profile.max_tokens,
+            temperature: profile.temperature,
+            top_p: profile.top_p,
+            effort: self.ready.effort(),
+            cache_key: Some(&session),
+        };
+        stream::answer(&shared.http, &self.ready, &ask, turn, Voice::Aloud(step)).await
+    }
+
+    /// `false`: the turn is to stop.
+    async fn compact(&mut self, shared: &Shared, turn: &Turn) -> Result<bool, Failure> {
+        let Some(entry) = compact::compact(&shared.http, &self.ready, &self.history.messages, turn).await?
+        else {
+            return Ok(false);
+        };
+        self.remember(turn, entry).await;
+        Ok(true)
+    }
+
+    /// Keeps an answer, and gives its calls. No id comes twice in a conversation, whatever the provider thinks of.
+    async fn keep(&mut self, turn: &Turn, mut reply: Reply) -> Vec<Call> {
+        if reply.parts.is_empty() {
+            return Vec::new();
+        }
+        let mut taken = call_ids(&self.history.messages);
+        let mut calls = Vec::new();
+        for part in &mut reply.parts {
+            let Part::Call(call) = part else { continue };
+            if !taken.insert(call.id.clone()) {
+                let other = (2..).map(|n| format!("{}-{n}", call.id)).find(|id| !taken.contains(id));
+                call.id = other.expect("there are numbers enough");
+                taken.insert(call.id.clone());
+            }
+            calls.push(call.clone());
+        }
+        let answer = Answer {
+            profile: self.ready.name.clone(),
+            model: self.ready.profile.model.clone(),
+            stop: reply.stop_word,
+            usage: usage(&reply.usage, self.ready.profile.prices),
+        };
+        let message = Message::Assistant { parts: reply.parts };
+        self.remember(turn, Entry::Said(Box::new(Said { message, answer: Some(answer) }))).await;
+        calls
+    }
+
+    async fn gauge(&self, turn: &Turn, reply: &Reply, cost: Option<f64>) {
+        let (Some(input), Some(output)) = (reply.usage.input, reply.usage.output) else { return };
+        let cost = cost.map(|amount| json!({ "amount": amount, "currency": "USD" }));
+        let cost = cost.and_then(|cost| serde_json::value::to_raw_value(&cost).ok());
+        let update = UsageUpdate { used: input + output, size: self.ready.context(), cost };
+        turn.update(SessionUpdate::UsageUpdate(update).to_raw().into()).await;
+    }
+
+    /// Ends a turn that came to nothing, in words for a person and for a program.
+    async fn fail(&self, turn: &Turn, failure: &Failure) -> Outcome {
+        let data = json!({
+            "code": failure.kind.code(),
+            "retryable": failure.kind.is_passing(),
+            "retry_after_ms": failure.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            "profile": self.ready.name,
+        });
+        turn.note("model_failed", failure.message.clone(), Raw::of(&data).ok()).await;
+        Outcome::error(format!("{} (profile {}, {})", failure.message, self.ready.name, failure.kind.code()))
+    }
+}
+
+/// What stands over the conversation. Reading it blocks.
+async fn system(workspace: &Path) -> String {
+    let path = workspace.to_owned();
+    let read = tokio::task::spawn_blocking(move || prompt::system(&path, None)).await;
+    read.unwrap_or_default()
+}
+
+fn usage(used: &trunkline_wire::model::Usage, prices: Option<Prices>) -> Usage {
+    let cost = prices.map(|prices| {
+        let number = |tokens: Option<u64>| tokens.unwrap_or(0) as f64;
+        let cached = number(used.cache_read) + number(used.cache_write);
+        let sum = (number(used.input) - cached).max(0.0) * prices.input
+            + number(used.output) * prices.output
+            + number(used.cache_read) * prices.cache_read
+            + number(used.cache_write) * prices.cache_write;
+        sum / 1_000_000.0
+    });
+    Usage {
+        input: used.input,
+        output: used.output,
+        cache_read: used.cache_read,
+        cache_write: used.cache_write,
+        thought: used.thought,
+        cost,
+    }
+}
+
+/// Adds what an answer used.
+fn add(spent: &mut Usage, reply: &Reply, prices: Option<Prices>) {
+    let more = usage(&reply.usage, prices);
+    let sum = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or(0)));
+    *spent = Usage {
+        input: sum(spent.input, more.input),
+        output: sum(spent.output, more.output),
+        cache_read: sum(spent.cache_read, more.cache_read),
+        cache_write: sum(spent.cache_write, more.cache_write),
+        thought: sum(spent.thought, more.thought),
+        cost: spent.cost.map_or(more.cost, |cost| Some(cost + more.cost.unwrap_or(0.0))),
+    };
+}
