@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
             left -= count;
         }
         let outcome = Outcome::of(StopReason::EndTurn);
-        self.command(&runner, Command::Run(Run::End { turn, attempt: 1, outcome })).await
+        self.command(&runner, Command::Run(Run::End { turn, attempt: 1, outcome, checkpoint: false })).await
     }
 
     /// Decides, folds and appends as a cell does.

@@ -4,6 +4,7 @@
 //! otherwise decide nothing and say nothing.
 
 pub(crate) mod attach;
+pub(crate) mod handoffs;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use trunkline_serve::{Allowed, Sessionbus};
 
 use crate::announce;
 use attach::Attach;
+use handoffs::Handoffs;
 
 use crate::env::Env;
 use crate::error::{CliError, Result};
@@ -90,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) actions: BTreeMap<String, Action>,
     /// The dialect of attachable sessions.
     pub(crate) attach: Attach,
+    /// What the daemon keeps by itself for the next agent.
+    pub(crate) handoffs: Handoffs,
     /// How each setting came about.
     pub(crate) shown: Vec<Shown>,
     /// The file, if there is one.
@@ -174,6 +178,7 @@ struct File {
     pool_limits: pools::Limits,
     operator_actions: BTreeMap<String, Action>,
     attach: attach::Table,
+    handoffs: Handoffs,
     serve: attach::Served,
 }
 
@@ -278,6 +283,7 @@ impl Config {
             pool_limits: file.pool_limits,
             actions: file.operator_actions,
             attach,
+            handoffs: file.handoffs,
             shown,
             file: found,
         })

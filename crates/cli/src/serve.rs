@@ -59,6 +59,8 @@ pub(crate) struct Daemon {
     pub(crate) turn_timeout_ms: Option<u64>,
     /// How many turns run at a time.
     pub(crate) max_concurrent_turns: Option<usize>,
+    /// Whether a checkpoint is kept of each turn that ends.
+    pub(crate) checkpoints: bool,
     /// The agents that can be run.
     pub(crate) catalog: Arc<Catalog>,
     /// This program: the bridge to the MCP server.
@@ -159,6 +161,7 @@ impl Daemon {
                 Some(turns) => limited(drivers(&custody, &self.catalog, &pools, self.env, mcp), turns),
                 None => drivers(&custody, &self.catalog, &pools, self.env, mcp),
             },
+            checkpoints: self.checkpoints,
         })
         .await
         .context("the sessions could not be loaded")?;

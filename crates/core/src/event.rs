@@ -20,8 +20,8 @@ use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
-    access, agent, audit, blob, grant, message, name, operator, outside, presence, request, session, setting,
-    turn,
+    access, agent, audit, blob, grant, handoff, message, name, operator, outside, presence, request, session,
+    setting, turn,
 };
 
 /// A fact with its place in a log.
@@ -219,6 +219,8 @@ facts! {
     TurnStopping(turn::Stopping) = "turn.stopping",
     /// The turn is over.
     TurnEnded(turn::Ended) = "turn.ended",
+    /// A checkpoint of it is kept in a handoff.
+    TurnCheckpointed(handoff::TurnCheckpointed) = "turn.checkpointed",
     /// A person has to decide or say something.
     RequestOpened(request::Opened) = "request.opened",
     /// What the rules say of a request.
@@ -271,6 +273,18 @@ facts! {
     OperatorRan(operator::Ran) = "operator.ran",
     /// The audit tells of something.
     AuditRecorded(audit::Recorded) = "audit.recorded",
+    /// A handoff exists from now on.
+    HandoffSaved(handoff::Saved) = "handoff.saved",
+    /// Some of it is another now.
+    HandoffUpdated(handoff::Updated) = "handoff.updated",
+    /// Two agents may write to each other about it.
+    LaneOpened(handoff::LaneOpened) = "lane.opened",
+    /// One of them wrote something.
+    LaneSaid(handoff::LaneSaid) = "lane.said",
+    /// Nothing more is written there.
+    LaneClosed(handoff::LaneClosed) = "lane.closed",
+    /// A checkpoint of the work was made.
+    CheckpointCreated(handoff::CheckpointCreated) = "checkpoint.created",
     /// A name or creation key belongs to a session.
     NameClaimed(name::Claimed) = "name.claimed",
     /// A piece of something large.

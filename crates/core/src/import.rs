@@ -16,7 +16,7 @@ use crate::id::{Node, RequestId, Seq, SessionId, TurnId};
 use crate::machine::Draft;
 use crate::refused::Refused;
 use crate::session::{Created, EXTERNAL};
-use crate::turn::Claimed;
+use crate::turn::{Claimed, Ended};
 
 /// The facts of a session that is moved here with its id, the ids of its requests and messages, and all that waits. Turns,
 /// processes and grants stay behind; of whoever is named nobody here can vouch, as in a copy.
@@ -111,13 +111,14 @@ impl Importer {
             | Fact::TurnUpdate(_)
             | Fact::TurnNote(_)
             | Fact::TurnStopping(_)
-            | Fact::TurnEnded(_)
             | Fact::AgentStatus(_)
             | Fact::TerminalStarted(_)
             | Fact::TerminalOutput(_)
             | Fact::TerminalExited(_)
             | Fact::FileRead(_)
             | Fact::FileWritten(_) => Some(fact),
+            // What is kept of a turn for other agents is not part of an export, and nothing more is kept of it here.
+            Fact::TurnEnded(ended) => Some(Ended { checkpoint: false, ..ended }.into()),
             Fact::TurnClaimed(claimed) => {
                 let node = Node { name: "imported".to_owned(), incarnation: 0 };
                 Some(Claimed { node, ..claimed }.into())
@@ -163,6 +164,13 @@ impl Importer {
             | Fact::OperatorStarted(_)
             | Fact::OperatorRan(_)
             | Fact::AuditRecorded(_)
+            | Fact::TurnCheckpointed(_)
+            | Fact::HandoffSaved(_)
+            | Fact::HandoffUpdated(_)
+            | Fact::LaneOpened(_)
+            | Fact::LaneSaid(_)
+            | Fact::LaneClosed(_)
+            | Fact::CheckpointCreated(_)
             | Fact::NameClaimed(_)
             | Fact::BlobChunk(_)
             | Fact::PresenceJoined(_)

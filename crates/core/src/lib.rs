@@ -9,6 +9,7 @@
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`profile`]: where a model is, and how it is asked.
+//! - [`handoff`]: records of work that another agent goes on from.
 //! - [`audit`]: who allowed what, in a chain of hashes.
 //! - [`row`], [`view`]: the projections every list is served from.
 //! - [`refused`]: why a command was not granted.
@@ -21,6 +22,7 @@ pub mod blob;
 pub mod call;
 pub mod event;
 pub mod grant;
+pub mod handoff;
 pub mod id;
 pub mod import;
 pub mod key;

@@ -38,11 +38,17 @@ pub enum RowKind {
     Unrecorded = 8,
     /// A record of the audit, newest first. Key: its number. Body: `null`; the record is read from the chain.
     Audit = 9,
+    /// A handoff, the one last changed first. Body: `HandoffView`.
+    Handoff = 20,
+    /// A lane of a handoff, newest first. Body: `LaneView`.
+    Lane = 21,
+    /// A checkpoint of a handoff, newest first. Body: `CheckpointView`.
+    Checkpoint = 22,
 }
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Session,
         Self::Request,
         Self::Inbox,
@@ -52,6 +58,9 @@ impl RowKind {
         Self::Seen,
         Self::Unrecorded,
         Self::Audit,
+        Self::Handoff,
+        Self::Lane,
+        Self::Checkpoint,
     ];
 }
 
@@ -219,7 +228,7 @@ const fn request_of(fact: &Fact) -> Option<RequestId> {
     }
 }
 
-fn body<T: Serialize>(value: &T) -> Raw {
+pub(crate) fn body<T: Serialize>(value: &T) -> Raw {
     Raw::of(value).expect("every view has a JSON form")
 }
 

@@ -211,7 +211,7 @@ impl Session {
         let mut facts = if self.closed.is_none() { self.close(ctx) } else { self.stop_all(ctx) };
         if let Some(running) = &self.turns.running {
             let outcome = turn::Outcome::of(turn::StopReason::Cancelled);
-            facts.push(running.end(outcome, ctx.now));
+            facts.push(running.end(outcome, false, ctx.now));
         }
         facts.push(Deleted {}.into());
         facts
@@ -249,18 +249,28 @@ impl Session {
                 Ok(facts)
             }
             Run::Release(standing) => Ok(self.release(&self.grants, standing, ctx.now)),
-            Run::End { turn, attempt, outcome } => {
+            Run::End { turn, attempt, outcome, checkpoint } => {
                 let running = self.turns.current(*turn, *attempt)?;
-                Ok(self.end(running, outcome.clone(), ctx))
+                Ok(self.end(running, outcome.clone(), *checkpoint, ctx))
             }
-            Run::Recover => Ok(self.recover(ctx)),
+            Run::Checkpointed(turn, kept) => {
+                let owed = self.turns.unkept.is_some_and(|unkept| unkept <= *turn);
+                Ok(owed.then(|| Draft::of(*turn, kept.clone())).into_iter().collect())
+            }
+            Run::Recover { checkpoint } => Ok(self.recover(*checkpoint, ctx)),
         }
     }
 
     /// Ends the turn, closes what it asked, and starts the next.
-    fn end(&self, running: &turn::Running, outcome: turn::Outcome, ctx: &Context<'_>) -> Vec<Draft> {
+    fn end(
+        &self,
+        running: &turn::Running,
+        outcome: turn::Outcome,
+        checkpoint: bool,
+        ctx: &Context<'_>,
+    ) -> Vec<Draft> {
         let mut facts = self.requests.cancel_of_turn(running.turn);
-        facts.push(running.end(outcome, ctx.now));
+        facts.push(running.end(outcome, checkpoint, ctx.now));
         let shutting_down = running.stopping.as_ref().is_some_and(|stopping| stopping.why == Why::Shutdown);
         if self.closed.is_none() && !shutting_down {
             facts.extend(self.turns.next(ctx));
@@ -275,7 +285,7 @@ impl Session {
         }
         let mut facts = Vec::new();
         if let Some(running) = &self.turns.running {
-            facts.push(running.end(turn::Outcome::of(turn::StopReason::Interrupted), ctx.now));
+            facts.push(running.end(turn::Outcome::of(turn::StopReason::Interrupted), false, ctx.now));
         }
         facts.extend(self.turns.queue.iter().map(|waiting| Draft::of(waiting.turn, turn::Unqueued {})));
         facts.extend(self.requests.cancel_all());
@@ -291,7 +301,7 @@ impl Session {
         running.into_iter().chain(process).any(|on| on.is_other_life_of(node))
     }
 
-    fn recover(&self, ctx: &Context<'_>) -> Vec<Draft> {
+    fn recover(&self, checkpoint: bool, ctx: &Context<'_>) -> Vec<Draft> {
         if self.importing {
             return self.end_import(ctx);
         }
@@ -306,7 +316,7 @@ impl Session {
         match &self.turns.running {
             Some(running) if died(&running.node) => {
                 let outcome = turn::Outcome::of(turn::StopReason::Interrupted);
-                facts.extend(self.end(running, outcome, ctx));
+                facts.extend(self.end(running, outcome, checkpoint, ctx));
             }
             Some(_) => {}
             None if self.closed.is_none() => facts.extend(self.turns.claim(ctx)),
@@ -328,7 +338,8 @@ impl Session {
             }
             (Some(stopping), _) if stopping.until.plus_ms(turn::KILL_MARGIN_MS) <= ctx.now => {
                 facts.retain(|draft| draft.turn != Some(running.turn));
-                facts.extend(self.end(running, turn::Outcome::of(turn::StopReason::Cancelled), ctx));
+                let outcome = turn::Outcome::of(turn::StopReason::Cancelled);
+                facts.extend(self.end(running, outcome, false, ctx));
             }
             (None | Some(_), _) => {}
         }
@@ -462,6 +473,9 @@ impl Machine for Session {
         }
         if let (true, None, Some(process)) = (over, &self.turns.running, &self.agent.process) {
             effects.push(Effect::EndAgent(process.incarnation));
+        }
+        if let (false, Some(turn)) = (self.deleted, self.turns.unkept) {
+            effects.push(Effect::Checkpoint(turn));
         }
         if !over && self.agent.process.is_some() && !self.settings.is_empty() {
             effects.extend(self.settings.owed(&self.agent).into_iter().map(Effect::Set));

@@ -205,6 +205,9 @@ pub struct Ended {
     /// What went wrong, for a person, with what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether a checkpoint of it is to be kept in a handoff.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint: bool,
 }
 
 /// What to do with a prompt that comes while a turn runs.
@@ -287,6 +290,8 @@ pub struct Turns {
     pub last: Option<(TurnId, Ended)>,
     /// How many have ended.
     pub count: u64,
+    /// The last one that ended of which a checkpoint is owed.
+    pub unkept: Option<TurnId>,
     claimed: Option<(TurnId, Claimed)>,
     asked_by: Option<Principal>,
 }
@@ -390,7 +395,12 @@ impl Turns {
                 self.running = None;
                 self.count += 1;
                 self.last = Some((turn, ended.clone()));
+                if ended.checkpoint {
+                    self.unkept = Some(turn);
+                }
             }
+            // One that was kept late does not stand for those after it.
+            Fact::TurnCheckpointed(_) => self.unkept = self.unkept.filter(|unkept| *unkept > turn),
             _ => {}
         }
     }
@@ -412,7 +422,7 @@ impl Turns {
 
 impl Running {
     /// The fact that ends this turn. What stopped it outweighs what the agent calls it, unless the agent was simply done.
-    pub(crate) fn end(&self, outcome: Outcome, now: Time) -> Draft {
+    pub(crate) fn end(&self, outcome: Outcome, checkpoint: bool, now: Time) -> Draft {
         let stop_reason = match (&self.stopping, outcome.stop_reason) {
             (Some(stopping), StopReason::Cancelled | StopReason::Error) => stopping.why.stop_reason(),
             (_, reason) => reason,
@@ -420,7 +430,8 @@ impl Running {
         let failed = stop_reason == StopReason::Error;
         let Outcome { usage, error, .. } = outcome;
         let duration_ms = now.ms_since(self.at);
-        Draft::of(self.turn, Ended { stop_reason, duration_ms, usage, error: error.filter(|_| failed) })
+        let error = error.filter(|_| failed);
+        Draft::of(self.turn, Ended { stop_reason, duration_ms, usage, error, checkpoint })
     }
 }
 

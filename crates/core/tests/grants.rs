@@ -208,7 +208,7 @@ impl World {
     fn end(&mut self) {
         if let Some(running) = self.session.turns.running.clone() {
             let outcome = turn::Outcome::of(StopReason::EndTurn);
-            let end = Run::End { turn: running.turn, attempt: running.attempt, outcome };
+            let end = Run::End { turn: running.turn, attempt: running.attempt, outcome, checkpoint: false };
             self.run(&Command::Run(end), "trunkline").unwrap();
         }
     }

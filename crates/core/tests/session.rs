@@ -260,7 +260,7 @@ fn stop_reason(n: u8) -> StopReason {
 }
 
 fn end((turn, attempt): (TurnId, u32), stop_reason: StopReason) -> Command {
-    Command::Run(Run::End { turn, attempt, outcome: turn::Outcome::of(stop_reason) })
+    Command::Run(Run::End { turn, attempt, outcome: turn::Outcome::of(stop_reason), checkpoint: false })
 }
 
 fn play(world: &mut World, op: &Op) {
@@ -332,7 +332,7 @@ fn play(world: &mut World, op: &Op) {
         Op::Tick => world.command(&Command::Tick, &Caller::trunkline()),
         Op::Die => {
             world.node.incarnation += 1;
-            world.command(&Command::Run(Run::Recover), &Caller::trunkline())
+            world.command(&Command::Run(Run::Recover { checkpoint: false }), &Caller::trunkline())
         }
         Op::Deliver => world.agent(&Command::Deliver),
         Op::Ack(id) => world.agent(&Command::Ack(MessageId::from(request(id)))),

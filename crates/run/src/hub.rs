@@ -28,6 +28,7 @@ use crate::audit::Keeper;
 use crate::cell::{CommandError, Done, KeyGiven};
 use crate::cells::Cells;
 use crate::clock::Clock;
+use crate::handoff::Handoffs;
 use crate::runner::{Drivers, Reconcile, Runner};
 use crate::tail::Follow;
 
@@ -58,6 +59,8 @@ pub struct Options {
     pub node: Node,
     /// What moves hosted sessions.
     pub drivers: Drivers,
+    /// Whether a checkpoint is kept of each turn that ends.
+    pub checkpoints: bool,
 }
 
 /// The hub. Cheap to clone.
@@ -74,6 +77,7 @@ struct Inner {
     names: Cells<Name>,
     presence: Cells<Presence>,
     operator: Cells<Operator>,
+    handoffs: Handoffs,
     keeper: Keeper,
     runner: Arc<Runner>,
     tasks: TaskTracker,
@@ -86,13 +90,14 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read.
     pub async fn start(options: Options) -> Result<Self, CommandError> {
-        let Options { disk, live, clock, node, drivers } = options;
+        let Options { disk, live, clock, node, drivers, checkpoints } = options;
         let tasks = TaskTracker::new();
         let projects = cells(&disk, &clock, &node, &tasks);
+        let sessions = cells(&disk, &clock, &node, &tasks);
+        let handoffs = Handoffs::new(&disk, sessions.clone(), &clock, &node, &tasks);
         let runner = Runner::new(drivers, projects.clone(), clock.clone(), node.clone(), tasks.clone());
         let runner = Arc::new(runner);
-        let sessions = cells(&disk, &clock, &node, &tasks);
-        runner.set_cells(sessions.clone());
+        runner.set_cells(sessions.clone(), handoffs.clone(), checkpoints);
         sessions.set_effects(Arc::new(Reconcile(Arc::downgrade(&runner))));
         let access = cells(&disk, &clock, &node, &tasks);
         let keeper = Keeper::new(cells(&disk, &clock, &node, &tasks));
@@ -106,6 +111,7 @@ impl Hub {
             names: cells(&disk, &clock, &node, &tasks),
             presence: cells(&live, &clock, &node, &tasks),
             operator: cells(&disk, &clock, &node, &tasks),
+            handoffs,
             sessions,
             runner,
             tasks,
@@ -385,6 +391,12 @@ impl Hub {
         self.0.stop.clone()
     }
 
+    /// The handoffs.
+    #[must_use]
+    pub fn handoffs(&self) -> &Handoffs {
+        &self.0.handoffs
+    }
+
     pub(crate) fn live(&self) -> &dyn Log {
         &*self.0.live
     }
@@ -518,6 +530,7 @@ impl Hub {
                     self.0.keeper.chain.moved(&change.log, change.head).await;
                     self.0.names.moved(&change.log, change.head).await;
                     self.0.presence.moved(&change.log, change.head).await;
+                    self.0.handoffs.moved(&change.log, change.head).await;
                 }
                 // The stream goes on behind a gap. A cell that has missed something learns it when it next writes.
                 Some(Err(error @ LogError::Gap { .. })) => {

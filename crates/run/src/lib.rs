@@ -4,6 +4,7 @@
 //! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
 //! - [`audit`]: what is done is recorded in the chain.
+//! - [`handoff`]: records of work, for the next agent.
 //! - `seen`: when agents that run elsewhere were last there.
 //! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod custody;
 pub mod driver;
 pub mod http;
+pub mod handoff;
 pub mod hub;
 mod import;
 pub mod keep;

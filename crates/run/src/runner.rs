@@ -21,6 +21,7 @@ use trunkline_core::turn::{Outcome, Running, StopReason, Stopping, Why};
 use crate::cells::{Cells, Effects};
 use crate::clock::Clock;
 use crate::driver::{Driver, Host, SessionPort};
+use crate::handoff::Handoffs;
 use crate::persist::persist;
 use crate::turn::Turn;
 
@@ -38,11 +39,18 @@ pub(crate) struct Runner {
     clock: Clock,
     node: Node,
     tasks: TaskTracker,
-    cells: OnceLock<Cells<Session>>,
+    kept: OnceLock<Kept>,
     projects: Cells<ProjectGrants>,
     hosts: Mutex<HashMap<SessionId, HostHandle>>,
     duties: Mutex<HashSet<(SessionId, Duty)>>,
     stopping: AtomicBool,
+}
+
+/// Where what happens is kept.
+struct Kept {
+    sessions: Cells<Session>,
+    handoffs: Handoffs,
+    checkpoints: bool,
 }
 
 struct HostHandle {
@@ -70,7 +78,7 @@ impl Runner {
             clock,
             node,
             tasks,
-            cells: OnceLock::new(),
+            kept: OnceLock::new(),
             projects,
             hosts: Mutex::default(),
             duties: Mutex::default(),
@@ -78,9 +86,10 @@ impl Runner {
         }
     }
 
-    /// Says where facts go. Once, before the first cell.
-    pub(crate) fn set_cells(&self, cells: Cells<Session>) {
-        assert!(self.cells.set(cells).is_ok(), "cells are set once");
+    /// Says where facts go, and whether a checkpoint is kept of each turn that ends. Once, before the first cell.
+    pub(crate) fn set_cells(&self, sessions: Cells<Session>, handoffs: Handoffs, checkpoints: bool) {
+        let kept = Kept { sessions, handoffs, checkpoints };
+        assert!(self.kept.set(kept).is_ok(), "cells are set once");
     }
 
     /// From now on nothing new is started.
@@ -107,8 +116,12 @@ impl Runner {
         }
     }
 
+    fn kept(&self) -> &Kept {
+        self.kept.get().expect("cells are set before anything runs")
+    }
+
     fn cells(&self) -> &Cells<Session> {
-        self.cells.get().expect("cells are set before anything runs")
+        &self.kept().sessions
     }
 }
 
@@ -123,6 +136,7 @@ impl Effects<Session> for Reconcile {
                 Effect::Turn(running) if running.node == runner.node => runner.turn(id, log, state, running),
                 Effect::Turn(_) | Effect::EndImport | Effect::Set(_) => {}
                 Effect::Claim(_) => runner.owe(id, log, Duty::Claim),
+                Effect::Checkpoint(_) => runner.owe(id, log, Duty::Checkpoint),
                 Effect::EndAgent(_) | Effect::Remove => runner.end(id),
             }
         }
@@ -200,9 +214,12 @@ impl Runner {
     fn set(&self, id: SessionId, wanted: &[Effect]) {
         let owed = wanted.iter().filter_map(|effect| match effect {
             Effect::Set(pending) => Some(pending.clone()),
-            Effect::Turn(_) | Effect::Claim(_) | Effect::EndAgent(_) | Effect::Remove | Effect::EndImport => {
-                None
-            }
+            Effect::Turn(_)
+            | Effect::Claim(_)
+            | Effect::Checkpoint(_)
+            | Effect::EndAgent(_)
+            | Effect::Remove
+            | Effect::EndImport => None,
         });
         let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(&id) {
@@ -309,13 +326,14 @@ impl HostTask {
             }
         };
         turn.finish().await;
-        ended(&self.port, number, attempt, outcome).await;
+        let checkpoint = self.runner.kept().checkpoints;
+        ended(&self.port, number, attempt, outcome, checkpoint).await;
     }
 }
 
 /// Writes the end of the turn, however long the store refuses: nothing else may end it.
-async fn ended(port: &SessionPort, turn: TurnId, attempt: u32, outcome: Outcome) {
-    let end = || port.run(Run::End { turn, attempt, outcome: outcome.clone() });
+async fn ended(port: &SessionPort, turn: TurnId, attempt: u32, outcome: Outcome, checkpoint: bool) {
+    let end = || port.run(Run::End { turn, attempt, outcome: outcome.clone(), checkpoint });
     if let Err(error) = persist("the end of a turn", end).await {
         tracing::debug!(session = %port.id, %error, "a turn was ended without its driver");
     }

@@ -141,7 +141,10 @@ fn told(change: &Change) -> Vec<Bytes> {
                 | RowKind::Blob
                 | RowKind::Seen
                 | RowKind::Unrecorded
-                | RowKind::Audit,
+                | RowKind::Audit
+                | RowKind::Handoff
+                | RowKind::Lane
+                | RowKind::Checkpoint,
                 _,
             ) => return None,
         };

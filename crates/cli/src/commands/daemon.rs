@@ -38,6 +38,7 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
             .turn_timeout
             .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         max_concurrent_turns: config.max_concurrent_turns,
+        checkpoints: config.handoffs.checkpoints,
         catalog: Arc::new(config.catalog(&app.env)?),
         exe: app.env.exe.clone(),
         any_port: args.any_port,

@@ -69,7 +69,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `attach`, `serve`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `announce`, `notify`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `attach`, `handoffs`, `serve`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"

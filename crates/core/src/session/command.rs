@@ -3,6 +3,7 @@
 use super::{Created, Updated};
 use crate::event::Fact;
 use crate::grant::{self, Grant};
+use crate::handoff::TurnCheckpointed;
 use crate::id::{GrantId, MessageId, RequestId, TurnId};
 use crate::machine::Draft;
 use crate::message;
@@ -165,9 +166,16 @@ pub enum Run {
         attempt: u32,
         /// How it went.
         outcome: turn::Outcome,
+        /// Whether a checkpoint of it is to be kept.
+        checkpoint: bool,
     },
+    /// A checkpoint of this turn, and of those before it, is kept.
+    Checkpointed(TurnId, TurnCheckpointed),
     /// This node lives anew: whatever an earlier life of it ran is over.
-    Recover,
+    Recover {
+        /// Whether a checkpoint of a turn that is ended so is to be kept.
+        checkpoint: bool,
+    },
 }
 
 /// What the runner knows beside what is asked.
@@ -190,6 +198,8 @@ pub enum Effect {
     EndAgent(u64),
     /// The agent, which runs, should be set to this.
     Set(Pending),
+    /// A checkpoint of this turn, which has ended, should be kept in a handoff.
+    Checkpoint(TurnId),
     /// The log should be gone.
     Remove,
     /// The import should be ended: whoever made it is gone.

@@ -37,6 +37,7 @@ impl<M: Machine> Cell<M> {
         }
         if let Some(session) = self.id.as_session() {
             crate::blob::remove_all(log, session).await?;
+            crate::handoff::forget(log, session).await?;
         }
         let pos = match log.trim(&self.id, None).await {
             Ok(commit) => commit.pos,

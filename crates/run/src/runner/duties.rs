@@ -18,6 +18,8 @@ pub(super) enum Duty {
     Claim,
     /// What an earlier life of this node left is to be ended.
     Recover,
+    /// A checkpoint of the last turn is to be kept.
+    Checkpoint,
 }
 
 impl Runner {
@@ -47,20 +49,34 @@ impl Runner {
     fn insist(self: &Arc<Self>, id: SessionId, log: &LogId, duty: Duty) {
         let (runner, log) = (Arc::clone(self), log.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = persist(duty.name(), || runner.fulfil(&log, duty)).await {
-                tracing::debug!(%log, %error, "{} is not wanted any more", duty.name());
+            loop {
+                let fulfilled = persist(duty.name(), || runner.fulfil(&log, duty)).await;
+                runner.done(id, duty);
+                if let Err(error) = fulfilled {
+                    tracing::debug!(%log, %error, "{} is not wanted any more", duty.name());
+                    return;
+                }
+                // Another turn may have ended while it was under way.
+                if duty != Duty::Checkpoint || !runner.is_unkept(&log).await || !runner.begin(id, duty) {
+                    return;
+                }
             }
-            runner.done(id, duty);
         });
     }
 
     async fn fulfil(&self, log: &LogId, duty: Duty) -> Result<(), CommandError> {
         let run = match duty {
+            Duty::Checkpoint => return self.kept().handoffs.keep(log).await,
             Duty::Claim if self.stopping.load(Ordering::Acquire) => return Err(CommandError::Stopping),
             Duty::Claim => Run::Claim,
-            Duty::Recover => Run::Recover,
+            Duty::Recover => Run::Recover { checkpoint: self.kept().checkpoints },
         };
         self.cells().command(log, Caller::trunkline(), Command::Run(run), None).await.map(drop)
+    }
+
+    async fn is_unkept(&self, log: &LogId) -> bool {
+        let unkept = self.cells().view(log, |session, _| session.turns.unkept.is_some()).await;
+        unkept.unwrap_or(false)
     }
 
     /// Whether nobody else does it.
@@ -78,6 +94,7 @@ impl Duty {
         match self {
             Self::Claim => "the start of a queued prompt",
             Self::Recover => "the end of what was left running",
+            Self::Checkpoint => "the checkpoint of a turn",
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod basics;
 mod failures;
+mod handoffs;
 mod limit;
 mod script;
 mod seen;

@@ -1,7 +1,7 @@
 //! A scripted agent: the prompt's words say what it does.
 //!
 //! `say X` streams a word, `ask` asks a permission and says what it was told, `soon` asks one that is denied after half a
-//! second, `fail` ends with an error, `panic` panics,
+//! second, `fail` ends with an error, `limited` with that of a provider that lets it do no more, `panic` panics,
 //! `hang` waits until it is stopped, `deaf` ignores being stopped, `nap` waits a second, `tick` 15 ms, `show` has a tool show a number, `asking` asks a permission beside all the rest.
 
 use std::time::Duration;
@@ -104,6 +104,7 @@ async fn act(port: &SessionPort, turn: &Turn, text: &str) -> Outcome {
                 Err(_) => return Outcome::of(StopReason::Cancelled),
             },
             "fail" => return Outcome::error("it failed, as it was told to"),
+            "limited" => return Outcome::error("the provider says: 429 Too Many Requests"),
             "panic" => panic!("it panicked, as it was told to"),
             "hang" | "deaf" => std::future::pending().await,
             "nap" => tokio::time::sleep(Duration::from_secs(1)).await,

@@ -165,11 +165,26 @@ pub(crate) async fn hub(disk: Arc<dyn Log>, name: &str, incarnation: u64) -> Hub
 }
 
 pub(crate) async fn hub_with(disk: Arc<dyn Log>, live: Arc<dyn Log>, name: &str, incarnation: u64) -> Hub {
+    start(disk, live, name, incarnation, false).await
+}
+
+/// One that keeps a checkpoint of each turn.
+pub(crate) async fn keeping(disk: Arc<dyn Log>, incarnation: u64) -> Hub {
+    start(disk, memory(), "here", incarnation, true).await
+}
+
+async fn start(
+    disk: Arc<dyn Log>,
+    live: Arc<dyn Log>,
+    name: &str,
+    incarnation: u64,
+    checkpoints: bool,
+) -> Hub {
     let mut drivers = HashMap::new();
     drivers.insert("script".to_owned(), Arc::new(Script) as Arc<dyn Driver>);
     let node = Node { name: name.into(), incarnation };
     let clock = Clock::at(Time(1_000_000));
-    Hub::start(Options { disk, live, clock, node, drivers }).await.unwrap()
+    Hub::start(Options { disk, live, clock, node, drivers, checkpoints }).await.unwrap()
 }
 
 pub(crate) fn owner() -> Caller {

@@ -172,6 +172,7 @@ fn touched(change: &Change, agent: Option<SessionId>) -> Vec<String> {
             RowKind::Request => REQUESTS,
             RowKind::Inbox | RowKind::Owed | RowKind::Key | RowKind::Blob | RowKind::Seen => continue,
             RowKind::Unrecorded | RowKind::Audit => continue,
+            RowKind::Handoff | RowKind::Lane | RowKind::Checkpoint => continue,
         };
         uris.push(list.to_owned());
         uris.push(format!("{list}/{}", row.key));

@@ -51,6 +51,7 @@ impl World {
             clock,
             node: Node { name: "here".into(), incarnation: 1 },
             drivers: HashMap::from([(ACP.to_owned(), Arc::new(Quiet) as Arc<dyn Driver>)]),
+            checkpoints: false,
         })
         .await
         .unwrap();

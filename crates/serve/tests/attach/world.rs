@@ -54,6 +54,7 @@ impl World {
             clock: Clock::system(),
             node: Node { name: "here".into(), incarnation: life },
             drivers: HashMap::from([(ACP.to_owned(), Arc::new(Actor) as Arc<dyn Driver>)]),
+            checkpoints: false,
         })
         .await
         .unwrap();

@@ -70,6 +70,7 @@ impl World {
             clock,
             node: Node { name: "here".into(), incarnation: 1 },
             drivers: HashMap::new(),
+            checkpoints: false,
         })
         .await
         .unwrap();
