@@ -4,6 +4,7 @@
 //! - [`frame`]: what is appended, and what is read back.
 //! - [`memory`]: a store in memory: the `live` store, and the reference for the others.
 //! - [`sqlite`]: a store in one file: the `disk` store.
+//! - [`engram`]: reads the handoffs of the original agent bus.
 //! - [`sessionbus`]: reads the database of the original human-input hub.
 //! - [`settle`](settle()): what to do when a store does not know whether it wrote.
 //! - `conformance`: what every store must do, as tests; with the feature `test-util`.
@@ -12,6 +13,8 @@
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod contract;
+pub mod engram;
+mod foreign;
 pub mod frame;
 pub mod memory;
 pub mod sessionbus;

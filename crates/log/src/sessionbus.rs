@@ -1,20 +1,15 @@
 //! Reads the database of the original human-input hub, and leaves it as it is.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::{Connection, Row};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use trunkline_core::raw::Raw;
 use trunkline_core::time::Time;
 
 use crate::contract::OpenError;
-
-/// How often a copy is tried while the file changes.
-const COPIES: usize = 3;
+use crate::foreign;
 
 /// A session of the hub.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,69 +84,7 @@ pub struct OldMessage {
 /// # Errors
 /// When the file cannot be read, is no database of that hub, or is being written.
 pub fn read(path: &Path) -> Result<Vec<OldSession>, OpenError> {
-    let io = |source| OpenError::Io { path: path.display().to_string(), source };
-    File::open(path).map_err(io)?;
-    let damaged = |why: String| OpenError::Damaged { path: path.display().to_string(), why };
-    let odd = |error| damaged(format!("it cannot be read as a database of that hub: {error}"));
-    // A write-ahead log is read through files beside it, which only a copy may have.
-    if !is_write_ahead(path).map_err(io)? {
-        match open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|hub| load(&hub)) {
-            Err(error) if wants_repair(&error) => {}
-            outcome => return outcome.map_err(odd),
-        }
-    }
-    let (folder, copy) = copy(path)
-        .map_err(io)?
-        .ok_or_else(|| damaged("it is being written; stop the hub first".to_owned()))?;
-    let sessions = open(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|hub| load(&hub)).map_err(odd);
-    drop(folder);
-    sessions
-}
-
-/// Whether the header says that a write-ahead log belongs to the file.
-fn is_write_ahead(path: &Path) -> io::Result<bool> {
-    let mut header = Vec::new();
-    File::open(path)?.take(20).read_to_end(&mut header)?;
-    Ok(header.get(18..20).is_some_and(|versions| versions.contains(&2)))
-}
-
-/// Whether a hub has died in the middle of a change, which is then undone from its journal.
-fn wants_repair(error: &rusqlite::Error) -> bool {
-    let code = error.sqlite_error_code();
-    matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
-}
-
-/// A copy with what lies beside the file, in a folder that goes with the guard; `None` while somebody writes.
-fn copy(path: &Path) -> io::Result<Option<(tempfile::TempDir, PathBuf)>> {
-    let folder = tempfile::tempdir()?;
-    let to = folder.path().join("hub.db");
-    let sides = ["", "-journal", "-wal"];
-    let side = |path: &Path, side: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(side);
-        PathBuf::from(name)
-    };
-    let looks =
-        || sides.map(|end| side(path, end).metadata().ok().map(|found| (found.len(), found.modified().ok())));
-    for _ in 0..COPIES {
-        let before = looks();
-        for end in sides {
-            match std::fs::copy(side(path, end), side(&to, end)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !end.is_empty() => {}
-                outcome => drop(outcome?),
-            }
-        }
-        if looks() == before {
-            return Ok(Some((folder, to)));
-        }
-    }
-    Ok(None)
-}
-
-fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    Ok(connection)
+    foreign::read(path, "that hub", load)
 }
 
 fn load(hub: &Connection) -> rusqlite::Result<Vec<OldSession>> {
@@ -243,24 +176,13 @@ fn json(text: Option<String>) -> Option<Raw> {
 
 /// `2026-11-21 07:39:49.459729`, UTC.
 fn moment(text: Option<String>) -> Option<Time> {
-    let text = text?;
-    let (date, time) = text.split_once([' ', 'T'])?;
-    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let mut clock = clock.split(':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
-    // Days since 1970-01-01 by the rules of the Gregorian calendar, with years that begin in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let days = days + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Some(Time(seconds * 1_000 + fraction.parse::<i64>().ok()?))
+    foreign::micros(&text?).map(|micros| Time(micros.div_euclid(1_000)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
