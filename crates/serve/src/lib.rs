@@ -22,6 +22,7 @@ mod extract;
 mod feed;
 mod gate;
 mod grants;
+mod handoffs;
 mod health;
 mod import;
 mod inbox;

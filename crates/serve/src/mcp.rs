@@ -16,6 +16,7 @@ mod ask;
 mod door;
 mod elicit;
 mod handler;
+mod handoff;
 mod hub;
 mod place;
 mod resources;

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use trunkline_core::access::Token;
 use trunkline_core::event::Event;
 use trunkline_core::grant::Grant;
+use trunkline_core::handoff::{CheckpointView, HandoffView, LaneView, Whole};
 use trunkline_core::message::Message;
 use trunkline_core::presence::Client;
 use trunkline_core::view::{RequestView, SessionView};
@@ -17,8 +18,8 @@ use trunkline_run::pools::PoolView;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, audit, blobs, catalog, events, exchange, feed, grants, health, import, inbox, openapi, operator,
-    pools, presence, queue, requests, sessions, settings, shutdown, tokens, turns,
+    agents, audit, blobs, catalog, events, exchange, feed, grants, handoffs, health, import, inbox, openapi,
+    operator, pools, presence, queue, requests, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -173,6 +174,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(token_routes());
     all.extend(pool_routes());
     all.extend(operator_routes());
+    all.extend(handoff_routes());
     all
 }
 
@@ -418,6 +420,76 @@ fn operator_routes() -> Vec<Route> {
         .gives::<trunkline_core::operator::Run>(200),
         Route::get("/v1/operator-runs", operator::runs, "What runs, and the last hundred that ran.")
             .gives::<List<trunkline_core::operator::Run>>(200),
+    ]
+}
+
+fn handoff_routes() -> Vec<Route> {
+    vec![
+        Route::get("/v1/handoffs", handoffs::list, "Handoffs, the one last changed first.")
+            .query(&[
+                ("agent", "Only those of this agent."),
+                ("repo", "Only those of this repository. An agent gets those of its own, if it says nothing."),
+                ("status", "Only those that stand so: active, paused, completed …"),
+                ("session", "Only those that came from this session."),
+                ("to", "Only those from which a lane leads to this agent."),
+                PAGE,
+                CURSOR,
+            ])
+            .gives::<crate::app::Page<HandoffView>>(200),
+        Route::post("/v1/handoffs", handoffs::save, "Save a handoff: work that another agent can go on from.")
+            .takes::<handoffs::Save>()
+            .gives::<HandoffView>(201)
+            .keyed(),
+        Route::post(
+            "/v1/handoffs/import",
+            handoffs::restore,
+            "Take a handoff that was kept elsewhere, with its ids and times. What is here already stays as it is.",
+        )
+        .takes::<handoffs::RestoreHandoff>()
+        .gives::<handoffs::Restored>(200),
+        Route::get(
+            "/v1/handoffs/{handoff}",
+            handoffs::show,
+            "A handoff with its lanes, their messages, and its newest checkpoints.",
+        )
+        .query(&[("checkpoints", "How many checkpoints: 0 to 50, 10 if not given.")])
+        .gives::<Whole>(200),
+        Route::get(
+            "/v1/handoffs/{handoff}/prompt",
+            handoffs::resume,
+            "The prompt with which an agent, of any vendor, takes the work over.",
+        )
+        .gives::<handoffs::ResumePrompt>(200),
+        Route::patch("/v1/handoffs/{handoff}", handoffs::update, "Change what is given.")
+            .takes::<handoffs::Change>()
+            .gives::<HandoffView>(200)
+            .keyed(),
+        Route::post("/v1/handoffs/{handoff}/lanes", handoffs::open_lane, "Open a lane to another agent.")
+            .takes::<handoffs::OpenLane>()
+            .gives::<LaneView>(201)
+            .keyed(),
+        Route::post(
+            "/v1/handoffs/{handoff}/lanes/{lane}/messages",
+            handoffs::say,
+            "Write in a lane, as one of its two agents.",
+        )
+        .takes::<handoffs::SayInLane>()
+        .gives::<LaneView>(201)
+        .keyed(),
+        Route::post("/v1/handoffs/{handoff}/lanes/{lane}/close", handoffs::close_lane, "Close a lane.")
+            .gives::<LaneView>(200)
+            .keyed(),
+        Route::get(
+            "/v1/handoffs/{handoff}/checkpoints",
+            handoffs::checkpoints,
+            "The checkpoints of a handoff, newest first.",
+        )
+        .query(&[("lane", "Only those of this lane."), PAGE, CURSOR])
+        .gives::<crate::app::Page<CheckpointView>>(200),
+        Route::post("/v1/handoffs/{handoff}/checkpoints", handoffs::checkpoint, "Keep a checkpoint.")
+            .takes::<handoffs::MakeCheckpoint>()
+            .gives::<CheckpointView>(201)
+            .keyed(),
     ]
 }
 

@@ -339,6 +339,7 @@ impl From<Refused> for Fail {
             (StatusCode::NOT_FOUND | StatusCode::GONE, "session") => Self::Missing("Session not found"),
             (StatusCode::NOT_FOUND, "request") => Self::Missing("Request not found"),
             (StatusCode::NOT_FOUND, "message") => Self::Missing("Message not found"),
+            (StatusCode::NOT_FOUND, "handoff") => Self::Missing("Handoff not found"),
             (StatusCode::NOT_FOUND, _) => Self::Missing("Not Found"),
             (status, _) => Self::Says(status, refused.to_string()),
         }

@@ -46,14 +46,19 @@ pub(crate) async fn find(
             Ok((false, _)) => return Ok(id),
             Ok((true, _)) | Err(CommandError::Refused(Refused::Deleted { .. })) => {}
             Err(CommandError::Refused(Refused::NotFound { .. })) => {
-                let workspace = header(WORKSPACE).and_then(|path| crate::sessions::directory(path).ok());
-                return make(app, who, id, name, workspace).await;
+                return make(app, who, id, name, workspace(parts)).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
     let why = "this client's sessions were closed again and again; name one in session_id";
     Err(Fail::Says(StatusCode::CONFLICT, why.to_owned()))
+}
+
+/// In which directory the agent of a bridge works.
+pub(crate) fn workspace(parts: &Parts) -> Option<String> {
+    let path = parts.headers.get(WORKSPACE)?.to_str().ok()?;
+    crate::sessions::directory(path).ok()
 }
 
 async fn make(

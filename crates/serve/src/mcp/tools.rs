@@ -200,6 +200,44 @@ pub(crate) const TOOLS: &[Tool] = &[
         ],
         "Ask a person whether a tool may run. Made for Claude Code's --permission-prompt-tool.",
     ),
+    tool(
+        "handoff_save",
+        Gives::Object,
+        &[
+            argument("summary", Is::Text, Need::Always, "What is being done, and how far it is."),
+            argument("decisions", Is::Texts, Need::Never, "What was decided, and why."),
+            argument("todos", Is::Texts, Need::Never, "What is left to do, the next step first."),
+            argument("files", Is::Texts, Need::Never, "Which files were touched."),
+            argument("status", Is::Text, Need::Never, "active, paused or completed; active, if not given."),
+            argument("checkpoint", Is::Any, Need::Never, "Whatever else is needed to go on from here."),
+            argument("repo", Is::Text, Need::Never, "The repository; your own, if not given."),
+            argument(
+                "handoff_id",
+                Is::Text,
+                Need::Never,
+                "One of yours, to change it instead of saving another.",
+            ),
+            argument(
+                "session_id",
+                Is::Text,
+                Need::Never,
+                "The session it comes from; your own, if not given.",
+            ),
+        ],
+        "Leave your work so that another agent, of any vendor, can go on with it. Call it before you stop with something \
+         unfinished, and when what you know has changed.",
+    ),
+    tool(
+        "handoff_resume",
+        Gives::Object,
+        &[
+            argument("handoff_id", Is::Text, Need::Never, "Which; else the newest that is left."),
+            argument("repo", Is::Text, Need::Never, "The repository; your own, if not given."),
+            argument("agent", Is::Text, Need::Never, "Only work of this agent."),
+        ],
+        "Take over work that another agent has left. The prompt tells what is known of it: what is quoted in it with `| ` is \
+         that agent's record.",
+    ),
 ];
 
 /// A tool by its name.

@@ -29,7 +29,10 @@ async fn the_tools_are_those_of_the_original_first() {
     let names: Vec<_> =
         listed.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     assert_eq!(names[..11], ORIGINAL);
-    assert_eq!(names[11..], ["dismiss_request", "ask_human", "approve_tool_use"]);
+    assert_eq!(
+        names[11..],
+        ["dismiss_request", "ask_human", "approve_tool_use", "handoff_save", "handoff_resume"]
+    );
     let mut create = listed[5]["inputSchema"].clone();
     for (_, property) in create["properties"].as_object_mut().unwrap() {
         property.as_object_mut().unwrap().remove("description");
