@@ -430,6 +430,22 @@ BETTER = [
         ('{"op": "publish", "topic": "$ns"}', '{"ok": true, "count": 0}'),
     ),
     case(
+        "patterns",
+        ('{"op": "subscribe", "topic": "$ns.*", "wildcard": true}', OK),
+        ('{"op": "subscribe", "topic": "$ns.a"}', OK),
+        (
+            '{"op": "publish", "topic": "$ns.a", "data": 1}',
+            '{"event": "signal", "topic": "$ns.a", "data": 1, "agent": null}',
+            '{"ok": true, "count": 1}',
+        ),
+        ('{"op": "publish", "topic": "$ns.a.b"}', '{"ok": true, "count": 0}'),
+        ('{"op": "unsubscribe", "topic": "$ns.*"}', '{"ok": true, "unsubscribed": false}'),
+        ('{"op": "unsubscribe", "topic": "$ns.*", "wildcard": true}', '{"ok": true, "unsubscribed": true}'),
+        ('{"op": "unsubscribe", "topic": "$ns.a"}', '{"ok": true, "unsubscribed": true}'),
+        ('{"op": "publish", "topic": "$ns.a"}', '{"ok": true, "count": 0}'),
+        ('{"op": "subscribe", "topic": "$ns.>.a", "wildcard": true}', failed("<:text>")),
+    ),
+    case(
         "an id comes back",
         ('{"op": "ping", "id": 7}', '{"ok": true, "pong": true, "id": 7}'),
         ('{"op": "get", "id": "x"}', '{"ok": false, "error": "<:text>", "id": "x"}'),

@@ -13,7 +13,7 @@ from typing import Any
 from trunkline.bus.engine import OPERATIONS, Engine
 
 PATIENCE = 60
-NEW_OPS = {"transfers", "unsubscribe"}
+NEW_OPS = {"hello", "transfers", "unsubscribe"}
 
 
 class OriginalClient:

@@ -274,8 +274,6 @@ def test_nobody_listens() -> None:
         ConnectionRefusedError, match=f"cannot connect to 127.0.0.1:{port}: .*; is a bus served there"
     ):
         BusClient(port=port)
-    with pytest.raises(ConnectionError, match=r"cannot connect to no\.such\.host\.invalid:1"):
-        BusClient("no.such.host.invalid", 1)
     with pytest.raises(ValueError, match="no time for an answer"):
         BusClient(timeout=0)
 

@@ -37,6 +37,7 @@ def test_a_subscriber_that_does_not_read_delays_nobody(server: tuple[str, int], 
     topic = ns if way == "publish" else f"__bus__.put.{ns}"
     fields = {"topic": ns, "data": PAYLOAD} if way == "publish" else {"key": "k", "value": PAYLOAD, "namespace": ns}
     with Wire(server) as deaf, Wire(server) as reader, Wire(server) as publisher:
+        deaf.hold_little()
         deaf.op("subscribe", topic=topic)
         reader.op("subscribe", topic=topic)
         # More than the backlog and whatever the system holds for the deaf one.
@@ -73,6 +74,7 @@ def test_who_asks_and_does_not_read_is_waited_for(address: tuple[str, int], monk
 
     monkeypatch.setitem(OPERATIONS, "get", dataclasses.replace(OPERATIONS["get"], call=counted))
     with Wire(address) as wire, Wire(address) as other:
+        wire.hold_little()
         wire.op("put", key="k", value="x" * 500_000)
         wire.sock.sendall(b'{"op": "get", "key": "k"}\n' * 100)
         # By then the server has done with the first what it would.

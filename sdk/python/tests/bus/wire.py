@@ -43,6 +43,10 @@ class Wire:
         self._lines.close()
         self.sock.close()
 
+    def hold_little(self) -> None:
+        """Have the system keep little of what is not read, whatever it is set to."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+
     def reset(self) -> None:
         """End it as a crash does."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -9,11 +9,11 @@ Every name of the original ``engram-bus`` library is here, and its wire is spoke
     bus.subscribe("build.done", lambda topic, data, agent: print(agent, data))
     bus.publish("build.done", {"ok": True}, agent="builder")
 
-Parts: :mod:`~.values`, :mod:`~.receipts`, :mod:`~.topics` and :mod:`~.agents` are what a bus holds, without I/O, and
-:mod:`~.handoffs` what it keeps in SQLite; :mod:`~.engine` puts them together and says how each operation looks on the
-wire; :mod:`~.codec` and :mod:`~.lines` are that wire. :mod:`~.server` and :mod:`~.connection` serve it;
-:mod:`~.client`, :mod:`~.link` and :mod:`~.dispatcher` are the other end. :mod:`~.operations` are the methods that all
-of them have.
+Parts: :mod:`~.values`, :mod:`~.receipts`, :mod:`~.topics`, :mod:`~.pattern` and :mod:`~.agents` are what a bus holds,
+without I/O, and :mod:`~.handoffs` what it keeps in SQLite; :mod:`~.engine` puts them together and says how each
+operation looks on the wire; :mod:`~.codec` and :mod:`~.lines` are that wire. :mod:`~.server` and :mod:`~.connection`
+serve it; :mod:`~.client`, :mod:`~.link` and :mod:`~.dispatcher` are the other end. :mod:`~.operations` are the
+methods that all of them have.
 """
 
 from trunkline.bus.bus import Bus

@@ -13,6 +13,7 @@ from trunkline.bus.clock import Clock
 from trunkline.bus.dispatcher import Dispatcher
 from trunkline.bus.engine import Engine
 from trunkline.bus.operations import Callback, Operations
+from trunkline.bus.pattern import wanted
 from trunkline.bus.server import BusServer
 from trunkline.bus.topics import Signal
 
@@ -88,17 +89,17 @@ class Bus(Operations):
         """Do an operation by its name on the wire; return the fields of its reply."""
         return self._to.ask(op, **fields)
 
-    def subscribe(self, topic: Any, callback: Callback) -> None:
+    def subscribe(self, topic: Any, callback: Callback, *, wildcard: bool = False) -> None:
         """Have a function called with each signal of a topic: its topic, its data, its agent.
 
-        What is published in this process calls it there and then; what comes over a connection calls it on a thread
-        of the bus. What it raises is logged.
+        With ``wildcard`` it is a pattern, such as ``build.*`` or ``build.>``. What is published in this process calls
+        it there and then; what comes over a connection calls it on a thread of the bus. What it raises is logged.
         """
-        self._to.subscribe(topic, callback)
+        self._to.subscribe(topic, callback, wildcard=wildcard)
 
-    def unsubscribe(self, topic: Any, callback: Callback | None = None) -> None:
+    def unsubscribe(self, topic: Any, callback: Callback | None = None, *, wildcard: bool = False) -> None:
         """End a subscription; without a function, all that were made here to the topic."""
-        self._to.unsubscribe(topic, callback)
+        self._to.unsubscribe(topic, callback, wildcard=wildcard)
 
     def close(self) -> None:
         """Stop serving, or disconnect, and close the database."""
@@ -117,11 +118,13 @@ class _Here:
     def ask(self, op: str, /, **fields: Any) -> dict[str, Any]:
         return self.engine.perform(op, fields)
 
-    def subscribe(self, topic: Any, callback: Callback) -> None:
+    def subscribe(self, topic: Any, callback: Callback, *, wildcard: bool = False) -> None:
+        topic = wanted(topic, wildcard)
         self.dispatcher.add(topic, callback)
         self.engine.subscribe(topic, _Told(callback, self))
 
-    def unsubscribe(self, topic: Any, callback: Callback | None = None) -> None:
+    def unsubscribe(self, topic: Any, callback: Callback | None = None, *, wildcard: bool = False) -> None:
+        topic = wanted(topic, wildcard)
         self.dispatcher.remove(topic, callback)
         for subscriber in self.engine.subscribers(topic):
             if isinstance(subscriber, _Told) and callback in (None, subscriber.callback):

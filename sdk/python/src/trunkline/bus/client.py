@@ -11,6 +11,7 @@ from trunkline.bus.dispatcher import Dispatcher
 from trunkline.bus.errors import BusError
 from trunkline.bus.link import Link
 from trunkline.bus.operations import Callback, Operations
+from trunkline.bus.pattern import Pattern, wanted
 
 __all__ = ["BusClient"]
 
@@ -87,28 +88,44 @@ class BusClient(Operations):
         """Ask whether the bus is there."""
         return self.ask("ping").get("pong") is True
 
-    def subscribe(self, topic: Any, callback: Callback) -> None:
-        """Have a function called with each signal of a topic: its topic, its data, its agent."""
+    def subscribe(self, topic: Any, callback: Callback, *, wildcard: bool = False) -> None:
+        """Have a function called with each signal of a topic: its topic, its data, its agent.
+
+        With ``wildcard`` it is a pattern, such as ``build.*`` or ``build.>``.
+        """
+        target = wanted(topic, wildcard)
+        if isinstance(target, Pattern):
+            self._need_wildcard()
         self._watch()
         # First, so that what comes before the answer has somebody to go to.
-        new = self._dispatcher.add(topic, callback)
+        new = self._dispatcher.add(target, callback)
         try:
-            self.ask("subscribe", topic=topic)
+            self.ask("subscribe", **_named(target))
         except BaseException:
             if new:
-                self._dispatcher.remove(topic, callback)
+                self._dispatcher.remove(target, callback)
             raise
 
-    def unsubscribe(self, topic: Any, callback: Callback | None = None) -> None:
+    def unsubscribe(self, topic: Any, callback: Callback | None = None, *, wildcard: bool = False) -> None:
         """End a subscription; without a function, all of this client to the topic."""
-        if not self._dispatcher.remove(topic, callback):
+        target = wanted(topic, wildcard)
+        if not self._dispatcher.remove(target, callback):
             return
         try:
-            self.ask("unsubscribe", topic=topic)
+            self.ask("unsubscribe", **_named(target))
         except BusError as error:
             # A server that cannot end a subscription goes on pushing, and nobody is called.
             if not str(error).startswith(_UNKNOWN):
                 raise
+
+    def _need_wildcard(self) -> None:
+        """Refuse what a server would take for a topic of that very name."""
+        try:
+            extensions = self.ask("hello").get("extensions", [])
+        except BusError:
+            extensions = []
+        if "wildcard" not in extensions:
+            raise BusError(f"the server at {self._link.name} knows no patterns; subscribe to each topic by its name")
 
     def close(self) -> None:
         """Disconnect. Idempotent; a callback may call it."""
@@ -163,9 +180,14 @@ class BusClient(Operations):
                 link.end("the client is closed")
             try:
                 # Whoever subscribes from now on finds the new connection; twice is once.
-                for topic in self._dispatcher.topics():
-                    link.tell(encode({"op": "subscribe", "topic": topic}))
+                for target in self._dispatcher.topics():
+                    link.tell(encode({"op": "subscribe", **_named(target)}))
             except ConnectionError as error:
                 _log.info("%s", error)
             return link
         return None
+
+
+def _named(target: Any) -> dict[str, Any]:
+    """Return the fields that name a topic or a pattern."""
+    return {"topic": target.text, "wildcard": True} if isinstance(target, Pattern) else {"topic": target}

@@ -13,6 +13,7 @@ from typing import Any
 from trunkline.bus.codec import BadLine, encode, request
 from trunkline.bus.engine import OPERATIONS, Engine
 from trunkline.bus.lines import Lines
+from trunkline.bus.pattern import Pattern, wanted
 from trunkline.bus.topics import Signal
 
 __all__ = ["MAX_BACKLOG", "MAX_LINE", "Connection"]
@@ -23,6 +24,8 @@ MAX_BACKLOG = 8 * 1024 * 1024
 """How much a subscriber may leave unread before it is cut. The wire has no way to tell it what it missed."""
 MAX_TOPICS = 10_000
 """How many topics one connection may subscribe to."""
+MAX_PATTERNS = 100
+"""How many patterns: each is looked at whenever something is published."""
 _UNSENT = 1024 * 1024
 """With so many bytes unsent, no more of a connection's lines are looked at: who does not read need not ask."""
 _READ = 64 * 1024
@@ -176,18 +179,25 @@ class Connection:
 
     def _perform(self, asked: dict[str, Any], op: Any, size: int) -> dict[str, Any]:
         if op == "subscribe":
-            topic = asked["topic"]
-            if topic not in self._topics and len(self._topics) >= MAX_TOPICS:
-                raise ValueError(f"a connection may subscribe to {MAX_TOPICS} topics")
+            topic = wanted(asked["topic"], asked.get("wildcard"))
+            if topic not in self._topics:
+                self._check_room(topic)
             self._engine.subscribe(topic, self)
             self._topics.add(topic)
             return {}
         if op == "unsubscribe":
-            topic = asked["topic"]
+            topic = wanted(asked["topic"], asked.get("wildcard"))
             was = self._engine.unsubscribe(topic, self)
             self._topics.discard(topic)
             return {"unsubscribed": was}
         return self._engine.perform(op, asked, size)
+
+    def _check_room(self, topic: Any) -> None:
+        if len(self._topics) >= MAX_TOPICS:
+            raise ValueError(f"a connection may subscribe to {MAX_TOPICS} topics")
+        patterns = sum(isinstance(other, Pattern) for other in self._topics) if isinstance(topic, Pattern) else 0
+        if patterns >= MAX_PATTERNS:
+            raise ValueError(f"a connection may subscribe to {MAX_PATTERNS} patterns")
 
     def _reply(self, line: bytes) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.bus.operations import Callback
+from trunkline.bus.pattern import Pattern
 
 __all__ = ["Dispatcher"]
 
@@ -20,13 +21,14 @@ _log = logging.getLogger("trunkline.bus")
 
 
 class Dispatcher:
-    """Callbacks by topic, and the signals that wait for them, in the order in which they came."""
+    """Callbacks by topic or pattern, and the signals that wait for them, in the order in which they came."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._some = threading.Condition(self._lock)
         self._callbacks: dict[Any, list[Callback]] = {}
+        self._patterns: dict[Pattern, None] = {}
         self._signals: deque[tuple[Mapping[str, Any], int, Callback | None]] = deque()
         self._held = 0
         self._dropped = 0
@@ -40,6 +42,8 @@ class Dispatcher:
             if callback in callbacks:
                 return False
             callbacks.append(callback)
+            if isinstance(topic, Pattern):
+                self._patterns[topic] = None
             return True
 
     def remove(self, topic: Any, callback: Callback | None = None) -> bool:
@@ -55,10 +59,11 @@ class Dispatcher:
             if callbacks:
                 return False
             del self._callbacks[topic]
+            self._patterns.pop(topic, None)
             return True
 
     def topics(self) -> list[Any]:
-        """Return the topics that have callbacks."""
+        """Return the topics and patterns that have callbacks."""
         with self._lock:
             return list(self._callbacks)
 
@@ -100,7 +105,7 @@ class Dispatcher:
                 if self._dropped and not self._signals:
                     _log.warning("%d signals were dropped", self._dropped)
                     self._dropped = 0
-                callbacks = list(self._callbacks.get(signal.get("topic"), ()))
+                callbacks = self._of(signal.get("topic"))
                 if only is not None:
                     callbacks = [only] if only in callbacks else []
             for callback in callbacks:
@@ -108,3 +113,11 @@ class Dispatcher:
                     callback(signal.get("topic"), signal.get("data"), signal.get("agent"))
                 except Exception:
                     _log.exception("a callback of %r failed", signal.get("topic"))
+
+    def _of(self, topic: Any) -> list[Callback]:
+        """Return whom a topic calls, each once; whoever calls holds the lock."""
+        found = dict.fromkeys(self._callbacks.get(topic, ()))
+        for pattern in self._patterns:
+            if pattern.matches(topic):
+                found.update(dict.fromkeys(self._callbacks[pattern]))
+        return list(found)

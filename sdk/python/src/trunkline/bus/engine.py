@@ -14,6 +14,7 @@ from trunkline.bus.agents import Agents
 from trunkline.bus.clock import Clock
 from trunkline.bus.errors import BusError
 from trunkline.bus.handoffs import Handoffs
+from trunkline.bus.pattern import OWN
 from trunkline.bus.receipts import Receipts
 from trunkline.bus.topics import History, Signal, Subscriber, Topics, select
 from trunkline.bus.values import Values
@@ -22,9 +23,7 @@ __all__ = ["DEFAULT", "OPERATIONS", "Engine", "Operation"]
 
 DEFAULT = "default"
 """The namespace of whoever names none."""
-OWN = "__bus__."
-"""What the bus's own topics begin with; only the bus publishes there, so that they can be believed."""
-EXTENSIONS = ["id", "unsubscribe", "transfers", "hello"]
+EXTENSIONS = ["id", "unsubscribe", "wildcard", "transfers", "hello"]
 """What the wire has here beside the operations of the original."""
 
 _log = logging.getLogger("trunkline.bus")
@@ -142,7 +141,7 @@ class Engine:
         return len(subscribers)
 
     def subscribe(self, topic: Any, subscriber: Subscriber) -> None:
-        """Have a subscriber told what is published on a topic; once, however often this is asked for."""
+        """Have a subscriber told of a topic, or of those of a pattern; once, however often this is asked for."""
         with self._lock:
             self._topics.subscribe(topic, subscriber)
 
@@ -152,9 +151,9 @@ class Engine:
             return self._topics.unsubscribe(topic, subscriber)
 
     def subscribers(self, topic: Any) -> tuple[Subscriber, ...]:
-        """Return who is subscribed now."""
+        """Return who has subscribed to just this topic, or just this pattern."""
         with self._lock:
-            return self._topics.of(topic)
+            return self._topics.to(topic)
 
     def signals(self, topic: Any, agent: Any, limit: Any, since: Any) -> list[dict[str, Any]]:
         """Return what was published lately."""

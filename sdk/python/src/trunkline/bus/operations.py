@@ -23,14 +23,15 @@ class Shared(ABC):
         """Do an operation by its name on the wire; return the fields of its reply."""
 
     @abstractmethod
-    def subscribe(self, topic: Any, callback: Callback) -> None:
+    def subscribe(self, topic: Any, callback: Callback, *, wildcard: bool = False) -> None:
         """Have a function called with each signal of a topic: its topic, its data, its agent.
 
-        ``__bus__.put.<namespace>`` is where the bus itself tells of each value that is put.
+        With ``wildcard`` it is a pattern, such as ``build.*`` or ``build.>``. ``__bus__.put.<namespace>`` is where
+        the bus itself tells of each value that is put.
         """
 
     @abstractmethod
-    def unsubscribe(self, topic: Any, callback: Callback | None = None) -> None:
+    def unsubscribe(self, topic: Any, callback: Callback | None = None, *, wildcard: bool = False) -> None:
         """End a subscription; without a function, all that were made here to the topic."""
 
     def publish(self, topic: Any, data: Any = None, agent: Any = None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from trunkline.bus.codec import encode
+from trunkline.bus.pattern import Pattern
 
 __all__ = ["History", "Signal", "Subscriber", "Topics", "select"]
 
@@ -35,27 +36,41 @@ Subscriber = Callable[[Signal], None]
 
 
 class Topics:
-    """The subscribers of each topic, in the order in which they came."""
+    """The subscribers of each topic, and of patterns of them, in the order in which they came."""
 
     def __init__(self) -> None:
         self._topics: dict[Hashable, dict[Subscriber, None]] = {}
+        self._patterns: dict[Pattern, dict[Subscriber, None]] = {}
 
     def subscribe(self, topic: Any, subscriber: Subscriber) -> None:
         """Add a subscriber; one that is there already stays where it is."""
-        self._topics.setdefault(topic, {})[subscriber] = None
+        self._all(topic).setdefault(topic, {})[subscriber] = None
 
     def unsubscribe(self, topic: Any, subscriber: Subscriber) -> bool:
         """Remove a subscriber; tell whether it was one."""
-        subscribers = self._topics.get(topic, {})
+        subscribers = self._all(topic).get(topic, {})
         was = subscriber in subscribers
         subscribers.pop(subscriber, None)
         if not subscribers:
-            self._topics.pop(topic, None)
+            self._all(topic).pop(topic, None)
         return was
 
     def of(self, topic: Any) -> tuple[Subscriber, ...]:
-        """Return a topic's subscribers as they are now."""
-        return tuple(self._topics.get(topic, ()))
+        """Return who is to be told of a topic now; each of them once."""
+        subscribers = self._topics.get(topic, {})
+        matching = [some for pattern, some in self._patterns.items() if pattern.matches(topic)]
+        if matching:
+            subscribers = {**subscribers}
+            for some in matching:
+                subscribers.update(some)
+        return tuple(subscribers)
+
+    def to(self, topic: Any) -> tuple[Subscriber, ...]:
+        """Return who has subscribed to just this topic, or just this pattern."""
+        return tuple(self._all(topic).get(topic, ()))
+
+    def _all(self, topic: Any) -> dict[Any, dict[Subscriber, None]]:
+        return self._patterns if isinstance(topic, Pattern) else self._topics
 
 
 class History:

@@ -21,13 +21,13 @@ class Workspace(Shared):
         """Do an operation of the bus."""
         return self.bus.ask(op, **fields)
 
-    def subscribe(self, topic: Any, callback: Callback) -> None:
-        """Have a function called with each signal of a topic."""
-        self.bus.subscribe(topic, callback)
+    def subscribe(self, topic: Any, callback: Callback, *, wildcard: bool = False) -> None:
+        """Have a function called with each signal of a topic, or of a pattern."""
+        self.bus.subscribe(topic, callback, wildcard=wildcard)
 
-    def unsubscribe(self, topic: Any, callback: Callback | None = None) -> None:
+    def unsubscribe(self, topic: Any, callback: Callback | None = None, *, wildcard: bool = False) -> None:
         """End a subscription; without a function, all that were made on this bus to the topic."""
-        self.bus.unsubscribe(topic, callback)
+        self.bus.unsubscribe(topic, callback, wildcard=wildcard)
 
     def put(self, key: Any, value: Any = None, agent: Any = None, ttl: Any = None) -> None:
         """Store a value."""
