@@ -153,7 +153,7 @@ async function prompt(id, { sessionId, prompt }) {
     else stage.say(`You said: ${said}`);
     send({ id, result: { stopReason: cancelled.has(sessionId) ? 'cancelled' : 'end_turn' } });
   } catch (error) {
-    send({ id, error: { code: -32000, message: error.message } });
+    send({ id, error: { code: -32603, message: error.message } });
   }
 }
 
@@ -163,8 +163,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   else if (method === 'session/new') {
     const sessionId = `stage-${++ids}`;
     sessions.set(sessionId, params.cwd);
-    send({ id, result: { sessionId } });
-  } else if (method === 'session/prompt') void prompt(id, params);
+    send({ id, result: { sessionId, modes: { currentModeId: 'ask', availableModes: [{ id: 'ask', name: 'Ask first' }, { id: 'plan', name: 'Plan only' }] } } });
+  } else if (method === 'session/set_mode') send({ id, result: {} });
+  else if (method === 'session/prompt') void prompt(id, params);
   else if (method === 'session/cancel') cancelled.add(params.sessionId);
   else if (method === undefined) {
     waiting.get(id)?.({ result, error });

@@ -1,6 +1,5 @@
 /**
- * Takes a picture of every screen, in both sizes and both themes, to be looked at: `npx vite-node` is not needed, vitest runs
- * it with `GALLERY=<directory>`.
+ * Takes a picture of every screen, in both sizes and both themes, to be looked at: `E2E=gallery GALLERY=<directory> npm run e2e`.
  */
 
 import { mkdirSync } from 'node:fs';
@@ -31,11 +30,16 @@ test('every screen', { timeout: 300_000 }, async () => {
       await row.click();
       await page.locator('[data-request]').waitFor();
       await shot('request');
+      await go('/', '[data-inbox-row]');
+      await page.locator('[data-inbox-row]', { hasText: 'npm run check' }).click();
+      await page.getByRole('button', { name: 'Allow pattern…' }).click();
+      await page.getByText(/Nothing was asked|would have allowed/).first().waitFor();
+      await shot('pattern');
       await go(`/s/${ids.main}`, '[data-edge=live]');
       await page.locator('[data-request]').waitFor();
       await shot('session');
       if (size === 'phone') await page.getByRole('button', { name: 'Details' }).click();
-      for (const part of ['Files', 'Events', 'Usage', 'Here', 'Actions']) {
+      for (const part of ['Files', 'Events', 'Usage', 'Clients', 'Actions']) {
         await page.getByRole('tab', { name: part }).click();
         await page.locator('[role=tabpanel] :is(li, dd)').first().waitFor();
         await shot(`rail-${part.toLowerCase()}`);
@@ -48,6 +52,10 @@ test('every screen', { timeout: 300_000 }, async () => {
       await shot('failed');
       await go('/s', 'main [data-row]');
       await shot('sessions');
+      await go('/bus', 'main [data-row]');
+      await shot('bus');
+      await go(`/h/${ids.handoff}`, 'main ol li');
+      await shot('handoff');
       await go('/pools', 'main article');
       await shot('pools');
       await go('/settings', '#setting-about');
@@ -58,6 +66,10 @@ test('every screen', { timeout: 300_000 }, async () => {
       if (size === 'phone') {
         await go('/more', 'main ul');
         await shot('more');
+        await page.setViewportSize({ width: 844, height: 390 });
+        await go(`/s/${ids.main}`, '[data-request]');
+        await shot('turned');
+        await page.setViewportSize({ width: 390, height: 844 });
       }
       await go('/', '[data-inbox-row]');
       await page.keyboard.press('Control+k');

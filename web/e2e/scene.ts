@@ -46,19 +46,20 @@ type Call = <T>(method: string, path: string, body?: unknown) => Promise<T>;
 const PROJECTS = ['rocket', 'moon', 'parser', 'docs-site'];
 const TITLES = ['Rename the config keys', 'Why is the build slow?', 'Update dependencies', 'Écrire les notes de version', '修正する 日本語のパス', 'Über-refactoring 🚀🧑‍🚀', 'مراجعة الكود', 'A title that is much longer than any list has room for, because somebody pasted a whole paragraph into it'];
 
-/** Plays it; the ids of the sessions that tests and pictures go to. */
-export async function play(daemon: Daemon, call: Call): Promise<Record<'main' | 'push' | 'picture' | 'failed' | 'arabic' | 'outside', string>> {
+/** Plays it; the ids of the sessions that tests and pictures go to. `plain`: without what few fonts have. */
+export async function play(daemon: Daemon, call: Call, plain = false): Promise<Record<'main' | 'push' | 'picture' | 'failed' | 'arabic' | 'outside' | 'handoff', string>> {
   const directory = (i: number) => {
     const path = join(daemon.work, PROJECTS[i % PROJECTS.length] as string);
     mkdirSync(path, { recursive: true });
     return path;
   };
+  const say = (text: string | undefined) => (plain ? text?.replace(/[\p{Extended_Pictographic}\u200d]/gu, '').trim() : text);
   const session = async (title: string, i: number) => (await call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title, workspace: directory(i) })).id;
   const prompt = (id: string, text: string) => call('POST', `/v1/sessions/${id}/turns`, { prompt: text, when_busy: 'queue' });
 
   const external: string[] = [];
   for (let i = 0; i < 30; i++) {
-    const title = i < TITLES.length ? TITLES[i] : `${['Triage', 'Review', 'Bisect', 'Document', 'Port'][i % 5]} ${i}`;
+    const title = i < TITLES.length ? say(TITLES[i]) : `${['Triage', 'Review', 'Bisect', 'Document', 'Port'][i % 5]} ${i}`;
     external.push((await call<{ id: string }>('POST', '/v1/sessions', { driver: 'external', agent: ['claude', 'codex', 'gemini'][i % 3], title, workspace: directory(i) })).id);
   }
   for (const id of external.slice(20, 24)) await call('POST', `/v1/sessions/${id}/close`);
@@ -69,8 +70,8 @@ export async function play(daemon: Daemon, call: Call): Promise<Record<'main' | 
   await prompt(push, 'Write the greeting');
   const danger = await session('Clean up old builds', 2);
   await prompt(danger, 'Run rm -rf /var/cache/builds /srv/artifacts/*');
-  const plain = await session('Check the API', 3);
-  await prompt(plain, 'Run npm run check -- --watch=false');
+  const check = await session('Check the API', 3);
+  await prompt(check, 'Run npm run check -- --watch=false');
   const picture = await session('Draw the new icon', 3);
   await prompt(picture, 'Show a picture');
   const failed = await session('Summarise the incident', 2);
@@ -83,8 +84,25 @@ export async function play(daemon: Daemon, call: Call): Promise<Record<'main' | 
 
   const ask = (i: number, body: object) => call('POST', `/v1/sessions/${external[i]}/requests`, { kind: 'question', title: 'Which database?', ...body });
   await ask(0, { title: 'Which of these names should the new setting have? I would take the first, but the documentation uses the second everywhere.', options: [{ id: 'a', name: 'retry.wait', kind: 'choice' }, { id: 'b', name: 'retry.backoff', kind: 'choice' }] });
-  await ask(5, { title: 'Deploy to production now? 🚀', priority: 'urgent', deadline: Date.now() + 20 * 60_000, on_timeout: 'deny', kind: 'permission', options: [{ id: 'y', name: 'Deploy', kind: 'allow_once' }, { id: 'n', name: 'Not now', kind: 'reject_once' }] });
+  await ask(5, { title: say('Deploy to production now? 🚀'), priority: 'urgent', deadline: Date.now() + 20 * 60_000, on_timeout: 'deny', kind: 'permission', options: [{ id: 'y', name: 'Deploy', kind: 'allow_once' }, { id: 'n', name: 'Not now', kind: 'reject_once' }] });
   await ask(6, { title: 'هل أستخدم المسافات أم علامات الجدولة؟', question: 'الملفات الحالية **مختلطة**.' });
   await ask(2, { kind: 'form', title: 'Where should the release go?', schema: { type: 'object', required: ['version'], properties: { version: { type: 'string', title: 'Version' }, draft: { type: 'boolean', title: 'Draft' }, channel: { enum: ['stable', 'beta'] } } } });
-  return { main, push, picture, failed, arabic, outside: external[0] as string };
+  const { id: handoff } = await call<{ id: string }>('POST', '/v1/handoffs', {
+    agent_id: 'claude',
+    repo: directory(0),
+    task_summary: 'Make `retry` wait between its tries. The wait is in, the suite is green but for one test on **macOS**.',
+    todos: ['Find out why `socket.test.ts` fails on macOS', 'Write the release note'],
+    decisions: ['The wait doubles: 100, 200, 400 ms', 'No jitter, the callers are few'],
+    files_touched: [`${directory(0)}/src/net/retry.ts`, `${directory(0)}/src/net/retry.test.ts`],
+  });
+  const { id: lane } = await call<{ id: string }>('POST', `/v1/handoffs/${handoff}/lanes`, { from_agent: 'claude', to_agent: 'codex', context: { branch: 'fix/retry', head: '3f9c1d2' } });
+  await call('POST', `/v1/handoffs/${handoff}/lanes/${lane}/messages`, { from_agent: 'codex', text: 'Which runner failed? I see `macos-14` and `macos-15`.' });
+  await call('POST', `/v1/handoffs/${handoff}/lanes/${lane}/messages`, { from_agent: 'claude', text: 'Only `macos-15`; the other is green.' });
+  await call('POST', `/v1/handoffs/${handoff}/checkpoints`, { agent_id: 'codex', snapshot: { head: '8a01be4', tests: { failed: 1, passed: 211 } } });
+  await call('POST', '/v1/handoffs', { agent_id: 'gemini', status: 'completed', task_summary: 'Translate the README', repo: directory(3) });
+  // Agents take their time to ask.
+  for (const id of [main, push, danger, check]) {
+    while ((await call<{ items: unknown[] }>('GET', `/v1/requests?session=${id}`)).items.length === 0) await new Promise((done) => setTimeout(done, 20));
+  }
+  return { main, push, picture, failed, arabic, outside: external[0] as string, handoff };
 }

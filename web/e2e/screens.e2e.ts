@@ -25,37 +25,13 @@ afterAll(async () => {
   await daemon?.end();
 });
 
-interface Asked {
-  id: string;
-  title: string;
-  status: string;
-  closed?: { answer?: unknown; grant?: string };
-}
-const row = (page: Page, text: string) => page.locator('[data-inbox-row]', { hasText: text });
 const rows = (page: Page) => page.locator('[data-inbox-row]');
-const card = (page: Page) => page.locator('main article[data-request]');
-
-async function ask(title: string, more: object = {}): Promise<string> {
-  const options = [{ id: 'y', name: 'Allow', kind: 'allow_once' }, { id: 'n', name: 'Deny', kind: 'reject_once' }];
-  return (await visitor.call<Asked>('POST', `/v1/sessions/${ids.outside}/requests`, { kind: 'permission', title, options, ...more })).id;
-}
-const look = (id: string) => visitor.call<Asked>('GET', `/v1/requests/${id}`);
-
-/** Runs a command of the stage's agent in a session of its own, and gives the request it ends in. */
-async function run(line: string): Promise<{ session: string; request: string }> {
-  const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: line, workspace: daemon.work });
-  await visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt: `Run ${line}` });
-  for (;;) {
-    const { items } = await visitor.call<{ items: Asked[] }>('GET', `/v1/requests?session=${id}`);
-    if (items[0]) return { session: id, request: items[0].id };
-  }
-}
 
 describe('keys', () => {
   test('go everywhere, and what is typed into a field stays there', async () => {
     const page = await visitor.page('/');
     await rows(page).first().waitFor();
-    for (const [keys, path] of [['gs', '/s'], ['gp', '/pools'], ['g,', '/settings'], ['n', '/new'], ['gi', '/']] as const) {
+    for (const [keys, path] of [['gs', '/s'], ['gb', '/bus'], ['gp', '/pools'], ['g,', '/settings'], ['n', '/new'], ['gi', '/']] as const) {
       for (const key of keys) await page.keyboard.press(key);
       await page.waitForURL(visitor.base + path);
     }
@@ -82,118 +58,6 @@ describe('keys', () => {
     await page.waitForURL(`${visitor.base}/s/${ids.push}`);
     await page.getByRole('dialog').waitFor({ state: 'hidden' });
   });
-
-  test('j and k walk through the inbox, and the card that is read takes the answer', async () => {
-    const id = await ask('Walk to me', { priority: 'urgent' });
-    const page = await visitor.page('/');
-    await row(page, 'Walk to me').waitFor();
-    const order = await rows(page).evaluateAll((all) => all.map((one) => (one as HTMLElement).dataset.inboxRow));
-    await page.keyboard.press('j');
-    const second = order[(order.indexOf(id) + 1) % order.length] as string;
-    await page.waitForURL(/\/r\//);
-    for (let i = 0; i < order.length && !page.url().endsWith(`/r/${id}`); i++) await page.keyboard.press('k');
-    await page.locator(`[data-request="${id}"]:focus`).waitFor();
-    await page.keyboard.press('a');
-    await card(page).getByText('Allowed by').waitFor();
-    expect((await look(id)).closed?.answer).toEqual({ option: 'y' });
-    expect((await look(second)).status).toBe('open');
-    await page.getByRole('link', { name: /^Next/ }).waitFor();
-  });
-});
-
-describe('the inbox', () => {
-  test('orders by what presses most, groups by session, and filters', async () => {
-    const page = await visitor.page('/');
-    await row(page, 'Deploy to production').waitFor();
-    const titles = await rows(page).allTextContents();
-    const at = (text: string) => titles.findIndex((title) => title.includes(text));
-    expect(at('Deploy to production')).toBe(0);
-    expect(at('git push')).toBeLessThan(at('hello.txt'));
-    expect(at('hello.txt')).toBeLessThan(at('Where should the release go'));
-    await page.getByRole('button', { name: 'Group by session' }).click();
-    await page.locator('section h2', { hasText: 'Fix the flaky retry test' }).waitFor();
-    await page.getByRole('searchbox').fill('git push');
-    await expect.poll(() => rows(page).count()).toBe(1);
-    await page.reload();
-    await page.locator('section h2').first().waitFor();
-    await page.getByRole('button', { name: 'Group by session' }).click();
-  });
-
-  test('a request says what led to it', async () => {
-    const page = await visitor.page('/');
-    await row(page, 'git push').click();
-    await page.getByText('Before that').waitFor();
-    expect(await page.locator('section ol li').allInnerTexts()).toHaveLength(3);
-    await page.getByText('Now the whole suite, and then I push the branch.').waitFor();
-  });
-
-  test('says who else has it open', async () => {
-    const leave = new AbortController();
-    const headers = { authorization: `Bearer ${visitor.token}`, accept: 'text/event-stream' };
-    await fetch(`${visitor.base}/v1/sessions/${ids.push}/events?client=terminal`, { headers, signal: leave.signal });
-    const page = await visitor.page('/');
-    await row(page, 'hello.txt').click();
-    await page.getByText(/Also open: .*\(terminal\)/).first().waitFor();
-    leave.abort();
-  });
-
-  test('what is snoozed is out of sight until it is woken', async () => {
-    const id = await ask('Not now please');
-    const page = await visitor.page(`/r/${id}`);
-    await card(page).getByRole('button', { name: 'Snooze' }).click();
-    await page.getByRole('button', { name: '1 hour' }).click();
-    await page.getByText('1 snoozed').click();
-    await page.locator('details').getByText('Not now please').waitFor();
-    expect((await look(id)).status).toBe('open');
-    await page.getByRole('button', { name: 'Wake' }).click();
-    await page.getByText('1 snoozed').waitFor({ state: 'detached' });
-    await visitor.call('POST', `/v1/requests/${id}/dismiss`);
-  });
-
-  test('a rule is given with a preview, answers what waits, and what comes after', async () => {
-    const first = await run('npm run lint');
-    const page = await visitor.page(`/r/${first.request}`);
-    await card(page).getByRole('button', { name: 'Allow pattern…' }).click();
-    await page.getByRole('button', { name: 'shell(npm run *)' }).click();
-    await page.getByText(/it would have allowed/).waitFor();
-    const unconfined = page.getByRole('checkbox');
-    if (await unconfined.isVisible()) await unconfined.check();
-    expect(await complaints(page)).toEqual([]);
-    await page.getByRole('button', { name: 'Allow, and from now on by this rule' }).click();
-    await card(page).getByText('Allowed by').waitFor();
-    const { items } = await visitor.call<{ items: { pattern: string }[] }>('GET', `/v1/grants?session=${first.session}`);
-    expect(items.map((grant) => grant.pattern)).toContain('shell(npm run *)');
-    await page.goto(`${visitor.base}/settings`);
-    const rule = page.locator('li', { hasText: 'shell(npm run *)' });
-    await rule.getByRole('button', { name: /Revoke/ }).click();
-    await rule.getByRole('button', { name: 'Take it back' }).click();
-    await rule.waitFor({ state: 'detached' });
-  });
-
-  test('on a phone a swipe answers, but nothing of high risk', async () => {
-    const id = await ask('Swipe me');
-    const page = await visitor.page('/', PHONE);
-    const swipe = async (text: string, by: number) => {
-      await row(page, text).scrollIntoViewIfNeeded();
-      const box = await row(page, text).boundingBox();
-      if (!box) throw new Error('the row is not there');
-      const client = await page.context().newCDPSession(page);
-      const [x, y] = [box.x + box.width / 2 - by / 2, box.y + box.height / 2];
-      const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', at: number) => client.send('Input.dispatchTouchEvent', { type, touchPoints: type === 'touchEnd' ? [] : [{ x: at, y }] });
-      await touch('touchStart', x);
-      for (let i = 1; i <= 6; i++) await touch('touchMove', x + (by * i) / 6);
-      await touch('touchEnd', x + by);
-    };
-    await row(page, 'Swipe me').waitFor();
-    await swipe('Swipe me', 60);
-    expect((await look(id)).status).toBe('open');
-    await swipe('Swipe me', -180);
-    await row(page, 'Denied by').waitFor();
-    expect((await look(id)).closed?.answer).toEqual({ option: 'n' });
-    await swipe('rm -rf', 180);
-    await page.waitForURL(/\/r\//);
-    await card(page).getByRole('button', { name: /hold for a second/ }).waitFor();
-  });
 });
 
 describe('the details of a session', () => {
@@ -208,7 +72,7 @@ describe('the details of a session', () => {
     await panel.getByText('"type": "request.opened"').waitFor();
     await page.getByRole('tab', { name: 'Usage' }).click();
     await panel.getByText('Tool calls').waitFor();
-    await page.getByRole('tab', { name: 'Here' }).click();
+    await page.getByRole('tab', { name: 'Clients' }).click();
     await panel.getByText('this page').waitFor();
     await page.keyboard.press('e');
     await panel.waitFor({ state: 'hidden' });
@@ -239,6 +103,16 @@ describe('the details of a session', () => {
     await page.getByText('You said: Hello').waitFor();
   });
 
+  test("the agent's mode is set from the page", async () => {
+    const page = await visitor.page(`/s/${ids.picture}`);
+    await page.getByRole('button', { name: 'More' }).click();
+    await page.getByLabel('Mode').selectOption('Plan only');
+    const mode = async () => (await visitor.call<{ mode?: { current?: string } }>('GET', `/v1/sessions/${ids.picture}/settings`)).mode?.current;
+    await expect.poll(mode, { timeout: 10_000 }).toBe('plan');
+    await page.getByText('chosen').waitFor({ state: 'hidden' });
+    expect(await complaints(page)).toEqual([]);
+  });
+
   test('pictures are shown, and the transcript can be taken along', async () => {
     const page = await visitor.page(`/s/${ids.picture}`);
     const picture = page.getByRole('img', { name: 'Picture from the agent' }).first();
@@ -250,6 +124,7 @@ describe('the details of a session', () => {
       const text = readFileSync(await download.path(), 'utf8');
       expect(text.startsWith(start)).toBe(true);
       expect(text).toContain('Show a picture');
+      if (button === 'JSONL') expect(daemon.command('import', await download.path())).toMatch(/[0-9a-f]{8}/);
     }
   });
 });
@@ -275,6 +150,22 @@ test('pools tell of their workers, and are drained in place', async () => {
   await page.getByText('takes no new requests').waitFor();
 });
 
+test('the bus tells who runs, and a handoff what happened in it; another agent goes on from there', async () => {
+  const page = await visitor.page('/bus');
+  await page.locator('main a', { hasText: 'Fix the flaky retry test' }).getByText(/pid \d+/).waitFor();
+  await page.locator('main a', { hasText: 'claude → codex' }).click();
+  const moments = page.locator('main ol li');
+  await moments.nth(4).waitFor();
+  const told = (await moments.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
+  expect(told.map((text) => text.replace(/ \d\d:\d\d.*/, ''))).toEqual(['claude saved it', 'claude opened a lane to codex', 'codex said', 'claude said', 'codex kept a checkpoint']);
+  await moments.nth(4).locator('summary').click();
+  await moments.nth(4).getByText('"passed": 211').waitFor();
+  await page.getByRole('button', { name: 'Go on from here…' }).click();
+  await page.waitForURL(`${visitor.base}/new`);
+  const prompt = page.getByRole('textbox', { name: /Prompt/ });
+  await expect.poll(() => prompt.inputValue()).toContain('Write the release note');
+});
+
 test('a theme outlives the page; a token is made, seen once, and revoked', async () => {
   const page = await visitor.page('/settings');
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -296,14 +187,16 @@ test('a theme outlives the page; a token is made, seen once, and revoked', async
 test.each([
   ['phone', PHONE],
   ['desktop', DESKTOP],
-])('on a %s no screen has an accessibility violation in either theme, or is wider than the window', async (_, size) => {
+])('on a %s no screen has an accessibility violation in either theme, or is wider than the window', { timeout: 60_000 }, async (_, size) => {
   const page = await visitor.page('/', size);
-  const { items } = await visitor.call<{ items: Asked[] }>('GET', '/v1/requests?status=open');
+  const { items } = await visitor.call<{ items: { id: string; title: string }[] }>('GET', '/v1/requests?status=open');
   const screens: [string, string][] = [
     ['/', '[data-inbox-row]'],
     [`/r/${items.find((one) => one.title.startsWith('git push'))?.id}`, 'main article[data-request]'],
     ['/s', 'main [data-row]'],
     ['/new', 'main fieldset label'],
+    ['/bus', 'main [data-row]'],
+    [`/h/${ids.handoff}`, 'main ol li'],
     ['/pools', 'main article'],
     ['/settings', 'main dl dd'],
     ['/more', 'main ul'],
@@ -324,4 +217,25 @@ test.each([
     expect(await complaints(page, ['color-contrast']), path).toEqual([]);
     expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), path).toBeLessThanOrEqual(0);
   }
+});
+
+test('a long transcript is read to its beginning and back, and is never drawn as a whole', { timeout: 60_000 }, async () => {
+  const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: 'Long', workspace: daemon.work });
+  await visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt: 'History 900' });
+  await expect.poll(async () => (await visitor.call<{ state: string }>('GET', `/v1/sessions/${id}`)).state, { timeout: 30_000 }).toBe('idle');
+  const page = await visitor.page(`/s/${id}`);
+  const transcript = page.getByRole('region', { name: 'Transcript' });
+  await transcript.locator('.footer').waitFor();
+  const travel = (to: 'start' | 'end') =>
+    transcript.evaluate(async (scroller, to) => {
+      let most = 0;
+      while (!scroller.querySelector(to === 'start' ? '.prompt' : '.footer')) {
+        scroller.scrollTop = to === 'start' ? 0 : scroller.scrollHeight;
+        await new Promise(requestAnimationFrame);
+        most = Math.max(most, scroller.querySelector('.items')?.childElementCount ?? 0);
+      }
+      return most;
+    }, to);
+  for (const to of ['start', 'end'] as const) expect(await travel(to)).toBeLessThan(500);
+  await page.getByText('Step 0: I look at file 0').waitFor({ state: 'detached' });
 });

@@ -1,6 +1,7 @@
 /** The daemon's HTTP API: one method per endpoint this page uses, errors as one class. */
 
-import type { Client, Grant, GrantPreview, Health, Me, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Token, TokenMade, TokenScope } from './things';
+import type { Dial } from './dials';
+import type { AgentSettings, Client, Grant, GrantPreview, Handoff, HandoffWhole, Health, Me, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, RunningAgent, Token, TokenMade, TokenScope } from './things';
 import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
 
 /** Which sessions to list. */
@@ -131,6 +132,16 @@ export class Api {
     return this.#json('POST', `/v1/requests/${seg(id)}/dismiss`, { body: {} });
   }
 
+  settings(session: string): Promise<AgentSettings> {
+    return this.#json('GET', `/v1/sessions/${seg(session)}/settings`);
+  }
+
+  setDial(session: string, target: Dial['target'], value: string | boolean): Promise<unknown> {
+    const path = `/v1/sessions/${seg(session)}`;
+    if (typeof target === 'object') return this.#json('PUT', `${path}/options/${seg(target.option)}`, { body: { value } });
+    return this.#json('PUT', `${path}/${target}`, { body: { [target]: value } });
+  }
+
   presence(session: string): Promise<Page<Client>> {
     return this.#json('GET', `/v1/sessions/${seg(session)}/presence`);
   }
@@ -158,6 +169,23 @@ export class Api {
 
   changePool(name: string, change: 'restart' | 'drain' | 'resume'): Promise<unknown> {
     return this.#json('POST', `/v1/pools/${seg(name)}/${change}`, { body: {} });
+  }
+
+  agents(): Promise<Page<RunningAgent>> {
+    return this.#json('GET', '/v1/agents');
+  }
+
+  handoffs(filter: { status?: string | undefined; cursor?: string | undefined } = {}): Promise<Page<Handoff>> {
+    return this.#json('GET', `/v1/handoffs?${query(filter)}`);
+  }
+
+  handoff(id: string): Promise<HandoffWhole> {
+    return this.#json('GET', `/v1/handoffs/${seg(id)}?${query({ checkpoints: 50 })}`);
+  }
+
+  /** The prompt with which another agent takes the work over. */
+  handoffPrompt(id: string): Promise<{ prompt: string }> {
+    return this.#json('GET', `/v1/handoffs/${seg(id)}/prompt`);
   }
 
   tokens(): Promise<Page<Token>> {

@@ -11,23 +11,34 @@ import type { Event, EventPage, Session } from './types';
 /** How many events one page of an export asks for. */
 const PAGE = 5_000;
 
-/** All events of a log, page by page. */
-export async function allEvents(page: (after: number, limit: number) => Promise<EventPage>): Promise<Event[]> {
+/**
+ * All events of a log, page by page, up to the head there is at the start: the log may grow meanwhile. What is kept beside it
+ * stands in its place.
+ */
+export async function allEvents(page: (after: number, limit: number) => Promise<EventPage>, blob: (sha256: string) => Promise<unknown>): Promise<Event[]> {
   const events: Event[] = [];
+  let head = Number.POSITIVE_INFINITY;
   for (let after = 0, more = true; more; ) {
-    const { items, more: goesOn } = await page(after, PAGE);
-    for (const event of items) events.push(event);
-    more = goesOn && items.length > 0;
-    after = items.at(-1)?.seq ?? after;
+    const got = await page(after, PAGE);
+    head = Math.min(head, got.head);
+    for (const event of got.items) if (event.seq <= head) events.push(await whole(event, blob));
+    after = got.items.at(-1)?.seq ?? after;
+    more = got.more && got.items.length > 0 && after < head;
   }
   return events;
 }
 
+async function whole(event: Event, blob: (sha256: string) => Promise<unknown>): Promise<Event> {
+  const { blob: kept, ...data } = (event.data ?? {}) as { blob?: { sha256?: unknown }; v?: unknown };
+  if (event.type !== 'turn.update' || typeof kept?.sha256 !== 'string') return event;
+  return { ...event, data: { ...data, update: await blob(kept.sha256) } };
+}
+
 /** The format of `trunkline export`: one line that says what this is, then the events. */
 export function toJsonLines(session: Session, events: Event[], now: number): string {
-  const head = { trunkline: 'export/1', exported_at: now, session: { id: session.id, agent: session.agent }, first: events[0]?.seq ?? 1, head: events.at(-1)?.seq ?? 0 };
+  const head = { trunkline: 'export/1', exported_at: now, session, first: events[0]?.seq ?? 1, head: events.at(-1)?.seq ?? 0 };
   // What a driver remembers is its own affair, and never exported.
-  const lines = events.map((event) => JSON.stringify(event.type === 'driver.memo' ? { ...event, data: {} } : event));
+  const lines = events.map((event) => JSON.stringify(event.type === 'driver.memo' ? { ...event, data: null } : event));
   return `${[JSON.stringify(head), ...lines].join('\n')}\n`;
 }
 

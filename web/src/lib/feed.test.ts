@@ -30,7 +30,12 @@ class Daemon {
     if (this.down) throw new TypeError('fetch failed');
     if (this.unauthorised) return Response.json({ code: 'unauthorised', detail: 'no' }, { status: 401 });
     const { pathname, searchParams } = new URL(url, 'http://x');
-    if (pathname === '/v1/sessions') return Response.json({ items: [...this.sessions.values()], at: this.changes.length });
+    if (pathname === '/v1/sessions') {
+      const found = [...this.sessions.values()].filter((one) => !searchParams.get('agent') || one.agent === searchParams.get('agent'));
+      return Response.json({ items: found.slice(0, Number(searchParams.get('limit'))), at: this.changes.length });
+    }
+    const [, blob] = /\/blobs\/(.+)$/.exec(pathname) ?? [];
+    if (blob) return Response.json({ content: { type: 'text', text: `whole ${blob}` } });
     if (pathname === '/v1/requests') {
       return Response.json({ items: [...this.requests.values()].filter((one) => one.status === 'open'), at: this.changes.length });
     }
@@ -421,3 +426,38 @@ test('whatever breaks, nothing is lost and nothing comes twice', async () => {
     { numRuns: 60 },
   );
 }, 60_000);
+
+test('the raw events of the open session come along with its transcript, and none twice', async () => {
+  const { daemon, feed, view, pass } = page();
+  daemon.session('s');
+  daemon.say('s', 3);
+  feed.start();
+  feed.open('s');
+  expect((await view()).open?.events.map((event) => event.seq)).toEqual([1, 2, 3]);
+  daemon.cut();
+  daemon.say('s', 2);
+  await pass(2_000);
+  const before = (await view()).open?.events;
+  expect(before?.map((event) => event.seq)).toEqual([1, 2, 3, 4, 5]);
+  expect((await view()).open?.events).toBe(before);
+});
+
+test('an export has whole what was kept beside the log', async () => {
+  const { daemon, feed, view } = page();
+  daemon.session('s');
+  const update = { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: 'the start of' } };
+  daemon.logs.get('s')?.push({ type: 'turn.update', seq: 1, at: 1, by: 'agent/x', turn: 1, data: { v: 'acp/1', update, blob: { sha256: 'abc', bytes: 9 } } });
+  feed.start();
+  feed.open('s');
+  await view();
+  expect((await feed.wholeItems()).map((item) => (item.kind === 'prose' ? item.text : item.kind))).toEqual(['whole abc']);
+});
+
+test('sessions that a filter finds join those that were listed', async () => {
+  const { daemon, feed, view } = page();
+  for (let i = 0; i < 60; i++) daemon.session(`s${i}`, { agent: i === 59 ? 'rare' : 'demo' });
+  feed.start();
+  expect((await view()).sessions.some((one) => one.agent === 'rare')).toBe(false);
+  await feed.findSessions({ agent: 'rare' });
+  expect((await view()).sessions.filter((one) => one.agent === 'rare').map((one) => one.id)).toEqual(['s59']);
+});

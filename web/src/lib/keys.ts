@@ -13,6 +13,7 @@ export type Action =
   | 'details'
   | 'inbox'
   | 'sessions'
+  | 'bus'
   | 'pools'
   | 'settings';
 
@@ -26,6 +27,7 @@ export const KEYS: { keys: string[]; does: string; action?: Action }[] = [
   { keys: ['Ctrl K', '⌘ K'], does: 'Everything, by name', action: 'palette' },
   { keys: ['g i'], does: 'Inbox', action: 'inbox' },
   { keys: ['g s'], does: 'Sessions', action: 'sessions' },
+  { keys: ['g b'], does: 'Bus', action: 'bus' },
   { keys: ['g p'], does: 'Pools', action: 'pools' },
   { keys: ['g ,'], does: 'Settings', action: 'settings' },
   { keys: ['n'], does: 'New session', action: 'new' },
@@ -44,7 +46,7 @@ export const CARD_KEYS = [
 ];
 
 const SINGLE: Record<string, Action> = { j: 'down', k: 'up', '/': 'filter', '?': 'help', n: 'new', i: 'composer', e: 'details', Escape: 'back' };
-const AFTER_G: Record<string, Action> = { i: 'inbox', s: 'sessions', p: 'pools', ',': 'settings' };
+const AFTER_G: Record<string, Action> = { i: 'inbox', s: 'sessions', b: 'bus', p: 'pools', ',': 'settings' };
 /** How long a `g` waits for its second key. */
 const CHORD_MS = 1_200;
 

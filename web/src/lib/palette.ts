@@ -18,6 +18,7 @@ export interface Entry {
 const SCREEN_ENTRIES: [keyof typeof SCREENS, string, string][] = [
   ['inbox', 'Inbox', 'g i'],
   ['sessions', 'Sessions', 'g s'],
+  ['bus', 'Bus', 'g b'],
   ['pools', 'Pools', 'g p'],
   ['settings', 'Settings', 'g ,'],
 ];

@@ -104,14 +104,22 @@ describe('an export', () => {
       const items = all.filter((one) => one.seq > after).slice(0, 4);
       return { items, first, head: first + all.length - 1, more: (items.at(-1)?.seq ?? Infinity) < first + all.length - 1 };
     };
-    expect(await allEvents(page)).toEqual(all);
-    expect(await allEvents(async () => ({ items: [], first: 1, head: 0, more: true }))).toEqual([]);
+    const blob = async (sha256: string) => ({ sessionUpdate: 'plan', sha256 });
+    expect(await allEvents(page, blob)).toEqual(all);
+    expect(await allEvents(async () => ({ items: [], first: 1, head: 0, more: true }), blob)).toEqual([]);
+  });
+
+  test('ends where the log ended when it began, and has whole what was kept beside it', async () => {
+    const at = (seq: number, data: unknown) => ({ type: 'turn.update', seq, at: 0, by: 'agent/s', data });
+    const items = [at(1, { v: 'acp/1', update: { short: true }, blob: { sha256: 'abc', bytes: 9 } }), at(2, { v: 'acp/1', update: {} }), at(3, {})];
+    const events = await allEvents(async () => ({ items, first: 1, head: 2, more: true }), async (sha256) => ({ whole: sha256 }));
+    expect(events.map((event) => event.data)).toEqual([{ v: 'acp/1', update: { whole: 'abc' } }, { v: 'acp/1', update: {} }]);
   });
 
   test('as lines has what it is first, and not what a driver remembers', () => {
     const lines = toJsonLines(session, [event('driver.memo', { secret: 1 })], 7).trimEnd().split('\n').map((line) => JSON.parse(line));
     expect(lines[0]).toMatchObject({ trunkline: 'export/1', exported_at: 7, session: { id: session.id } });
-    expect(lines[1].data).toEqual({});
+    expect(lines[1].data).toBeNull();
   });
 
   test('as Markdown has all that was said and done, in fences that hold', () => {

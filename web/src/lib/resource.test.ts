@@ -46,8 +46,18 @@ describe('a resource', () => {
     await pass(1_000);
     expect(last).toEqual({ data: 'there', problem: 'the daemon is gone', loading: false });
     fails = false;
-    await pass(1_000);
+    await pass(5_000);
     expect(last?.problem).toBe('');
+  });
+
+  test('that one answer is enough for is asked for again until there is one', async () => {
+    const { clock, pass } = fakeClock();
+    let asked = 0;
+    const resource = new Resource(async () => { if (++asked < 3) throw new Error('not yet'); return asked; }, { clock, hidden: () => false });
+    let last: Loaded<number> | undefined;
+    resource.subscribe((loaded) => (last = loaded));
+    await pass(60_000);
+    expect([last?.data, asked]).toEqual([3, 3]);
   });
 
   test('takes no answer to a question that was asked anew meanwhile', async () => {

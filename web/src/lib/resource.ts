@@ -12,6 +12,9 @@ export interface Loaded<T> {
   loading: boolean;
 }
 
+/** What failed is asked for again after this long, also where one answer would have been enough. */
+const RETRY_MS = 5_000;
+
 export interface ResourceOptions {
   /** Ask again this long after an answer. */
   every?: number;
@@ -63,13 +66,13 @@ export class Resource<T> {
     }
     if (attempt !== this.#attempt) return;
     this.#state.set(next);
-    this.#again();
+    this.#again(next.problem === '' ? this.#options.every : Math.max(RETRY_MS, this.#options.every ?? 0));
   }
 
-  #again(): void {
-    if (!this.#options.every || this.#readers === 0) return;
-    this.#cancel = this.#clock.after(this.#options.every, () => {
-      if (this.#options.hidden?.() ?? globalThis.document?.hidden) this.#again();
+  #again(ms: number | undefined): void {
+    if (!ms || this.#readers === 0) return;
+    this.#cancel = this.#clock.after(ms, () => {
+      if (this.#options.hidden?.() ?? globalThis.document?.hidden) this.#again(ms);
       else void this.reload();
     });
   }

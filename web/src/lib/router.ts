@@ -1,10 +1,10 @@
 /** Addresses of the page. */
 
 /** The screens that an address without a name leads to. */
-export const SCREENS = { inbox: '/', sessions: '/s', pools: '/pools', settings: '/settings', more: '/more', new: '/new' } as const;
+export const SCREENS = { inbox: '/', sessions: '/s', bus: '/bus', pools: '/pools', settings: '/settings', more: '/more', new: '/new' } as const;
 export type Screen = keyof typeof SCREENS;
 
-export type Route = { page: Screen } | { page: 'request'; id: string } | { page: 'session'; id: string } | { page: 'unknown' };
+export type Route = { page: Screen } | { page: 'request'; id: string } | { page: 'session'; id: string } | { page: 'handoff'; id: string } | { page: 'unknown' };
 
 const BY_PATH = new Map(Object.entries(SCREENS).map(([page, path]) => [path as string, page as Screen]));
 
@@ -12,10 +12,10 @@ export function parseRoute(path: string): Route {
   if (path === '/index.html') return { page: 'inbox' };
   const screen = BY_PATH.get(path === '/' ? path : path.replace(/\/$/, ''));
   if (screen) return { page: screen };
-  const [, kind, name] = /^\/([sr])\/([^/]+)\/?$/.exec(path) ?? [];
+  const [, kind, name] = /^\/([srh])\/([^/]+)\/?$/.exec(path) ?? [];
   if (!name) return { page: 'unknown' };
   try {
-    return { page: kind === 's' ? 'session' : 'request', id: decodeURIComponent(name) };
+    return { page: kind === 's' ? 'session' : kind === 'r' ? 'request' : 'handoff', id: decodeURIComponent(name) };
   } catch {
     return { page: 'unknown' };
   }
@@ -29,11 +29,17 @@ export function requestPath(id: string): string {
   return `/r/${encodeURIComponent(id)}`;
 }
 
+export function handoffPath(id: string): string {
+  return `/h/${encodeURIComponent(id)}`;
+}
+
 /** The part of the page a route belongs to, as the bars mark it. */
 export function section(route: Route): Screen | undefined {
   switch (route.page) {
     case 'request':
       return 'inbox';
+    case 'handoff':
+      return 'bus';
     case 'session':
     case 'new':
       return 'sessions';
@@ -47,7 +53,7 @@ export function section(route: Route): Screen | undefined {
 /** Where "back" leads when the browser has no earlier page of ours. */
 export function parent(route: Route): string | undefined {
   if (route.page === 'inbox') return undefined;
-  return route.page === 'session' ? SCREENS.sessions : SCREENS.inbox;
+  return route.page === 'session' ? SCREENS.sessions : route.page === 'handoff' ? SCREENS.bus : SCREENS.inbox;
 }
 
 /** Where a click on a link leads within the page; undefined when the browser should go there itself. */

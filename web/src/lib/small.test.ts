@@ -3,7 +3,7 @@ import { fields, filled, keyAction, ordered, outcomeText } from './answer';
 import { Api, newKey, Once, Problem } from './api';
 import { codeOf } from './auth';
 import { Drafts, MAX_DRAFT_CHARS, MAX_DRAFTS, type Storage } from './drafts';
-import { innerPath, parent, parseRoute, requestPath, section, sessionPath } from './router';
+import { handoffPath, innerPath, parent, parseRoute, requestPath, section, sessionPath } from './router';
 import { headline, outputText, subject } from './subject';
 import { commandLine, MAX_OUTPUT, newTerminal, plain, wrote } from './terminal';
 import { blocksText, relative, reveal, who } from './text';
@@ -241,9 +241,10 @@ test('addresses', () => {
   ]);
   expect(parseRoute(sessionPath('a/b c'))).toEqual({ page: 'session', id: 'a/b c' });
   expect(parseRoute(requestPath('ü🚀'))).toEqual({ page: 'request', id: 'ü🚀' });
-  const routes = [{ page: 'inbox' }, { page: 'request', id: '1' }, { page: 'session', id: '1' }, { page: 'settings' }, { page: 'unknown' }] as const;
-  expect(routes.map(section)).toEqual(['inbox', 'inbox', 'sessions', 'settings', undefined]);
-  expect(routes.map(parent)).toEqual([undefined, '/', '/s', '/', '/']);
+  expect(parseRoute(handoffPath('a b'))).toEqual({ page: 'handoff', id: 'a b' });
+  const routes = [{ page: 'inbox' }, { page: 'request', id: '1' }, { page: 'session', id: '1' }, { page: 'handoff', id: '1' }, { page: 'settings' }, { page: 'unknown' }] as const;
+  expect(routes.map(section)).toEqual(['inbox', 'inbox', 'sessions', 'bus', 'settings', undefined]);
+  expect(routes.map(parent)).toEqual([undefined, '/', '/s', '/bus', '/', '/']);
   expect([codeOf('#code=ab%20c'), codeOf('#code='), codeOf('')]).toEqual(['ab c', undefined, undefined]);
 });
 

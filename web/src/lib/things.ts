@@ -138,3 +138,79 @@ export interface OperatorRun {
   by: string;
   outcome?: OperatorOutcome;
 }
+
+/** An agent's process that is kept running. */
+export interface RunningAgent {
+  agent: string;
+  session: string;
+  pid?: number;
+  incarnation: number;
+  turn?: number;
+}
+
+/** Work that another agent can go on from. Its times are UTC microseconds. */
+export interface Handoff {
+  id: string;
+  agent_id: string;
+  status: string;
+  task_summary?: string;
+  repo?: string;
+  session?: string;
+  created: number;
+  updated: number;
+  created_by: string;
+  automatic?: boolean;
+  lanes: number;
+  checkpoints: number;
+  to?: string[];
+  decisions: unknown;
+  todos: unknown;
+  files_touched: unknown;
+  metadata: unknown;
+}
+
+export interface Lane {
+  id: string;
+  from_agent: string;
+  to_agent: string;
+  status: 'open' | 'closed';
+  context: unknown;
+  created: number;
+  updated: number;
+}
+
+export interface Checkpoint {
+  id: string;
+  agent_id: string;
+  created: number;
+  automatic?: boolean;
+  lane?: string;
+  session?: string;
+  snapshot: unknown;
+}
+
+export interface HandoffWhole {
+  handoff: Handoff;
+  lanes: { lane: Lane; said: { created: number; from_agent: string; text: string }[] }[];
+  checkpoints: Checkpoint[];
+}
+
+export interface Available {
+  id: string;
+  name: string;
+  description?: string;
+}
+
+/** One of several: `chosen` stands until the agent has answered. */
+export interface Selection {
+  available?: Available[];
+  current?: string;
+  chosen?: string;
+}
+
+/** What an agent can be set to, and is. */
+export interface AgentSettings {
+  mode?: Selection;
+  model?: Selection;
+  options?: { id: string; name: string; available?: Available[]; current?: string | boolean; chosen?: string | boolean }[];
+}

@@ -25,6 +25,9 @@ export interface Page {
   navigate(path: string, how?: { replace?: boolean }): void;
 }
 
+/** The draft that a new session's prompt is. */
+export const NEW_PROMPT = 'new-session/prompt';
+
 /** What this page calls itself in the lists of who is attached. */
 export const CLIENT = 'browser';
 
