@@ -9,8 +9,8 @@ RELEASE := $(TARGET)/release
 TRUNKLINE ?= $(RELEASE)/trunkline
 # Where `make setup` puts its links: a directory of your PATH.
 BIN ?= $(HOME)/.local/bin
-# The names of the original hub that the binary answers to.
-NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp
+# The names of the original hub and the original agent bus that the binary answers to.
+NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp engram-bus
 
 .DEFAULT_GOAL := help
 # The program holds the page, so the page is built before it.
@@ -126,9 +126,9 @@ readme:             ## Write the help of every command into docs/guide/cli.md an
 openapi:            ## Accept the API's new document.
 	TRUNKLINE_ACCEPT=1 $(CARGO) test -p trunkline-serve --test openapi
 
-pictures: web       ## Take the README's pictures of the page anew.
+pictures: web       ## Take the pictures of the page anew, those of the README and the guide.
 	$(CARGO) build -p trunkline-cli
-	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" node e2e/pictures.mjs
+	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" E2E=pictures $(NPM) run e2e
 
 bench-ui: web       ## Measure the page's budgets in a real browser, each beside its limit.
 	$(CARGO) build --release -p trunkline-cli

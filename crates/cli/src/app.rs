@@ -112,6 +112,8 @@ impl App {
             Command::Dismiss(args) => commands::requests::dismiss(self, args).await,
             Command::Audit(args) => commands::audit::audit(self, args).await,
             Command::Grants(args) => commands::grants::grants(self, args).await,
+            Command::Send(args) => commands::send::send(self, args).await,
+            Command::Handoff(args) => commands::handoff::handoff(self, args.action).await,
             Command::Open(args) => commands::open::open(self, args).await,
             Command::Serve(args) => commands::daemon::serve(self, args).await,
             Command::Status => commands::daemon::status(self).await,
@@ -122,6 +124,10 @@ impl App {
             Command::Catalog => commands::catalog::list(self).await,
             Command::Action(args) => commands::actions::action(self, args).await,
             Command::Pools(args) => commands::pools::pools(self, args).await,
+            Command::Kv(args) => commands::bus::kv(self, args).await,
+            Command::Pub(args) => commands::bus::publish(self, args).await,
+            Command::Sub(args) => commands::bus::subscribe(self, args).await,
+            Command::Agents(args) => commands::bus::agents(self, args).await,
             Command::Token(args) => commands::token::token(self, args).await,
             Command::Completions(_) | Command::DemoAgent(_) | Command::Keep => {
                 unreachable!("all are done before")

@@ -1,12 +1,17 @@
 //! The command line.
 
 mod actions;
+mod ask;
 mod audit;
+mod bus;
+mod export;
 mod grants;
+mod handoff;
 #[cfg(test)]
 mod help;
 mod mcp;
 mod pools;
+mod send;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,10 +25,15 @@ use crate::moment::parse_duration;
 use crate::style::When;
 
 pub(crate) use actions::Action;
+pub(crate) use ask::{Ask, Urgency};
 pub(crate) use audit::{Audit, AuditAction, Listed};
+pub(crate) use bus::{Agents, AgentsAction, Kv, KvAction, Pub, Sub};
+pub(crate) use export::{Export, Import, Source};
 pub(crate) use grants::{GrantAction, Grants};
+pub(crate) use handoff::{Handoff, HandoffAction, ListHandoffs, Resume, Save};
 pub(crate) use mcp::{Hook, HookAction, HookVendor, Host, Mcp};
 pub(crate) use pools::{Pools, PoolsAction};
+pub(crate) use send::Send;
 
 /// Keeps AI agents' sessions alive, attachable and answerable.
 ///
@@ -62,11 +72,6 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   trunkline run gemini \"fix the failing test\"
   trunkline run \"fix the failing test\" -- my-agent --acp";
-
-const ASK_EXAMPLES: &str = "\
-Examples:
-  trunkline ask \"Proceed with migration?\" --option yes --option no --priority urgent
-  answer=$(trunkline ask \"Which branch?\" --timeout 10m --on-timeout default=main)";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -113,7 +118,7 @@ pub(crate) enum Command {
     /// Prints the answer once there is one; nobody answers for you unless --on-timeout says so. The exit code tells the
     /// outcome: 0 answered, or the default; 11 nobody answered in time; 13 the question was dismissed; 10 it was cancelled;
     /// 130 Ctrl-C, which takes it back.
-    #[command(after_help = ASK_EXAMPLES)]
+    #[command(after_help = ask::EXAMPLES)]
     Ask(Ask),
     /// Speak MCP on stdin and stdout: a bridge to the daemon, for hosts that start their servers
     ///
@@ -149,6 +154,16 @@ pub(crate) enum Command {
     /// of the one before it; `verify` tells whether one was changed or removed since.
     #[command(after_help = audit::EXAMPLES)]
     Audit(Audit),
+    /// Write to an agent
+    ///
+    /// One that the daemon runs is woken, or gets it after its turn. Agents that would wake each other for ever are held back.
+    #[command(after_help = send::EXAMPLES)]
+    Send(Send),
+    /// Save work, list what was left, and take it over
+    ///
+    /// The daemon keeps a handoff of each session it runs by itself, with a checkpoint of the last turn.
+    #[command(after_help = handoff::EXAMPLES)]
+    Handoff(Handoff),
     /// Open the page in a browser
     Open(Open),
     /// Run the daemon
@@ -173,6 +188,18 @@ pub(crate) enum Command {
     ///
     /// A pool is `[pools.NAME]` in the configuration: workers that many sessions share. It is run like an agent, by its name.
     Pools(Pools),
+    /// Read and write what agents share: keys with values
+    #[command(after_help = bus::KV_EXAMPLES)]
+    Kv(Kv),
+    /// Publish on a topic
+    Pub(Pub),
+    /// Print what is published on a topic, one line of JSON each, until Ctrl-C
+    #[command(after_help = bus::SUB_EXAMPLES)]
+    Sub(Sub),
+    /// List the agents that take part on the bus, or change that list
+    ///
+    /// These are agents that have registered or done anything on the bus; `trunkline catalog` lists those that can be run.
+    Agents(Agents),
     /// Make, list and revoke access tokens
     Token(Token),
     /// Print a shell's completions
@@ -317,73 +344,6 @@ pub(crate) struct Rm {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// The session
-    pub(crate) session: Option<String>,
-    /// Write to a file
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// What `trunkline export` wrote, - reads it from stdin; with --from, the other program's database
-    pub(crate) file: PathBuf,
-    /// Read what another program has kept, without changing it
-    #[arg(long, value_enum, value_name = "PROGRAM")]
-    pub(crate) from: Option<Source>,
-}
-
-/// A program whose data can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Source {
-    /// The original human-input hub: its agentflow.db
-    Sessionbus,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Ask {
-    /// One line that says what it is about
-    pub(crate) title: String,
-    /// The question in full; - reads it from stdin
-    #[arg(long, short, value_name = "TEXT")]
-    pub(crate) question: Option<String>,
-    /// An answer to offer (repeatable); without any, the answer is a text
-    #[arg(long = "option", short, value_name = "ANSWER")]
-    pub(crate) options: Vec<String>,
-    /// How soon it wants an answer
-    #[arg(long, value_enum, default_value_t = Urgency::Normal)]
-    pub(crate) priority: Urgency,
-    /// How long to wait, like 10m [default: as long as it takes]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// What happens then: deny, escalate, or default=ANSWER [default: deny]
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) on_timeout: Option<String>,
-    /// Whatever helps to decide, as JSON
-    #[arg(long, value_name = "JSON")]
-    pub(crate) context: Option<String>,
-    /// A label (repeatable)
-    #[arg(long = "tag", value_name = "LABEL")]
-    pub(crate) tags: Vec<String>,
-    /// Ask in this session [default: one for this question]
-    #[arg(long)]
-    pub(crate) session: Option<String>,
-    /// What to call the session [default: the script or program that asks]
-    #[arg(long, conflicts_with = "session")]
-    pub(crate) name: Option<String>,
-}
-
-/// How soon a question wants an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Urgency {
-    Low,
-    Normal,
-    High,
-    Urgent,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Inbox {
     /// Which requests
     #[arg(long, value_enum, default_value_t = Status::Open)]
@@ -452,6 +412,9 @@ pub(crate) struct Serve {
     /// Take a free port if the default one is in use
     #[arg(long, hide = true)]
     pub(crate) any_port: bool,
+    /// Print where the agent bus listens, as the original does
+    #[arg(long, hide = true)]
+    pub(crate) engram_bus: bool,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }

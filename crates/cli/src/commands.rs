@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod ask;
 pub(crate) mod audit;
+pub(crate) mod bus;
 pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config_show;
@@ -10,6 +11,8 @@ pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod grants;
+pub(crate) mod handoff;
+pub(crate) mod import_bus;
 pub(crate) mod import_hub;
 pub(crate) mod logs;
 pub(crate) mod mode;
@@ -18,6 +21,7 @@ pub(crate) mod pools;
 pub(crate) mod prompt;
 pub(crate) mod requests;
 pub(crate) mod run;
+pub(crate) mod send;
 pub(crate) mod sessions;
 pub(crate) mod token;
 

@@ -4,6 +4,8 @@
 //! otherwise decide nothing and say nothing.
 
 pub(crate) mod attach;
+mod delivery;
+pub(crate) mod engram;
 pub(crate) mod handoffs;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use trunkline_core::tell::Guards;
 use trunkline_run::catalog::{Catalog, Custom};
 use trunkline_run::operator::Action;
 use trunkline_run::pools;
@@ -23,6 +26,7 @@ use trunkline_serve::{Allowed, Sessionbus};
 
 use crate::announce;
 use attach::Attach;
+use engram::Engram;
 use handoffs::Handoffs;
 
 use crate::env::Env;
@@ -34,7 +38,7 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "home",
     "listen",
     "log",
@@ -46,6 +50,8 @@ const KEYS: [&str; 13] = [
     "sandbox",
     "sessionbus",
     "dashboard",
+    "engram",
+    "engram_listen",
     "announce",
     "notify",
 ];
@@ -76,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) sessionbus: Sessionbus,
     /// Where the dashboard of that dialect listens, if anywhere.
     pub(crate) dashboard: Option<SocketAddr>,
+    /// The dialect of the original agent bus.
+    pub(crate) engram: Engram,
     /// The original clients that are told where the daemon is.
     pub(crate) announce: Vec<String>,
     /// Whether a new request is shown on the desktop.
@@ -94,6 +102,8 @@ pub(crate) struct Config {
     pub(crate) attach: Attach,
     /// What the daemon keeps by itself for the next agent.
     pub(crate) handoffs: Handoffs,
+    /// How much agents may write to each other.
+    pub(crate) guards: Guards,
     /// How each setting came about.
     pub(crate) shown: Vec<Shown>,
     /// The file, if there is one.
@@ -150,6 +160,12 @@ pub(crate) struct Flags {
     /// Where the original hub's dashboard listens [default: off]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) dashboard: Option<String>,
+    /// Who may use the original agent bus: local (programs of your user) or token [default: local]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) engram: Option<String>,
+    /// Where the original agent bus listens, or off [default: 127.0.0.1:9470]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) engram_listen: Option<String>,
     /// The original clients to tell where the daemon is: agentflow,sessionbus, or off [default: both]
     #[arg(long, value_name = "CLIENTS")]
     pub(crate) announce: Option<String>,
@@ -170,6 +186,8 @@ struct File {
     insecure_bind: Option<bool>,
     sessionbus: Option<String>,
     dashboard: Option<String>,
+    engram: Option<String>,
+    engram_listen: Option<String>,
     announce: Option<Vec<String>>,
     notify: Option<bool>,
     agents: BTreeMap<String, Custom>,
@@ -179,6 +197,7 @@ struct File {
     operator_actions: BTreeMap<String, Action>,
     attach: attach::Table,
     handoffs: Handoffs,
+    delivery: delivery::Table,
     serve: attach::Served,
 }
 
@@ -231,10 +250,11 @@ impl Config {
             layers.list("allowed_origins", &flags.allowed_origins, file.allowed_origins.as_deref());
         let insecure_bind = layers.switch("insecure_bind", flags.insecure_bind, file.insecure_bind)?;
         let hub = Hub::of(&mut layers, flags, &file)?;
+        let listen: SocketAddr = listen.parse().map_err(|_| {
+            layers.bad("listen", &format!("`{listen}` is not an address like 127.0.0.1:7433"))
+        })?;
+        let engram = Engram::of(&mut layers, flags, &file, listen)?;
         let bad = |key, why: String| layers.bad(key, &why);
-        let listen = listen
-            .parse()
-            .map_err(|_| bad("listen", format!("`{listen}` is not an address like 127.0.0.1:7433")))?;
         let turn_timeout = match timeout.as_str() {
             "off" => None,
             text => Some(parse_duration(text).map_err(|why| bad("turn_timeout", why))?),
@@ -275,6 +295,7 @@ impl Config {
             insecure_bind,
             sessionbus: hub.sessionbus,
             dashboard: hub.dashboard,
+            engram,
             announce: hub.announce,
             notify: hub.notify,
             agents,
@@ -284,6 +305,7 @@ impl Config {
             actions: file.operator_actions,
             attach,
             handoffs: file.handoffs,
+            guards: file.delivery.guards()?,
             shown,
             file: found,
         })
@@ -390,6 +412,8 @@ impl Flags {
             ("--sandbox", &self.sandbox),
             ("--sessionbus", &self.sessionbus),
             ("--dashboard", &self.dashboard),
+            ("--engram", &self.engram),
+            ("--engram-listen", &self.engram_listen),
             ("--announce", &self.announce),
             ("--notify", &self.notify),
         ];

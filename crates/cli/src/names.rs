@@ -22,11 +22,47 @@ pub(crate) fn translate(mut args: Vec<OsString>) -> Vec<OsString> {
             args.truncate(1);
             &["mcp"]
         }
+        // The agent bus in the foreground, by its own arguments.
+        Some("engram-bus") => return engram_bus(args),
         Some(_) | None => &[],
     };
     let at = args.len().min(1);
     args.splice(at..at, command.iter().map(OsString::from));
     args
+}
+
+/// `engram-bus [--host HOST] [--port PORT]`. What it does not know it leaves to our own command to refuse.
+fn engram_bus(args: Vec<OsString>) -> Vec<OsString> {
+    let (mut host, mut port, mut rest) = ("127.0.0.1".to_owned(), "9470".to_owned(), Vec::new());
+    let mut args = args.into_iter();
+    let name = args.next();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy().into_owned();
+        let (flag, value) =
+            text.split_once('=').map_or((&*text, None), |(flag, value)| (flag, Some(value.to_owned())));
+        let place = match flag {
+            "--host" => &mut host,
+            "--port" => &mut port,
+            _ => {
+                rest.push(arg);
+                continue;
+            }
+        };
+        let next = || args.next().map(|value| value.to_string_lossy().into_owned());
+        *place = value.or_else(next).unwrap_or_default();
+    }
+    let host = match host.as_str() {
+        "localhost" => "127.0.0.1".to_owned(),
+        six if six.contains(':') && !six.starts_with('[') => format!("[{six}]"),
+        _ => host,
+    };
+    let ours = [
+        "serve".to_owned(),
+        "--any-port".to_owned(),
+        "--engram-bus".to_owned(),
+        format!("--engram-listen={host}:{port}"),
+    ];
+    name.into_iter().chain(ours.map(OsString::from)).chain(rest).collect()
 }
 
 #[cfg(test)]
@@ -47,6 +83,10 @@ mod tests {
         assert_eq!(means(&["sessionbus-mcp", "x"]), ["sessionbus-mcp", "mcp"]);
         assert_eq!(means(&["trunkline", "ls"]), ["trunkline", "ls"]);
         assert_eq!(means(&["./agentflow-hub.old", "ls"]), ["./agentflow-hub.old", "ls"]);
+        let bus = |words: &[&str]| means(words)[4..].to_vec();
+        assert_eq!(bus(&["engram-bus"]), ["--engram-listen=127.0.0.1:9470"]);
+        assert_eq!(bus(&["engram-bus", "--host", "::1", "--port=0"]), ["--engram-listen=[::1]:0"]);
+        assert_eq!(bus(&["engram-bus", "-h"]), ["--engram-listen=127.0.0.1:9470", "-h"]);
         assert!(means(&[]).is_empty());
     }
 }

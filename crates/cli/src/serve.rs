@@ -33,6 +33,7 @@ use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 
 use crate::announce::announce;
 use crate::config::attach::Attach;
+use crate::config::engram::Engram;
 use crate::start::LOCK;
 
 /// A file may not grow further.
@@ -57,6 +58,8 @@ pub(crate) struct Daemon {
     pub(crate) allowed: Allowed,
     /// How long a turn may run if its prompt does not say.
     pub(crate) turn_timeout_ms: Option<u64>,
+    /// How much agents may write to each other.
+    pub(crate) guards: trunkline_core::tell::Guards,
     /// How many turns run at a time.
     pub(crate) max_concurrent_turns: Option<usize>,
     /// Whether a checkpoint is kept of each turn that ends.
@@ -71,6 +74,10 @@ pub(crate) struct Daemon {
     pub(crate) sessionbus: Sessionbus,
     /// Where its dashboard listens, if anywhere.
     pub(crate) dashboard: Option<SocketAddr>,
+    /// The dialect of the original agent bus.
+    pub(crate) engram: Engram,
+    /// Whether it is printed where that listens, as the original does.
+    pub(crate) engram_told: bool,
     /// What runs without any model.
     pub(crate) actions: BTreeMap<String, Action>,
     /// The dialect of attachable sessions, and where its listener for browsers is.
@@ -93,7 +100,8 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     fn check_addresses(&self) -> Result<()> {
-        for address in [Some(self.listen), self.dashboard, self.attach.listen].into_iter().flatten() {
+        let also = [self.dashboard, self.attach.listen, self.engram.listen];
+        for address in also.into_iter().flatten().chain([self.listen]) {
             if !address.ip().is_loopback() && !self.insecure_bind {
                 bail!(
                     "{address} is not a loopback address, and there is no TLS: everybody on that network could read \
@@ -122,6 +130,20 @@ impl Daemon {
         Ok(Some(attach))
     }
 
+    /// The listener of the original agent bus, if it is wanted. Where its address is nobody's wish and taken, the daemon
+    /// goes on without it.
+    async fn bus(&self) -> Result<Option<TcpListener>> {
+        let Some(address) = self.engram.listen else { return Ok(None) };
+        match bind(address, false).await {
+            Ok(bus) => Ok(Some(bus)),
+            Err(error) if self.engram.by_default => {
+                tracing::warn!("clients of the original agent bus will not find this daemon: {error:#}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Runs until it is told to stop.
     ///
     /// # Errors
@@ -140,7 +162,7 @@ impl Daemon {
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
         let token = home.token()?;
         let tcp = bind(self.listen, self.any_port).await?;
-        let (pages, attach) = (self.pages().await?, self.attach().await?);
+        let (pages, attach, bus) = (self.pages().await?, self.attach().await?, self.bus().await?);
         let unix = home.socket()?;
         let address = tcp.local_addr()?;
         let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
@@ -176,14 +198,22 @@ impl Daemon {
             allowed: self.allowed,
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
+            guards: self.guards,
             custody: custody.clone(),
             sessionbus: self.sessionbus,
+            engram: self.engram.access,
             attach: self.attach.settings,
         });
         let url = |listener: &Option<TcpListener>| {
             listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::serve::base_url)
         };
-        home.announce(address, &base_url, [("dashboard", url(&pages)), ("attach", url(&attach))])?;
+        let bus_address =
+            bus.as_ref().and_then(|bus| bus.local_addr().ok()).map(|address| address.to_string());
+        if let Some(address) = bus_address.as_ref().filter(|_| self.engram_told) {
+            writeln!(io::stdout(), "engram-bus server listening on {address}")?;
+        }
+        let also = [("dashboard", url(&pages)), ("attach", url(&attach)), ("engram", bus_address)];
+        home.announce(address, &base_url, also)?;
         let files = if self.sessionbus == Sessionbus::Off { &[][..] } else { &self.announce };
         let announced = announce(files, address, &base_url, hub.now());
         tracing::info!(%base_url, home = %self.home.display(), "ready");
@@ -192,6 +222,7 @@ impl Daemon {
             Some(Listener::Unix(unix)),
             pages.map(Listener::Dashboard),
             attach.map(Listener::Attach),
+            bus.map(Listener::Engram),
         ];
         let served = try_join_all(listeners.into_iter().flatten().map(|listener| server.serve(listener)));
         let outcome = tokio::select! {
@@ -437,7 +468,7 @@ impl Home {
         &self,
         address: SocketAddr,
         base_url: &str,
-        others: [(&str, Option<String>); 2],
+        others: [(&str, Option<String>); 3],
     ) -> Result<()> {
         let mut runtime = json!({
             "base_url": base_url,

@@ -66,6 +66,11 @@ impl Call {
         Self { method: Method::POST, body: Some(body.into()), ..Self::get(path) }
     }
 
+    /// Puts something in its place.
+    pub(crate) fn put(path: impl Into<String>, body: &impl Serialize) -> Self {
+        Self::post(path, body).with(Method::PUT)
+    }
+
     /// The same, with so much time for the answer.
     pub(crate) fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }

@@ -39,7 +39,7 @@ const ACTION: Duration = Duration::from_secs(49 * 3600);
 /// - An answer takes at most 30 s and 256 MiB.
 #[derive(Clone)]
 pub struct Client {
-    http: Arc<Http>,
+    pub(crate) http: Arc<Http>,
 }
 
 impl Client {
@@ -432,7 +432,11 @@ impl Client {
         self.http.json(&Call::get(path)).await
     }
 
-    async fn page<T: DeserializeOwned>(
+    pub(crate) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        self.http.json(call).await
+    }
+
+    pub(crate) async fn page<T: DeserializeOwned>(
         &self,
         path: &str,
         params: Params,

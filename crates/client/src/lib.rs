@@ -28,6 +28,7 @@
 
 mod audit;
 mod backoff;
+pub mod bus;
 mod call;
 mod client;
 mod connect;
@@ -35,13 +36,16 @@ mod error;
 mod events;
 mod feed;
 mod grants;
+mod handoffs;
 mod home;
 mod http;
+mod messages;
 mod operator;
 mod passage;
 mod sse;
 pub mod types;
 
+pub use bus::{BusItem, BusStream};
 pub use client::Client;
 pub use error::{Error, Problem};
 pub use events::{EventItem, EventStream};

@@ -20,8 +20,8 @@ use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
-    access, agent, audit, blob, grant, handoff, message, name, operator, outside, presence, request, session,
-    setting, turn,
+    access, agent, audit, blob, grant, group, handoff, kv, message, name, operator, outside, presence,
+    registry, request, session, setting, tell, topic, turn,
 };
 
 /// A fact with its place in a log.
@@ -233,10 +233,16 @@ facts! {
     RequestClosed(request::ClosedFact) = "request.closed",
     /// Something lies in the session's inbox.
     MessageQueued(message::Queued) = "message.queued",
-    /// The agent fetched it.
+    /// The agent fetched it, or a turn has started with it.
     MessageDelivered(message::Delivered) = "message.delivered",
     /// The agent is done with it.
     MessageAcked(message::Acked) = "message.acked",
+    /// A turn asks what it says.
+    MessageWoke(tell::Woke) = "message.woke",
+    /// It will not reach the agent.
+    MessageDropped(tell::Dropped) = "message.dropped",
+    /// A guard held one back.
+    MessageHeld(tell::Held) = "message.held",
     /// A standing permission was given.
     GrantAdded(grant::Added) = "grant.added",
     /// A standing permission was taken back.
@@ -289,6 +295,40 @@ facts! {
     NameClaimed(name::Claimed) = "name.claimed",
     /// A piece of something large.
     BlobChunk(blob::Chunk) = "blob.chunk",
+    /// A key has a value.
+    KeyPut(kv::Put) = "key.put",
+    /// A key was deleted.
+    KeyDeleted(kv::Deleted) = "key.deleted",
+    /// A key went by itself, at its deadline.
+    KeyExpired(kv::Expired) = "key.expired",
+    /// All keys of a namespace were deleted.
+    KeysCleared(kv::Cleared) = "keys.cleared",
+    /// Keys went over to another owner.
+    KeysTransferred(kv::Transferred) = "keys.transferred",
+    /// What follows is all that there is of a namespace.
+    KeysReset(kv::Reset) = "keys.reset",
+    /// A topic is published on for the first time.
+    TopicOpened(topic::Opened) = "topic.opened",
+    /// Something was published on a topic.
+    TopicPublished(topic::Published) = "topic.published",
+    /// A consumer group exists from now on.
+    GroupOpened(group::Opened) = "group.opened",
+    /// A member of a group took messages.
+    GroupTook(group::Took) = "group.took",
+    /// Messages of a group are done with.
+    GroupAcked(group::Acked) = "group.acked",
+    /// What follows is all that is out of a group.
+    GroupReset(group::Reset) = "group.reset",
+    /// An agent says who it is and what it can.
+    AgentRegistered(registry::Registered) = "agent.registered",
+    /// An agent did something.
+    AgentSeen(registry::Seen) = "agent.seen",
+    /// An agent has not renewed its lease.
+    AgentLapsed(registry::Lapsed) = "agent.lapsed",
+    /// An agent is no longer in the registry.
+    AgentForgotten(registry::Forgotten) = "agent.forgotten",
+    /// What follows is all that there is of the registry.
+    AgentsReset(registry::Reset) = "agents.reset",
     /// A client attached.
     PresenceJoined(presence::Joined) = "presence.joined",
     /// It left.

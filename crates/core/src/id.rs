@@ -190,6 +190,51 @@ impl LogId {
         Self(format!("presence/{id}"))
     }
 
+    /// The log of a namespace of keys, in the `live` store and, behind it, in the `disk` store.
+    ///
+    /// # Errors
+    /// When the name is longer than 120 bytes.
+    pub fn kv(namespace: &str) -> Result<Self, BadId> {
+        named("kv/", namespace, "the name of a namespace: at most 120 bytes")
+    }
+
+    /// The log of a topic, in the `live` store.
+    ///
+    /// # Errors
+    /// As for [`LogId::kv`].
+    pub fn topic(topic: &str) -> Result<Self, BadId> {
+        named("topic/", topic, "the name of a topic: at most 120 bytes")
+    }
+
+    /// The log of a group of a topic's consumers, in the `live` store.
+    ///
+    /// # Errors
+    /// When the topic is longer than 120 bytes or has control characters, or the group is longer than 60 or has any or a `/`.
+    pub fn group(topic: &str, group: &str) -> Result<Self, BadId> {
+        if group.len() > 60 || group.contains('/') || group.chars().any(char::is_control) {
+            return Err(BadId {
+                expected: "the name of a group: at most 60 bytes, without `/` and control characters",
+            });
+        }
+        // A topic is at most 120 bytes, which are 360 where all of them are control characters.
+        if topic.chars().any(char::is_control) {
+            return Err(BadId { expected: "a topic without control characters" });
+        }
+        named(&format!("group/{group}/"), topic, "the name of a topic: at most 120 bytes")
+    }
+
+    /// The log that lists the topics, in the `live` store.
+    #[must_use]
+    pub fn topics() -> Self {
+        Self("topics".to_owned())
+    }
+
+    /// The log of the agents that take part, in the `live` store and, behind it, in the `disk` store.
+    #[must_use]
+    pub fn registry() -> Self {
+        Self("registry".to_owned())
+    }
+
     /// The log that holds something large of a session, by the hash of its bytes.
     ///
     /// # Errors
@@ -210,11 +255,44 @@ impl LogId {
         self.0.strip_prefix("session/")?.parse().ok()
     }
 
+    /// The namespace whose log this is.
+    #[must_use]
+    pub fn as_kv(&self) -> Option<String> {
+        let written = self.0.strip_prefix("kv/")?;
+        let mut parts = written.split('%');
+        let mut name = parts.next()?.to_owned();
+        for part in parts {
+            let code = u32::from_str_radix(part.get(..2)?, 16).ok()?;
+            name.push(char::from_u32(code)?);
+            name.push_str(part.get(2..)?);
+        }
+        Some(name)
+    }
+
     /// The text of the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A log with a name that somebody has chosen. Control characters are written as `%` and two digits, and so is `%` itself.
+fn named(kind: &str, name: &str, expected: &'static str) -> Result<LogId, BadId> {
+    use std::fmt::Write as _;
+    if name.len() > 120 {
+        return Err(BadId { expected });
+    }
+    let mut log = kind.to_owned();
+    for c in name.chars() {
+        match c {
+            '%' => log.push_str("%25"),
+            c if c.is_control() => {
+                write!(log, "%{:02x}", u32::from(c)).expect("a text takes what is written");
+            }
+            c => log.push(c),
+        }
+    }
+    Ok(LogId(log))
 }
 
 impl fmt::Display for LogId {
@@ -288,5 +366,11 @@ mod tests {
         assert_eq!(LogId::session(id).as_session(), Some(id));
         assert_eq!(LogId::access().as_session(), None);
         assert!("bad\nname".parse::<LogId>().is_err());
+        assert_eq!(LogId::kv("a%\n/é").unwrap().as_str(), "kv/a%25%0a/é");
+        assert!(LogId::kv(&"\n".repeat(120)).unwrap().as_str().len() <= 400);
+        for name in ["", "a%\n/é", "\u{85}%25", "default"] {
+            assert_eq!(LogId::kv(name).unwrap().as_kv().as_deref(), Some(name));
+        }
+        assert!(LogId::kv(&"x".repeat(121)).is_err());
     }
 }

@@ -58,6 +58,8 @@ const fn moves_along(fact: &Fact) -> bool {
             | Fact::MessageQueued(_)
             | Fact::MessageDelivered(_)
             | Fact::MessageAcked(_)
+            | Fact::MessageDropped(_)
+            | Fact::MessageHeld(_)
     )
 }
 
@@ -152,6 +154,9 @@ impl Importer {
             | Fact::MessageQueued(_)
             | Fact::MessageDelivered(_)
             | Fact::MessageAcked(_)
+            | Fact::MessageWoke(_)
+            | Fact::MessageDropped(_)
+            | Fact::MessageHeld(_)
             | Fact::GrantAdded(_)
             | Fact::GrantRevoked(_)
             | Fact::SettingChosen(_)
@@ -176,6 +181,23 @@ impl Importer {
             | Fact::PresenceJoined(_)
             | Fact::PresenceLeft(_)
             | Fact::PresenceSeen(_)
+            | Fact::KeyPut(_)
+            | Fact::KeyDeleted(_)
+            | Fact::KeyExpired(_)
+            | Fact::KeysCleared(_)
+            | Fact::KeysTransferred(_)
+            | Fact::KeysReset(_)
+            | Fact::TopicOpened(_)
+            | Fact::TopicPublished(_)
+            | Fact::GroupOpened(_)
+            | Fact::GroupTook(_)
+            | Fact::GroupAcked(_)
+            | Fact::GroupReset(_)
+            | Fact::AgentRegistered(_)
+            | Fact::AgentSeen(_)
+            | Fact::AgentLapsed(_)
+            | Fact::AgentForgotten(_)
+            | Fact::AgentsReset(_)
             | Fact::Unknown { .. } => None,
         }
     }

@@ -7,8 +7,10 @@
 //! - [`machine`]: what a kind of log is: `decide`, `apply`, `wanted`, `rows`.
 //! - [`session`] and its parts [`turn`], [`request`], [`message`], [`grant`], [`agent`], [`outside`], [`setting`], [`key`].
 //! - [`blob`] (what is too large for a log), [`access`] (tokens), [`name`] (claims of names and creation keys), [`presence`] (who is attached).
+//! - [`kv`] (keys with values), [`topic`] (what is published), [`group`] (who takes what of it), [`registry`] (who takes part): what agents share.
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`profile`]: where a model is, and how it is asked.
+//! - [`tell`]: messages that wake an agent, and the guards that keep agents from waking each other for ever.
 //! - [`handoff`]: records of work that another agent goes on from.
 //! - [`audit`]: who allowed what, in a chain of hashes.
 //! - [`row`], [`view`]: the projections every list is served from.
@@ -22,10 +24,12 @@ pub mod blob;
 pub mod call;
 pub mod event;
 pub mod grant;
+pub mod group;
 pub mod handoff;
 pub mod id;
 pub mod import;
 pub mod key;
+pub mod kv;
 pub mod machine;
 pub mod message;
 pub mod name;
@@ -35,14 +39,18 @@ pub mod pattern;
 pub mod presence;
 pub mod principal;
 pub mod profile;
+mod quote;
 pub mod raw;
 pub mod refused;
+pub mod registry;
 pub mod request;
 pub mod risk;
 pub mod row;
 pub mod session;
 pub mod setting;
+pub mod tell;
 pub mod text;
 pub mod time;
+pub mod topic;
 pub mod turn;
 pub mod view;

@@ -2,7 +2,7 @@
 
 use crate::audit::Deed;
 use crate::event::{Event, Fact};
-use crate::id::{Node, Seq, TurnId};
+use crate::id::{LogId, Node, Seq, TurnId};
 use crate::principal::{Caller, Principal};
 use crate::refused::Refused;
 use crate::row::Row;
@@ -63,14 +63,16 @@ pub trait Machine: Default + Send + Sync + 'static {
     }
 
     /// Facts that alone give the state again, for logs that are kept short: they are appended, and what was before them
-    /// is trimmed. `None` for logs that keep their history.
-    fn compaction(&self) -> Option<Vec<Draft>> {
+    /// is trimmed. `since` is how many events came since that was last done. `None` leaves the log as it is, and is the
+    /// answer of logs that keep their history; no facts at all leave nothing of it.
+    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
+        let _ = since;
         None
     }
 
-    /// How many events may come before a log that is kept short is shortened again.
-    fn compact_after() -> u64 {
-        256
+    /// Whether the state stays in memory while nobody uses it, because time still changes it.
+    fn stays(&self) -> bool {
+        false
     }
 
     /// How long a state that nobody uses stays in memory, in milliseconds.
@@ -82,6 +84,15 @@ pub trait Machine: Default + Send + Sync + 'static {
     fn tick() -> Option<Self::Command> {
         None
     }
+}
+
+/// A machine of which only the latest state counts: it lives in memory, and is copied to the disk behind what happens.
+pub trait Latest: Machine {
+    /// Whether a log is of this kind.
+    fn owns(log: &LogId) -> bool;
+
+    /// Facts that give this state on top of any other of its kind: the first of them empties it, and stands nowhere else.
+    fn snapshot(&self) -> Vec<Draft>;
 }
 
 /// What surrounds a decision.

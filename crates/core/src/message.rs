@@ -10,6 +10,7 @@ use crate::id::{MessageId, Seq};
 use crate::machine::Draft;
 use crate::raw::Raw;
 use crate::refused::Refused;
+use crate::tell::{Dropped, Sender};
 use crate::text::{check_name, check_size};
 use crate::time::Time;
 
@@ -32,9 +33,12 @@ pub struct Queued {
     pub kind: String,
     /// What it says.
     pub payload: Raw,
+    /// Who wrote it, where it is for the agent's turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Sender>,
 }
 
-/// The agent fetched these.
+/// The agent fetched these, or a turn of an agent that runs here has started with one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "MessageDelivered")]
 pub struct Delivered {
@@ -59,6 +63,9 @@ pub struct Message {
     pub kind: String,
     /// What it says.
     pub payload: Raw,
+    /// Who wrote it, where an agent or a person wrote to the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Sender>,
     /// The event that left it: the order of the inbox.
     pub seq: Seq,
     /// When it was left.
@@ -129,11 +136,12 @@ impl Inbox {
 
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.fact {
-            Fact::MessageQueued(Queued { id, kind, payload }) => {
+            Fact::MessageQueued(Queued { id, kind, payload, sender }) => {
                 let message = Message {
                     id: *id,
                     kind: kind.clone(),
                     payload: payload.clone(),
+                    sender: sender.clone(),
                     seq: event.seq,
                     at: event.at,
                     delivered_at: None,
@@ -150,7 +158,7 @@ impl Inbox {
                     }
                 }
             }
-            Fact::MessageAcked(Acked { id }) => {
+            Fact::MessageAcked(Acked { id }) | Fact::MessageDropped(Dropped { id }) => {
                 if let Some(acked) = self.waiting.remove(id) {
                     self.bytes -= acked.payload.get().len();
                 }
@@ -174,7 +182,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let id = |n: u64| MessageId::new(uuid::Uuid::from_u128(n.into()));
         let payload = Raw::of(&"x".repeat(MAX_PAYLOAD_BYTES - 2)).unwrap();
-        let queued = |n| Queued { id: id(n), kind: "k".into(), payload: payload.clone() };
+        let queued = |n| Queued { id: id(n), kind: "k".into(), payload: payload.clone(), sender: None };
         for n in 0..16 {
             inbox.send(&queued(n)).unwrap();
             inbox.apply(&event(n, queued(n)));

@@ -141,17 +141,17 @@ impl Machine for Presence {
         self.seen.as_ref().filter(|_| saw).and_then(seen_row).into_iter().collect()
     }
 
-    /// Heartbeats are many, and each makes the one before it worthless.
-    fn compact_after() -> u64 {
-        16
-    }
-
     /// It is read again from memory, in no time, and there is one for each agent that sends heartbeats.
     fn linger_ms() -> u64 {
         1_000
     }
 
-    fn compaction(&self) -> Option<Vec<Draft>> {
+    /// Heartbeats are many, and each makes the one before it worthless.
+    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
+        let lives = !self.clients.is_empty() || self.seen.is_some();
+        if lives && since < 16 {
+            return None;
+        }
         let again = self.clients.values().map(|client| Draft {
             turn: None,
             fact: Joined { client: client.client, name: client.name.clone(), since: Some(client.since) }
@@ -208,6 +208,6 @@ mod tests {
         let rows = step(&mut presence, &Command::Miss(Time(2_000)), 130_000);
         assert_eq!((rows[0].rank, rows[0].due), ((-2_000, 0), None));
         assert_eq!(step(&mut presence, &Command::Miss(Time(2_000)), 131_000), [], "once");
-        assert_eq!(presence.compaction().unwrap().len(), 1);
+        assert_eq!(presence.compaction(16).unwrap().len(), 1);
     }
 }

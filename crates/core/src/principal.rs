@@ -188,6 +188,17 @@ impl Caller {
         }
     }
 
+    /// Grants writing to what agents share: keys, topics, the registry.
+    ///
+    /// # Errors
+    /// `Forbidden` for viewers.
+    pub fn may_use_bus(&self) -> Result<(), Refused> {
+        match self.scope {
+            Scope::Operator | Scope::Admin | Scope::Local | Scope::Agent(_) => Ok(()),
+            Scope::Viewer => Err(forbidden("this token may only read; it needs the scope operator")),
+        }
+    }
+
     /// Grants what a person at the controls does: prompt, answer, cancel, close.
     ///
     /// # Errors
@@ -200,6 +211,17 @@ impl Caller {
             Scope::Agent(_) => {
                 Err(forbidden("an agent never answers or steers a session, least of all its own"))
             }
+        }
+    }
+
+    /// Grants writing to an agent. What comes of it depends on who writes.
+    ///
+    /// # Errors
+    /// `Forbidden` for viewers.
+    pub fn may_tell(&self) -> Result<(), Refused> {
+        match self.scope {
+            Scope::Operator | Scope::Admin | Scope::Local | Scope::Agent(_) => Ok(()),
+            Scope::Viewer => Err(forbidden("this token may only read; it needs the scope operator")),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use crate::id::{Seq, SessionId, TurnId};
 use crate::request::Closed;
+use crate::tell::Guard;
+use crate::time::Time;
 
 /// A command that was not granted. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +90,26 @@ pub enum Refused {
         /// The run.
         run: Seq,
     },
+    /// A guard against agents that wake each other for ever holds a message back.
+    #[error("the guard `{guard}` holds this message back{}: {reason}", span(*for_ms))]
+    Held {
+        /// Which.
+        guard: Guard,
+        /// Until when; `None`: as long as it is what it is.
+        until: Option<Time>,
+        /// How long that is from now.
+        for_ms: Option<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// A key is not as whoever writes it believes it to be.
+    #[error("{key} is {}; read it again", revision.map_or("not there".to_owned(), |n| format!("at revision {n}")))]
+    Changed {
+        /// The key.
+        key: String,
+        /// Its revision, if it is there.
+        revision: Option<u64>,
+    },
     /// A bound is reached.
     #[error("there are already {limit} {what}, which is the limit")]
     TooMany {
@@ -109,6 +131,12 @@ impl Refused {
         Self::NotFound { what, id: format!("{id}") }
     }
 
+    /// A message that a guard holds back.
+    #[must_use]
+    pub fn held(guard: Guard, until: Option<Time>, now: Time, reason: String) -> Self {
+        Self::Held { guard, until, for_ms: until.map(|until| until.ms_since(now)), reason }
+    }
+
     /// A stable code for programs; the text is for people and may change.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -127,7 +155,13 @@ impl Refused {
             Self::KeyReused => "idempotency_key_reused",
             Self::Stale { .. } => "stale_attempt",
             Self::Underway { .. } => "action_running",
+            Self::Held { .. } => "held_back",
+            Self::Changed { .. } => "changed",
             Self::TooMany { .. } => "too_many",
         }
     }
+}
+
+fn span(for_ms: Option<u64>) -> String {
+    for_ms.map(|ms| format!(" for another {} s", ms.div_ceil(1_000))).unwrap_or_default()
 }

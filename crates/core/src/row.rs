@@ -38,6 +38,8 @@ pub enum RowKind {
     Unrecorded = 8,
     /// A record of the audit, newest first. Key: its number. Body: `null`; the record is read from the chain.
     Audit = 9,
+    /// A log that lives in memory and is copied to the disk. Key: the name of the log. Body: `null`.
+    Copied = 10,
     /// A handoff, the one last changed first. Body: `HandoffView`.
     Handoff = 20,
     /// A lane of a handoff, newest first. Body: `LaneView`.
@@ -48,7 +50,7 @@ pub enum RowKind {
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Session,
         Self::Request,
         Self::Inbox,
@@ -58,6 +60,7 @@ impl RowKind {
         Self::Seen,
         Self::Unrecorded,
         Self::Audit,
+        Self::Copied,
         Self::Handoff,
         Self::Lane,
         Self::Checkpoint,
@@ -100,6 +103,12 @@ pub fn facet(name: &str, value: impl std::fmt::Display) -> String {
 pub fn blob(session: SessionId, log: &LogId) -> Row {
     let removed = Row::removed(RowKind::Blob, log.as_str().to_owned());
     Row { facets: vec![facet("session", session)], body: Some(null()), ..removed }
+}
+
+/// The row by which a log that is copied to the disk is found again.
+#[must_use]
+pub fn copied(log: &LogId) -> Row {
+    Row { body: Some(null()), ..Row::removed(RowKind::Copied, log.as_str().to_owned()) }
 }
 
 /// The key of the row that remembers an idempotency key.

@@ -21,6 +21,7 @@ use crate::refused::Refused;
 use crate::request::{Answer, Requests};
 use crate::row::{self, Row};
 use crate::setting::{self, Settings};
+use crate::tell::Tells;
 use crate::text::{check_name, check_size};
 use crate::time::Time;
 use crate::turn::{self, Turns, Why};
@@ -119,6 +120,8 @@ pub struct Session {
     pub requests: Requests,
     /// Its messages.
     pub inbox: Inbox,
+    /// What it knows of those that agents send.
+    pub tells: Tells,
     /// What is known of an agent that runs elsewhere.
     pub outside: Outside,
     /// Its standing permissions.
@@ -357,18 +360,18 @@ impl Session {
         let Fact::RequestClosed(closed) = fact else { return None };
         let asked_outside = self.requests.open.get(&closed.id).is_some_and(|open| open.turn.is_none());
         let payload = Raw::of(closed).expect("an outcome has a JSON form");
-        if !asked_outside || !self.inbox.has_room(&payload) {
+        // What a person says of a message is not for the agent.
+        if !asked_outside || self.is_knock(closed.id) || !self.inbox.has_room(&payload) {
             return None;
         }
-        Some(message::Queued { id: closed.id.into(), kind: message::ANSWER.to_owned(), payload }.into())
+        let (id, kind, sender) = (closed.id.into(), message::ANSWER.to_owned(), None);
+        Some(message::Queued { id, kind, payload, sender }.into())
     }
 }
 
-impl Machine for Session {
-    type Command = Command;
-    type Effect = Effect;
-
-    fn decide(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
+impl Session {
+    /// What a command alone asks for, without what follows from that for messages.
+    fn decide_alone(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
         if let Command::Create(created) = command {
             allow(command, ctx.caller, created.id, created.born.as_ref())?;
             return self.create(created);
@@ -405,6 +408,7 @@ impl Machine for Session {
             Command::Dismiss(request) => self.requests.dismiss(*request),
             Command::Withdraw(request, outcome) => self.requests.withdraw(*request, *outcome),
             Command::Send(queued) => self.open().and_then(|_| self.inbox.send(queued)),
+            Command::Tell(told, guards) => self.open().and_then(|_| self.tell(told, guards, ctx)),
             Command::Deliver => Ok(self.inbox.deliver()),
             Command::Fetch(messages) => Ok(self.inbox.fetch(messages)),
             Command::Ack(message) => self.inbox.ack(*message),
@@ -420,6 +424,15 @@ impl Machine for Session {
             Command::Run(run) => self.run(run, ctx),
             Command::Tick => Ok(self.tick(ctx)),
         }
+    }
+}
+
+impl Machine for Session {
+    type Command = Command;
+    type Effect = Effect;
+
+    fn decide(&self, command: &Command, ctx: &Context<'_>) -> Result<Vec<Draft>, Refused> {
+        self.decide_alone(command, ctx).map(|facts| self.follow_up(facts, ctx))
     }
 
     fn apply(&mut self, event: &Event) {
@@ -447,6 +460,7 @@ impl Machine for Session {
         self.turns.apply(event);
         self.requests.apply(event);
         self.inbox.apply(event);
+        self.tells.apply(event);
         self.apply_outside(event);
         self.grants.apply(event);
         self.agent.apply(event);
@@ -531,6 +545,9 @@ pub const fn moves(fact: &Fact) -> bool {
 
 /// Who may wish what. The agent of a session acts for it; it never answers and never steers.
 fn allow(command: &Command, caller: &Caller, id: SessionId, born: Option<&Born>) -> Result<(), Refused> {
+    if let Command::Tell(told, _) = command {
+        return told.allow(caller);
+    }
     if outside::is_local(caller.scope) {
         return outside::allow_local(command, born);
     }

@@ -350,7 +350,7 @@ fn play(world: &mut World, op: &Op) {
         Op::Send(n) => {
             let id = MessageId::from(RequestId::new(Uuid::from_u128(0x2000 + u128::from(n))));
             let payload = Raw::parse("1").unwrap();
-            world.owner(&Command::Send(message::Queued { id, kind: "note".into(), payload }))
+            world.owner(&Command::Send(message::Queued { id, kind: "note".into(), payload, sender: None }))
         }
         Op::Set(on) => world.owner(&Command::Set(Setting::Mode(if on { "plan" } else { "act" }.into()))),
         Op::Settle => {

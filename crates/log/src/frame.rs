@@ -1,6 +1,7 @@
 //! Frames: what one append writes, whole or not at all.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use trunkline_core::event::{Event, HIDDEN_PREFIX};
@@ -76,6 +77,31 @@ impl Frame {
         }
     }
 
+    /// The same events at another place, for a copy of the log: the first of them is numbered `first`.
+    #[must_use]
+    pub fn renumbered(&self, id: Uuid, first: Seq) -> Self {
+        let mut lines = String::with_capacity(self.lines.len() + 8);
+        for (n, (_, line)) in self.lines_after(Seq::ZERO).enumerate() {
+            // The number stands behind the type, which has no quotes in it.
+            let (before, rest) = line.split_once(SEQ).unwrap_or((line, ""));
+            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let separator = if n == 0 { "" } else { "\n" };
+            let seq = first.plus(n as u64);
+            write!(lines, "{separator}{before}{SEQ}{seq}{after}").expect("a text takes what is written");
+        }
+        let last = Seq(first.0 + self.count - 1);
+        Self::joined(id, last, self.count, self.quiet, lines)
+    }
+
+    /// Whether the first event is of this type. Tells it without decoding.
+    #[must_use]
+    pub fn begins_with(&self, tag: &str) -> bool {
+        self.lines
+            .strip_prefix(TYPE)
+            .and_then(|rest| rest.strip_prefix(tag))
+            .is_some_and(|rest| rest.starts_with('"'))
+    }
+
     /// The events, decoded.
     ///
     /// # Errors
@@ -95,10 +121,15 @@ impl Frame {
     }
 }
 
+/// How every line begins.
+const TYPE: &str = r#"{"type":""#;
+/// What stands before the number of an event.
+const SEQ: &str = r#""seq":"#;
+
 /// Whether a line belongs to the daemon alone. Tells it from the first bytes: `type` stands first in every line.
 #[must_use]
 pub fn is_hidden(line: &str) -> bool {
-    line.strip_prefix(r#"{"type":""#).is_some_and(|rest| rest.starts_with(HIDDEN_PREFIX))
+    line.strip_prefix(TYPE).is_some_and(|rest| rest.starts_with(HIDDEN_PREFIX))
 }
 
 /// The rows that count: of several with one kind and key, the last.
@@ -239,4 +270,25 @@ pub struct Found {
     pub next: Option<Cursor>,
     /// The place in the tail that this answer has reached, at least.
     pub pos: Pos,
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_core::principal::Principal;
+    use trunkline_core::session::Updated;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_numbered_anew() {
+        let event = |seq, title: &str| {
+            let fact = Updated { title: Some(title.into()), metadata: None }.into();
+            Event { seq: Seq(seq), at: Time(1), by: Principal::owner(), turn: None, key: None, fact }
+        };
+        let frame = Frame::of(Uuid::nil(), &[event(99, r#""seq":5"#), event(100, "b")], false);
+        let copy = frame.renumbered(Uuid::nil(), Seq(7));
+        assert_eq!(copy, Frame::of(Uuid::nil(), &[event(7, r#""seq":5"#), event(8, "b")], false));
+        assert!(copy.begins_with("session.updated"));
+        assert!(!copy.begins_with("session.update"));
+    }
 }

@@ -231,7 +231,8 @@ impl<M: Machine> Cell<M> {
         }
         let wanted = self.state.wanted();
         let soon = self.shared.clock.now().plus_ms(SOON_MS);
-        wanted.effects.is_empty() && wanted.next.is_none_or(|due| due > soon) && self.tail.readers() == 0
+        let is_over = wanted.effects.is_empty() && wanted.next.is_none_or(|due| due > soon);
+        is_over && !self.state.stays() && self.tail.readers() == 0
     }
 
     async fn fail(mut self: Box<Self>, error: &LogError) {

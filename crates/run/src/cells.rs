@@ -122,6 +122,29 @@ impl<M: Machine> Cells<M> {
         outcome.await.map_err(|_| CommandError::Stopping)?
     }
 
+    /// Has commands decided in their order, each on its own; the answers stand in the same order.
+    pub(crate) async fn commands(
+        &self,
+        id: &LogId,
+        caller: &Caller,
+        commands: Vec<M::Command>,
+    ) -> Vec<Result<Done, CommandError>> {
+        let handle = self.handle(id);
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for command in commands {
+            let (reply, outcome) = oneshot::channel();
+            let wish = Wish { command, caller: caller.clone(), key: None, reply };
+            // Where it is not taken, the other end of the answer is dropped with it.
+            let _cell_left = handle.inbox.send(Message::Command(Box::new(wish))).await;
+            outcomes.push(outcome);
+        }
+        let mut answers = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            answers.push(outcome.await.unwrap_or(Err(CommandError::Stopping)));
+        }
+        answers
+    }
+
     /// Looks at the state of a log.
     pub(crate) async fn view<T: Send + 'static>(
         &self,

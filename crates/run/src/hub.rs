@@ -1,5 +1,7 @@
 //! The hub: the one handle through which everything outside commands, reads, finds and follows.
 
+mod upkeep;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,21 +27,18 @@ use trunkline_log::frame::{Change, Found, Page, Query, Want};
 use trunkline_log::{Log, LogError};
 
 use crate::audit::Keeper;
+use crate::bus::Bus;
 use crate::cell::{CommandError, Done, KeyGiven};
 use crate::cells::Cells;
 use crate::clock::Clock;
 use crate::handoff::Handoffs;
+use crate::latest::LatestCells;
 use crate::runner::{Drivers, Reconcile, Runner};
 use crate::tail::Follow;
+use crate::topics::Topics;
 
-/// Deadlines this near are held in memory.
-const HORIZON_MS: u64 = 60_000;
-/// How often those of the next minute are looked for.
-const SWEEP: Duration = Duration::from_secs(30);
 /// How long to rest when it cannot be read whether a token still counts.
 const UNREADABLE_REST: Duration = Duration::from_secs(1);
-/// How long after its end the tail of a store is read on.
-const WATCH_AGAIN: Duration = Duration::from_millis(100);
 /// How many sessions are loaded at a time when all that owe something are recovered or stopped.
 const AT_ONCE: usize = 64;
 /// How long an agent has to end its turn when the daemon stops.
@@ -78,6 +77,7 @@ struct Inner {
     presence: Cells<Presence>,
     operator: Cells<Operator>,
     handoffs: Handoffs,
+    bus: Bus,
     keeper: Keeper,
     runner: Arc<Runner>,
     tasks: TaskTracker,
@@ -99,6 +99,12 @@ impl Hub {
         let runner = Arc::new(runner);
         runner.set_cells(sessions.clone(), handoffs.clone(), checkpoints);
         sessions.set_effects(Arc::new(Reconcile(Arc::downgrade(&runner))));
+        let bus = Bus {
+            kv: LatestCells::new(cells(&live, &clock, &node, &tasks), Arc::clone(&disk)),
+            registry: LatestCells::new(cells(&live, &clock, &node, &tasks), Arc::clone(&disk)),
+            topics: Topics::new(cells(&live, &clock, &node, &tasks), cells(&live, &clock, &node, &tasks)),
+            groups: cells(&live, &clock, &node, &tasks),
+        };
         let access = cells(&disk, &clock, &node, &tasks);
         let keeper = Keeper::new(cells(&disk, &clock, &node, &tasks));
         sessions.set_keeper(keeper.clone());
@@ -112,6 +118,7 @@ impl Hub {
             presence: cells(&live, &clock, &node, &tasks),
             operator: cells(&disk, &clock, &node, &tasks),
             handoffs,
+            bus,
             sessions,
             runner,
             tasks,
@@ -121,6 +128,7 @@ impl Hub {
             stop: CancellationToken::new(),
         }));
         hub.watch_stores();
+        hub.0.bus.keep(&hub.0.tasks, &hub.0.stop);
         hub.0.keeper.settle().await?;
         hub.0.tasks.spawn(hub.0.keeper.clone().keep(hub.stopping()));
         hub.recover().await?;
@@ -186,7 +194,7 @@ impl Hub {
             key,
             digest,
         });
-        if self.0.stop.is_cancelled() && matches!(command, Command::Prompt { .. }) {
+        if self.0.stop.is_cancelled() && matches!(command, Command::Prompt { .. } | Command::Tell(..)) {
             return Err(CommandError::Stopping);
         }
         let log = LogId::session(id);
@@ -421,6 +429,14 @@ impl Hub {
         &self.0.operator
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.0.bus
+    }
+
     pub(crate) fn disk(&self) -> &dyn Log {
         &*self.0.disk
     }
@@ -452,96 +468,6 @@ impl Hub {
             biased;
             () = drained => {}
             () = deadline => tracing::warn!("some agents had to be killed"),
-        }
-    }
-
-    /// Ends what an earlier life of this node left running, and takes up what is owed.
-    async fn recover(&self) -> Result<(), CommandError> {
-        let mut query = Query::all(RowKind::Owed);
-        loop {
-            let found = self.find(&query, self.pos()).await?;
-            let recover = async |log: &LogId| {
-                if let Some(id) = log.as_session() {
-                    self.0.runner.recover(id, log).await;
-                }
-            };
-            stream::iter(&found.rows).for_each_concurrent(AT_ONCE, |(log, _)| recover(log)).await;
-            match found.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Loads the sessions that have a deadline soon, so that it is met.
-    async fn sweep(&self) -> Result<(), CommandError> {
-        let due_before = Some(self.now().plus_ms(HORIZON_MS));
-        let mut query = Query { due_before, ..Query::all(RowKind::Session) };
-        loop {
-            let found = self.find(&query, self.pos()).await?;
-            found.rows.iter().for_each(|(log, _)| self.0.sessions.wake(log));
-            match found.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    fn keep_sweeping(&self) {
-        let hub = self.clone();
-        self.0.tasks.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = hub.0.stop.cancelled() => return,
-                    () = tokio::time::sleep(SWEEP) => {}
-                }
-                if let Err(error) = hub.sweep().await {
-                    tracing::error!(%error, "deadlines could not be read");
-                }
-            }
-        });
-    }
-
-    /// Tells loaded cells what others write into their logs: nothing here assumes to be the only writer.
-    fn watch_stores(&self) {
-        for store in [&self.0.disk, &self.0.live] {
-            let (hub, store, after) = (self.clone(), Arc::clone(store), store.pos());
-            self.0.tasks.spawn(async move { hub.watch(&*store, after).await });
-        }
-    }
-
-    async fn watch(&self, store: &dyn Log, mut after: Pos) {
-        let mut changes = store.changes(after);
-        loop {
-            let change = tokio::select! {
-                () = self.0.stop.cancelled() => return,
-                change = changes.next() => change,
-            };
-            match change {
-                Some(Ok(change)) => {
-                    after = change.pos;
-                    if change.log.as_session().is_some_and(|id| self.0.runner.hosts(id)) {
-                        // Its agent is here, though its cell may have left: somebody may have closed it.
-                        self.0.sessions.wake(&change.log);
-                    }
-                    self.0.sessions.moved(&change.log, change.head).await;
-                    self.0.access.moved(&change.log, change.head).await;
-                    self.0.projects.moved(&change.log, change.head).await;
-                    self.0.keeper.chain.moved(&change.log, change.head).await;
-                    self.0.names.moved(&change.log, change.head).await;
-                    self.0.presence.moved(&change.log, change.head).await;
-                    self.0.handoffs.moved(&change.log, change.head).await;
-                }
-                // The stream goes on behind a gap. A cell that has missed something learns it when it next writes.
-                Some(Err(error @ LogError::Gap { .. })) => {
-                    tracing::warn!(%error, "the store's tail has a gap");
-                }
-                Some(Err(LogError::Gone | LogError::Full | LogError::Down(_))) | None => {
-                    tracing::error!("the store's tail cannot be read; trying again");
-                    tokio::time::sleep(WATCH_AGAIN).await;
-                    changes = store.changes(after);
-                }
-            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - `cell`, `cells`, [`tail`]: one task for each log in use, and its live end.
 //! - `runner`: makes running equal wanted. [`driver`]: what a driver is. [`turn`]: a turn as its driver sees it.
 //! - [`audit`]: what is done is recorded in the chain.
+//! - [`tell`]: messages for agents.
 //! - [`handoff`]: records of work, for the next agent.
 //! - `seen`: when agents that run elsewhere were last there.
 //! - [`limit`]: how many turns run at a time.
@@ -19,17 +20,20 @@
 pub mod acp;
 pub mod audit;
 mod blob;
+mod bus;
 pub mod catalog;
 mod cell;
 mod cells;
 pub mod clock;
 pub mod custody;
 pub mod driver;
-pub mod http;
+pub mod groups;
 pub mod handoff;
+pub mod http;
 pub mod hub;
 mod import;
 pub mod keep;
+mod latest;
 pub mod limit;
 pub mod model;
 pub mod notify;
@@ -44,6 +48,8 @@ pub mod sandbox;
 pub mod secrets;
 mod seen;
 pub mod tail;
+pub mod tell;
+pub mod topics;
 pub mod turn;
 pub mod workspace;
 

@@ -14,22 +14,31 @@ const RING_BYTES: usize = 64 << 10;
 /// How many bytes one read of the log gives a reader.
 const READ_BYTES: usize = 256 << 10;
 
-/// A frame on its way to readers, with a place for the one encoding they share.
+/// In which form a frame is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// For readers of a stream of `/v1`.
+    Stream,
+    /// For subscribers on the TCP bus.
+    Bus,
+}
+
+/// A frame on its way to readers, with a place for the one encoding that readers of a form share.
 #[derive(Debug)]
 pub struct Shown {
     /// The frame.
     pub frame: Frame,
-    encoded: OnceLock<Bytes>,
+    encoded: [OnceLock<Bytes>; 2],
 }
 
 impl Shown {
     fn new(frame: Frame) -> Self {
-        Self { frame, encoded: OnceLock::new() }
+        Self { frame, encoded: [OnceLock::new(), OnceLock::new()] }
     }
 
-    /// The frame as `encode` writes it, made once for all readers. Every caller must pass the same function.
-    pub fn encoded(&self, encode: impl FnOnce(&Frame) -> Bytes) -> Bytes {
-        self.encoded.get_or_init(|| encode(&self.frame)).clone()
+    /// The frame as `encode` writes it, made once for all readers of a form, who must all pass the same function.
+    pub fn encoded(&self, form: Encoding, encode: impl FnOnce(&Frame) -> Bytes) -> Bytes {
+        self.encoded[form as usize].get_or_init(|| encode(&self.frame)).clone()
     }
 }
 

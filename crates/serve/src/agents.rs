@@ -1,18 +1,22 @@
-//! The agents that are kept running.
+//! The agents: those that are kept running, and those that take part on the bus.
 
 use axum::Json as Body;
 use schemars::JsonSchema;
 use serde::Serialize;
 use trunkline_core::id::{SessionId, TurnId};
+use trunkline_core::registry::Registry;
 
 use crate::app::Shared;
 use crate::extract::Who;
 use crate::problem::Answer;
+use crate::registry::{AgentView, view};
 
-/// The agents that are kept running.
+/// The agents that are kept running, and those that take part on the bus.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Agents {
     items: Vec<Agent>,
+    /// The agents that take part on the bus, in the order in which they were first seen.
+    registered: Vec<AgentView>,
 }
 
 /// An agent that is kept running.
@@ -45,5 +49,7 @@ pub(crate) async fn list(app: Shared, Who(caller): Who) -> Answer<Body<Agents>> 
         let Ok(((agent, pid, incarnation), _)) = seen.await else { continue };
         items.push(Agent { session, agent, pid, incarnation, turn });
     }
-    Ok(Body(Agents { items }))
+    let look = |registry: &Registry, now| registry.all().map(|entry| view(entry, now)).collect();
+    let registered = app.hub.look_registry(look).await?;
+    Ok(Body(Agents { items, registered }))
 }

@@ -34,11 +34,15 @@ pub(crate) struct App {
     pub(crate) actions: trunkline_run::operator::Actions,
     /// The URL of the page, as the owner would type it.
     pub(crate) base_url: String,
+    /// How much agents may write to each other.
+    pub(crate) guards: trunkline_core::tell::Guards,
     /// How long a turn may run if its prompt does not say.
     pub(crate) turn_timeout_ms: Option<u64>,
     pub(crate) started: tokio::time::Instant,
     /// Who may use the dialect of the original human-input hub.
     pub(crate) sessionbus: crate::sessionbus::Access,
+    /// Who may use the dialect of the original agent bus.
+    pub(crate) engram: crate::engram::Access,
     /// The dialect of attachable sessions.
     pub(crate) attach: crate::attach::Settings,
     /// Numbers the clients that attach.

@@ -1,7 +1,7 @@
 //! The log of a session: pages of JSON, or a stream that replays and then waits.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -15,13 +15,13 @@ use trunkline_core::id::{Seq, SessionId};
 use trunkline_core::presence::Joined;
 use trunkline_core::principal::Caller;
 use trunkline_run::hub::Attached;
-use trunkline_run::tail::{Follow, Next};
+use trunkline_run::tail::{Encoding, Follow, Next};
 
 use crate::app::{App, Shared};
 use crate::extract::{AT, Id, Query, Who};
 use crate::gate::Pass;
 use crate::problem::{Answer, Problem};
-use crate::stream::{self, Ending, KEEP_ALIVE};
+use crate::stream::{self, Bye, Ending, Told};
 
 /// How many bytes of events a page has at most; at least one event is given if there is one.
 const PAGE_BYTES: usize = 4 << 20;
@@ -122,72 +122,62 @@ async fn follow(
     let follow = app.hub.follow(id, after).await?;
     let joined = Joined { client: app.clients.fetch_add(1, Ordering::Relaxed), name, since: None };
     let attached = app.hub.join(caller, id, joined).await?;
-    let reader = Reader { follow, ready: VecDeque::new(), ending, over: false, _attached: attached };
-    let body = futures_util::stream::unfold(reader, Reader::next);
-    Ok(stream::answer(Body::from_stream(body)))
+    Ok(stream::answer(lines(follow, ending, Some(attached))))
 }
 
-/// A client's stream: a cursor, what is ready to be sent, and nothing else.
-struct Reader {
+/// A log as a stream of events, for as long as it lasts.
+pub(crate) fn lines(follow: Follow, ending: Ending, attached: Option<Attached>) -> Body {
+    stream::body(Log { follow, _attached: attached }, ending)
+}
+
+/// The log of a session from a cursor on.
+struct Log {
     follow: Follow,
-    ready: VecDeque<Bytes>,
-    ending: Ending,
-    over: bool,
-    _attached: Attached,
+    _attached: Option<Attached>,
 }
 
-impl Reader {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some((Ok(bytes), self));
-            }
-            if self.over {
-                return None;
-            }
-            let before = self.follow.cursor();
-            let next = tokio::select! {
-                biased;
-                why = self.ending.comes() => {
-                    self.over = true;
-                    return Some((Ok(stream::bye(why)), self));
-                }
-                next = self.follow.next() => next,
-                () = tokio::time::sleep(KEEP_ALIVE) => return Some((Ok(stream::keep_alive()), self)),
-            };
-            match next {
-                Ok(next) => self.take(before, next),
-                // The client comes back with its cursor; by then the store may be well again.
-                Err(error) => {
-                    tracing::error!(%error, "a stream ends: the log cannot be read");
-                    return None;
-                }
+impl Told for Log {
+    type Item = (Seq, Next);
+
+    async fn next(&mut self) -> Option<Self::Item> {
+        let before = self.follow.cursor();
+        match self.follow.next().await {
+            Ok(next) => Some((before, next)),
+            // The client comes back with its cursor; by then the store may be well again.
+            Err(error) => {
+                tracing::error!(%error, "a stream ends: the log cannot be read");
+                None
             }
         }
     }
 
-    fn take(&mut self, before: Seq, next: Next) {
+    async fn take(&mut self, (before, next): Self::Item, ready: &mut VecDeque<Bytes>) -> ControlFlow<()> {
         match next {
             Next::Frames(frames) => {
-                self.ready.extend(frames.iter().map(|shown| {
+                ready.extend(frames.iter().map(|shown| {
                     if shown.frame.first() > before {
-                        shown.encoded(stream::encode)
+                        shown.encoded(Encoding::Stream, stream::encode)
                     } else {
                         stream::encode_after(&shown.frame, before)
                     }
                 }));
             }
             Next::CaughtUp(head) => {
-                self.ready.push_back(stream::named("caught-up", None, &format!("{{\"head\":{head}}}")));
+                ready.push_back(stream::named("caught-up", None, &format!("{{\"head\":{head}}}")));
             }
             Next::Gap(first) => {
-                self.ready.push_back(stream::named("gap", None, &format!("{{\"first\":{first}}}")));
+                ready.push_back(stream::named("gap", None, &format!("{{\"first\":{first}}}")));
             }
             Next::Removed => {
-                self.over = true;
-                self.ready.push_back(stream::named("deleted", None, "{}"));
+                ready.push_back(stream::named("deleted", None, "{}"));
+                return ControlFlow::Break(());
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    fn bye(why: Bye) -> Option<Bytes> {
+        Some(stream::bye(why))
     }
 }
 

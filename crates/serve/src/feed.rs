@@ -144,7 +144,8 @@ fn told(change: &Change) -> Vec<Bytes> {
                 | RowKind::Audit
                 | RowKind::Handoff
                 | RowKind::Lane
-                | RowKind::Checkpoint,
+                | RowKind::Checkpoint
+                | RowKind::Copied,
                 _,
             ) => return None,
         };

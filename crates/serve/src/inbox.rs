@@ -84,11 +84,13 @@ pub(crate) async fn send(
 ) -> Answer<Response> {
     let Send { kind, payload } = json.body;
     let message = MessageId::new(Uuid::now_v7());
-    let done =
-        app.hub.command(&caller, id, Command::Send(Queued { id: message, kind, payload }), json.key).await?;
+    let done = app
+        .hub
+        .command(&caller, id, Command::Send(Queued { id: message, kind, payload, sender: None }), json.key)
+        .await?;
     let queued = done.events.into_iter().find_map(|event| match event.fact {
-        trunkline_core::event::Fact::MessageQueued(Queued { id, kind, payload }) => {
-            Some(Message { id, kind, payload, seq: event.seq, at: event.at, delivered_at: None })
+        trunkline_core::event::Fact::MessageQueued(Queued { id, kind, payload, sender }) => {
+            Some(Message { id, kind, payload, sender, seq: event.seq, at: event.at, delivered_at: None })
         }
         _ => None,
     });

@@ -18,10 +18,12 @@ mod elicit;
 mod handler;
 mod handoff;
 mod hub;
+mod kv;
 mod place;
 mod resources;
 mod results;
 mod sessions;
+mod tell;
 mod tools;
 mod wait;
 

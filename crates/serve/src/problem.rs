@@ -7,6 +7,7 @@ use serde::Serialize;
 use trunkline_core::id::TurnId;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::Closed;
+use trunkline_core::time::Time;
 use trunkline_log::{AppendError, LogError};
 use trunkline_run::CommandError;
 
@@ -39,6 +40,9 @@ pub(crate) struct Body {
     /// The turn that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) turn: Option<TurnId>,
+    /// Until when it is held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<Time>,
     /// The outcome that was there first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) closed: Option<Closed>,
@@ -55,6 +59,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             turn: None,
+            until: None,
             closed: None,
         }))
     }
@@ -127,11 +132,12 @@ pub(crate) const fn status(refused: &Refused) -> StatusCode {
         | Refused::External
         | Refused::RequestClosed { .. }
         | Refused::KeyReused
+        | Refused::Changed { .. }
         | Refused::Underway { .. }
         | Refused::Stale { .. } => StatusCode::CONFLICT,
         Refused::Invalid { .. } | Refused::Unconfirmed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Refused::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refused::TooMany { .. } | Refused::Held { .. } => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
@@ -140,6 +146,7 @@ impl From<Refused> for Problem {
         let mut problem = Self::new(status(&refused), refused.code(), refused.to_string());
         match refused {
             Refused::Busy { turn } => problem.0.turn = Some(turn),
+            Refused::Held { until, .. } => problem.0.until = until,
             Refused::RequestClosed { closed } => problem.0.closed = Some(*closed),
             Refused::Invalid { field, .. } => problem.0.field = Some(field),
             Refused::Unconfirmed { .. } => problem.0.field = Some("confirm".to_owned()),
@@ -151,6 +158,7 @@ impl From<Refused> for Problem {
             | Refused::External
             | Refused::Forbidden { .. }
             | Refused::KeyReused
+            | Refused::Changed { .. }
             | Refused::Underway { .. }
             | Refused::Stale { .. }
             | Refused::TooMany { .. } => {}

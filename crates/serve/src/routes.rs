@@ -1,5 +1,7 @@
 //! Every route once: the router, the OpenAPI document and the tests are made from this table.
 
+mod bus;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,8 +20,8 @@ use trunkline_run::pools::PoolView;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
-    agents, audit, blobs, catalog, events, exchange, feed, grants, handoffs, health, import, inbox, openapi,
-    operator, pools, presence, queue, requests, sessions, settings, shutdown, tokens, turns,
+    agents, audit, blobs, catalog, events, exchange, feed, grants, handoffs, health, import, inbox, messages,
+    openapi, operator, pools, presence, queue, requests, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -157,8 +159,12 @@ pub(crate) fn routes() -> Vec<Route> {
             .gives::<shutdown::Stopping>(202),
         Route::get("/v1/catalog", catalog::list, "The agents that can be run here.")
             .gives::<catalog::Entries>(200),
-        Route::get("/v1/agents", agents::list, "The agents that are kept running.")
-            .gives::<agents::Agents>(200),
+        Route::get(
+            "/v1/agents",
+            agents::list,
+            "The agents that are kept running, and those that take part on the bus.",
+        )
+        .gives::<agents::Agents>(200),
         Route::get("/v1/feed", feed::feed, "One stream of all lists, and of the logs of chosen sessions.")
             .query(&[
                 ("after", "`at` of a list: what has changed since then is told first."),
@@ -167,6 +173,7 @@ pub(crate) fn routes() -> Vec<Route> {
             ])
             .streams(),
     ];
+    all.extend(bus::routes());
     all.extend(session_routes());
     all.extend(request_routes());
     all.extend(grant_routes());
@@ -261,6 +268,20 @@ fn session_routes() -> Vec<Route> {
         )
         .gives_nothing()
         .keyed(),
+        Route::post(
+            "/v1/messages",
+            messages::send,
+            "Write to an agent. One that runs here is woken; 429 `held_back` when a guard against loops bites.",
+        )
+        .takes::<messages::Tell>()
+        .gives::<trunkline_run::tell::Sent>(201)
+        .keyed(),
+        Route::get(
+            "/v1/sessions/{session}/messages/{message}",
+            messages::show,
+            "Where a message to the agent stands.",
+        )
+        .gives::<messages::MessageStatus>(200),
         Route::get("/v1/sessions/{session}/grants", grants::list, "The standing permissions.")
             .gives::<List<Grant>>(200),
         Route::post("/v1/sessions/{session}/grants", grants::add, "Give a standing permission.")

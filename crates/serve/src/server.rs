@@ -11,6 +11,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,10 +53,14 @@ pub struct Options {
     pub base_url: String,
     /// How long a turn may run if its prompt does not say.
     pub turn_timeout_ms: Option<u64>,
+    /// How much agents may write to each other.
+    pub guards: trunkline_core::tell::Guards,
     /// The processes of our agents: whoever connects from among them is that agent.
     pub custody: Custody,
     /// Who may use the dialect of the original human-input hub.
     pub sessionbus: crate::Sessionbus,
+    /// Who may use the dialect of the original agent bus.
+    pub engram: crate::engram::Access,
     /// What is decided about the dialect of attachable sessions.
     pub attach: crate::attach::Settings,
 }
@@ -68,7 +73,7 @@ pub struct Server {
     app: Arc<App>,
     tasks: TaskTracker,
     closing: CancellationToken,
-    places: Arc<tokio::sync::Semaphore>,
+    places: Arc<Semaphore>,
     peers: Arc<Peers>,
 }
 
@@ -97,8 +102,10 @@ impl Server {
             actions: options.actions,
             base_url: options.base_url,
             turn_timeout_ms: options.turn_timeout_ms,
+            guards: options.guards,
             started: tokio::time::Instant::now(),
             sessionbus: options.sessionbus,
+            engram: options.engram,
             attach: options.attach,
             stop_asked: CancellationToken::new(),
             clients: std::sync::atomic::AtomicU64::new(1),
@@ -110,7 +117,7 @@ impl Server {
             app,
             tasks,
             closing: CancellationToken::new(),
-            places: Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS)),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             peers: Arc::new(Peers::new(options.custody)),
         }
     }
@@ -133,25 +140,7 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok(stream) => {
-                    let router = match listener {
-                        Listener::Dashboard(_) => &self.dashboard,
-                        Listener::Attach(_) => &self.attach,
-                        Listener::Tcp(_) | Listener::Unix(_) => &self.router,
-                    };
-                    let (router, closing) = (router.clone(), self.closing.clone());
-                    let peers = Arc::clone(&self.peers);
-                    self.tasks.spawn(async move {
-                        let (router, agent) = match origin(&stream, peers).await {
-                            Origin::Outside => (router, None),
-                            Origin::Agent(session) => (router, Some(session)),
-                            Origin::Unknown => (Router::new().fallback(stranger), None),
-                        };
-                        let came = Came { agent, local: local(&stream) };
-                        connection(stream, router, came, closing).await;
-                        drop(place);
-                    });
-                }
+                Ok(stream) => self.take(&listener, stream, place),
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
@@ -159,6 +148,33 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Serves a connection, beside the others.
+    fn take(&self, listener: &Listener, stream: Stream, place: OwnedSemaphorePermit) {
+        let router = match listener {
+            Listener::Dashboard(_) => self.dashboard.clone(),
+            Listener::Attach(_) => self.attach.clone(),
+            Listener::Tcp(_) | Listener::Unix(_) | Listener::Engram(_) => self.router.clone(),
+        };
+        let is_bus = matches!(listener, Listener::Engram(_));
+        let (app, closing, peers) = (Arc::clone(&self.app), self.closing.clone(), Arc::clone(&self.peers));
+        self.tasks.spawn(async move {
+            let origin = origin(&stream, peers).await;
+            match stream {
+                Either::Left(stream) if is_bus => crate::engram::serve(app, stream, origin, closing).await,
+                stream => {
+                    let (router, agent) = match origin {
+                        Origin::Outside => (router, None),
+                        Origin::Agent(session) => (router, Some(session)),
+                        Origin::Unknown => (Router::new().fallback(stranger), None),
+                    };
+                    let came = Came { agent, local: local(&stream) };
+                    connection(stream, router, came, closing).await;
+                }
+            }
+            drop(place);
+        });
     }
 
     /// Stops: streams are told to come back, answers under way are finished, within half a second.
@@ -181,6 +197,8 @@ pub enum Listener {
     Dashboard(TcpListener),
     /// A TCP port where a browser's client of attachable sessions is, and that dialect's paths alone.
     Attach(TcpListener),
+    /// A TCP port where the original agent bus is spoken, and nothing of HTTP.
+    Engram(TcpListener),
 }
 
 type Stream = Either<TcpStream, UnixStream>;
@@ -188,7 +206,10 @@ type Stream = Either<TcpStream, UnixStream>;
 impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) | Self::Dashboard(listener) | Self::Attach(listener) => {
+            Self::Tcp(listener)
+            | Self::Dashboard(listener)
+            | Self::Attach(listener)
+            | Self::Engram(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // A frame must not wait for the acknowledgement of the one before it. It fails for who has left already.
                 let _client_left = stream.set_nodelay(true);

@@ -14,7 +14,6 @@ mod form;
 pub(crate) mod inbox;
 mod json;
 mod list;
-mod moment;
 mod page;
 pub(crate) mod requests;
 mod route;

@@ -1,6 +1,9 @@
 //! Event streams: how frames of a log become server-sent events, and how every stream ends when the daemon stops or its
 //! reader's token no longer counts.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,6 +12,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::unfold;
 use tokio_util::sync::CancellationToken;
 use trunkline_core::event::Event;
 use trunkline_core::id::Seq;
@@ -60,6 +64,73 @@ pub(crate) fn named(event: &str, id: Option<&str>, data: &str) -> Bytes {
 /// A comment.
 pub(crate) fn keep_alive() -> Bytes {
     Bytes::from_static(b": keep-alive\n\n")
+}
+
+/// What a stream tells, for one client.
+pub(crate) trait Told: Send + Sized + 'static {
+    /// What comes.
+    type Item: Send;
+    /// How long the stream may be silent, and what it says then, so that a dead connection is noticed.
+    const SILENCE: (Duration, &'static [u8]) = (KEEP_ALIVE, b": keep-alive\n\n");
+
+    /// Waits for what comes next; `None` when nothing will. May be dropped while it waits.
+    fn next(&mut self) -> impl Future<Output = Option<Self::Item>> + Send;
+
+    /// Puts into the queue what is to be sent of it, and says whether the stream goes on after that.
+    fn take(
+        &mut self,
+        item: Self::Item,
+        ready: &mut VecDeque<Bytes>,
+    ) -> impl Future<Output = ControlFlow<()>> + Send;
+
+    /// What the stream says when it ends from the daemon's side.
+    fn bye(_why: Bye) -> Option<Bytes> {
+        None
+    }
+}
+
+/// The body that tells it.
+pub(crate) fn body(told: impl Told, ending: Ending) -> Body {
+    let reader = Reader { told, ready: VecDeque::new(), ending, over: false };
+    Body::from_stream(unfold(reader, Reader::next))
+}
+
+/// A client's stream: what it tells, what of that is ready to be sent, and nothing else.
+struct Reader<T> {
+    told: T,
+    ready: VecDeque<Bytes>,
+    ending: Ending,
+    over: bool,
+}
+
+impl<T: Told> Reader<T> {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let (long, word) = T::SILENCE;
+        let silence = tokio::time::sleep(long);
+        tokio::pin!(silence);
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some((Ok(bytes), self));
+            }
+            if self.over {
+                return None;
+            }
+            let item = tokio::select! {
+                biased;
+                why = self.ending.comes() => {
+                    self.over = true;
+                    self.ready.extend(T::bye(why));
+                    continue;
+                }
+                item = self.told.next() => item,
+                () = &mut silence => return Some((Ok(Bytes::from_static(word)), self)),
+            };
+            self.over = match item {
+                Some(item) => self.told.take(item, &mut self.ready).await.is_break(),
+                None => true,
+            };
+        }
+    }
 }
 
 /// Why a stream ends though there may be more to tell.

@@ -9,6 +9,7 @@
 //! * [`acp`]: the messages of the Agent Client Protocol; [`acp::merge`] coalesces an agent's updates.
 //! * [`claude`]: Claude Code's own stream-json, spoken as ACP.
 //! * [`model`]: the wires of model providers: requests, streams, failures.
+//! * [`engram`]: the agent bus over TCP.
 //! * [`router`]: the routing core of `stdio_bus`: sessions, correlation, back-pressure and restarts, without I/O.
 //! * [`tool_use`]: a tool call as other agents tell it, as one of the Agent Client Protocol.
 //! * [`raw`]: looking into raw JSON.
@@ -18,6 +19,7 @@
 
 pub mod acp;
 pub mod claude;
+pub mod engram;
 pub mod fuzz;
 pub mod jsonrpc;
 pub mod model;

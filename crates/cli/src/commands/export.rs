@@ -58,6 +58,9 @@ pub(crate) async fn export(app: &App, args: Export) -> Result<Exit> {
 }
 
 pub(crate) async fn import(app: &App, args: Import) -> Result<Exit> {
+    if let Some(Source::Engram) = args.from {
+        return super::import_bus::import(app, &args.file).await;
+    }
     if let Some(Source::Sessionbus) = args.from {
         return crate::commands::import_hub::import(app, &args.file).await;
     }

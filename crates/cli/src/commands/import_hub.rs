@@ -115,7 +115,7 @@ fn told(message: &OldMessage) -> std::result::Result<Vec<(Time, Fact)>, BadId> {
     let id: MessageId = message.id.parse()?;
     let answer = answered(message.request.parse()?, &message.text, message.responder.as_deref());
     let payload = Raw::of(&answer).expect("an outcome has a JSON form");
-    let queued = message::Queued { id, kind: ANSWER.to_owned(), payload };
+    let queued = message::Queued { id, kind: ANSWER.to_owned(), payload, sender: None };
     let mut facts = vec![(message.created, queued.into())];
     facts.extend(message.delivered.map(|at| (at, message::Delivered { ids: vec![id] }.into())));
     facts.extend(message.acked.map(|at| (at, message::Acked { id }.into())));

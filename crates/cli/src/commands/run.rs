@@ -35,21 +35,36 @@ pub(crate) async fn run(app: &App, args: args::Run) -> Result<Exit> {
         Some(prompt) => Some(text_of(prompt).await?),
         None => None,
     };
-    let attaches = app.screen.interactive && !app.screen.json && !args.detach;
-    if prompt.is_none() && !attaches && !args.detach {
+    if prompt.is_none() && !attaches(app, args.detach) && !args.detach {
         return Err(CliError::usage("there is nothing to ask, and no terminal to ask it from")
             .hint("give a prompt, or --detach to make the session and leave it"));
     }
     let client = app.connect().await?;
-    let session = client.create_session(&new).await?;
+    begin(app, &client, &new, prompt, args.timeout, args.detach).await
+}
+
+const fn attaches(app: &App, detach: bool) -> bool {
+    app.screen.interactive && !app.screen.json && !detach
+}
+
+/// Makes a session, asks, and attaches or tells what comes.
+pub(crate) async fn begin(
+    app: &App,
+    client: &Client,
+    new: &NewSession,
+    prompt: Option<String>,
+    timeout: Option<Duration>,
+    detach: bool,
+) -> Result<Exit> {
+    let session = client.create_session(new).await?;
     let mut turn = None;
     if let Some(text) = prompt {
-        let timeout_ms = args.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let timeout_ms = timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         let prompt = NewTurn { prompt: Prompt::Text(text), when_busy: WhenBusy::Queue, timeout_ms };
         turn = Some(client.prompt(session.id, &prompt).await?.turn);
     }
     match turn {
-        _ if args.detach => {
+        _ if detach => {
             if app.screen.json {
                 app.screen.json(&client.session(session.id).await?)?;
             } else {
@@ -57,8 +72,8 @@ pub(crate) async fn run(app: &App, args: args::Run) -> Result<Exit> {
             }
             Ok(Exit::Ok)
         }
-        Some(turn) if !attaches => watch(app, &client, session.id, turn).await,
-        _ => attach::attach(app, Terminal::take()?, &client, session.id, Look::default()).await,
+        Some(turn) if !attaches(app, detach) => watch(app, client, session.id, turn).await,
+        _ => attach::attach(app, Terminal::take()?, client, session.id, Look::default()).await,
     }
 }
 

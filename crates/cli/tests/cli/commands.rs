@@ -345,6 +345,8 @@ fn the_configuration_is_shown_with_its_sources() {
     dashboard off default
     announce agentflow,sessionbus default
     notify on default
+    engram local default
+    engram_listen 127.0.0.1:0 default
     sandbox workspace default
     agents.demo trunkline demo-agent --pace 0 config.toml
     ");

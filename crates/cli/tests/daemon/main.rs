@@ -6,7 +6,9 @@
 mod actions;
 mod agents;
 mod audit;
+mod bus;
 mod confined;
+mod handoffs;
 mod harness;
 mod hooks;
 mod kill;
@@ -14,6 +16,7 @@ mod mcp;
 mod moving;
 mod originals;
 mod permissions;
+mod sending;
 mod start;
 mod strangers;
 mod turns;

@@ -1,12 +1,15 @@
 //! The client has a method for every route, and no route that is none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use trunkline_client::Client;
+use trunkline_client::bus::PutKey;
 use trunkline_client::types::{
-    AuditQuery, NewRequest, NewSession, NewToken, NewTurn, RequestQuery, SessionChange, SessionQuery,
+    AuditQuery, HandoffQuery, NewHandoff, NewRequest, NewSession, NewToken, NewTurn, OldHandoff,
+    RequestQuery, SessionChange, SessionQuery,
 };
+use trunkline_core::handoff::{HandoffId, LaneId, Saved};
 use trunkline_core::id::Seq;
 use trunkline_core::principal::Scope;
 use trunkline_core::raw::Raw;
@@ -78,6 +81,58 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.revoke_token(ID.parse().unwrap()).await.ok();
     client.link().await.ok();
     client.shutdown().await.ok();
+    call_the_bus(client).await;
+    call_handoffs(client).await;
+}
+
+async fn call_the_bus(client: &Client) {
+    let raw = Raw::parse("{}").unwrap();
+    let put = PutKey {
+        value: raw.clone(),
+        owner: None,
+        ttl_ms: None,
+        if_revision: None,
+        if_absent: false,
+        durable: false,
+    };
+    client.namespaces().await.ok();
+    client.keys("a/b", None, None).await.ok();
+    client.clear_keys("a/b").await.ok();
+    client.key("a/b", "a/b").await.ok();
+    client.put_key("a/b", "a/b", &put).await.ok();
+    client.delete_key("a/b", "a/b", Some(7)).await.ok();
+    client.restore_keys("a/b", &BTreeMap::new()).await.ok();
+    client.transfer_keys("a/b", "x", "y", None).await.ok();
+    client.transfers("a/b").await.ok();
+    client.watch_keys("a/b").next().await;
+    client.topics().await.ok();
+    client.messages("a/b", 7).await.ok();
+    client.publish("a/b", &raw, None).await.ok();
+    client.subscribe("a/b").next().await;
+    client.take("a/b", "a/b", "x", 7).await.ok();
+    client.ack_taken("a/b", "a/b", Seq(7)).await.ok();
+    client.registered_agent("a/b").await.ok();
+    client.register("a/b", None, &[], None).await.ok();
+    client.forget("a/b").await.ok();
+    client.tell("x", "hello").await.ok();
+    client.message(ID.parse().unwrap(), ID.parse().unwrap()).await.ok();
+}
+
+async fn call_handoffs(client: &Client) {
+    let (id, lane): (HandoffId, LaneId) = ("a/b".parse().unwrap(), "a/b".parse().unwrap());
+    let raw = Raw::parse("{}").unwrap();
+    let old = OldHandoff { handoff: Saved::of(id.clone(), "x"), lanes: Vec::new(), checkpoints: Vec::new() };
+    client.handoffs(&HandoffQuery::default()).await.ok();
+    client.save_handoff(&NewHandoff::default()).await.ok();
+    client.handoff(&id).await.ok();
+    client.handoff_prompt(&id).await.ok();
+    client.update_handoff(&id, &NewHandoff::default()).await.ok();
+    client.open_lane(&id, None, "x", None).await.ok();
+    client.say_in_lane(&id, &lane, None, "x").await.ok();
+    client.close_lane(&id, &lane).await.ok();
+    client.checkpoint(&id, None, None, &raw).await.ok();
+    client.checkpoints(&id, None, None).await.ok();
+    client.restore_handoff(&old).await.ok();
 }
 
 /// A route as both sides name it: every path parameter is `*`.
@@ -98,7 +153,7 @@ async fn every_route_has_a_method() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         routes.extend(methods.as_object().unwrap().keys().map(|method| route(method, path)));
     }
-    let mut server = Server::play(vec![json("200 OK", "{}"); 60]).await;
+    let mut server = Server::play(vec![json("200 OK", "{}"); 100]).await;
     let client = Client::new(&server.base_url(), "t").unwrap();
     call_everything(&client, &server.base_url()).await;
     let mut called = BTreeSet::new();

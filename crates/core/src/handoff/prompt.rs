@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::rows::Whole;
+use crate::quote::{LINE_ENDS, quote};
 use crate::raw::Raw;
 
 /// How many bytes the prompt has at most.
@@ -15,11 +16,6 @@ const MAX_PART: usize = 10 << 10;
 const MAX_MESSAGES: usize = 20;
 /// How deep lists and objects are written out. What is deeper is written as JSON.
 const MAX_DEPTH: usize = 4;
-/// What stands before each line that is not ours.
-const MARK: &str = "| ";
-/// Whatever some program takes for the end of a line.
-pub(super) const LINE_ENDS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
-
 /// What the next agent is told: whose work it takes over, and what is known of it.
 ///
 /// All that was said by somebody else stands in lines that begin with `| `, every one of them. There is no end mark that
@@ -70,22 +66,7 @@ fn part(text: &mut String, headline: &str, says: &str) {
         return;
     }
     _ = write!(text, "\n{headline}:\n\n");
-    let says = says.replace("\r\n", "\n");
-    let (mut room, mut left) = (MAX_PART, says.len());
-    for line in says.split_inclusive(LINE_ENDS) {
-        let kept = &line[..line.floor_char_boundary(room.saturating_sub(MARK.len() + 1))];
-        if kept.is_empty() {
-            break;
-        }
-        let shown: String = kept
-            .trim_end_matches(LINE_ENDS)
-            .chars()
-            .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
-            .collect();
-        _ = writeln!(text, "{MARK}{}", shown.trim_end());
-        room -= MARK.len() + 1 + kept.len();
-        left -= kept.len();
-    }
+    let left = quote(text, says, MAX_PART);
     if left > 0 {
         _ = writeln!(text, "\n({left} bytes more are left out here.)");
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::prompt::LINE_ENDS;
 use crate::event::{Event, Fact};
 use crate::id::TurnId;
+use crate::quote::LINE_ENDS;
 use crate::raw::Raw;
 use crate::turn::{Ended, StopReason};
 use crate::view::SessionView;

@@ -10,6 +10,7 @@ use crate::message;
 use crate::outside::Report;
 use crate::request::{self, Answer, Opened};
 use crate::setting::{Pending, Setting};
+use crate::tell::{Guards, Told};
 use crate::time::Time;
 use crate::turn::{self, WhenBusy, Why};
 
@@ -59,6 +60,8 @@ pub enum Command {
     Withdraw(RequestId, request::Outcome),
     /// Leave a message for the agent.
     Send(message::Queued),
+    /// Have a message reach the agent's turn, unless a guard holds it back.
+    Tell(Told, Guards),
     /// Mark the waiting messages as fetched.
     Deliver,
     /// Mark these as fetched, those of them that wait.
@@ -122,7 +125,8 @@ impl Command {
                 (Right::Agent, true)
             }
             Self::Deliver => (Right::Agent, false),
-            Self::Run(_) | Self::Missed(_) | Self::Tick => (Right::Hub, false),
+            // Who may send is a rule of its own.
+            Self::Tell(..) | Self::Run(_) | Self::Missed(_) | Self::Tick => (Right::Hub, false),
         };
         Needs { of, locally }
     }

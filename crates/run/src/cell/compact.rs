@@ -12,8 +12,7 @@ impl<M: Machine> Cell<M> {
         if self.head == self.compacted {
             return;
         }
-        let many = self.head.0 - self.compacted.0 >= M::compact_after();
-        let Some(drafts) = self.state.compaction().filter(|drafts| many || drafts.is_empty()) else { return };
+        let Some(drafts) = self.state.compaction(self.head.0 - self.compacted.0) else { return };
         let before = self.head;
         let at = self.at;
         let events = drafts.into_iter().enumerate().map(|(i, draft)| {

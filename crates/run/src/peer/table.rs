@@ -1,13 +1,18 @@
 //! The kernel's table of TCP connections.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
 
 /// How often the table is read for one connection. The kernel writes it in pieces, so that a connection can be missed
 /// while others come and go.
 const READS: u32 = 4;
-/// The state `ESTABLISHED`, as the table writes it.
-const ESTABLISHED: &str = "01";
+/// The states of a connection whose end is still read, as the table writes them: `ESTABLISHED`, and `FIN_WAIT1` and
+/// `FIN_WAIT2`, in which it has said that it sends no more.
+const STANDING: [&str; 3] = ["01", "04", "05"];
 
 /// A socket that somebody holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,21 +22,44 @@ pub(super) struct Socket {
     pub(super) uid: u32,
 }
 
+/// The sockets that stood when the table was read, by their own address and the one at the other end.
+struct Read {
+    began: Instant,
+    sockets: HashMap<(SocketAddr, SocketAddr), Socket>,
+}
+
+/// The newest reading. Many who connect at once share one: each takes a reading that began after it had connected.
+static NEWEST: Mutex<Option<Read>> = Mutex::new(None);
+
 /// The peer's socket of an established connection. One that nobody holds any more is none.
 pub(super) fn socket(theirs: SocketAddr, ours: SocketAddr) -> Option<Socket> {
+    let ends = (plain(theirs), plain(ours));
     (0..READS).find_map(|_| {
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-        tables.iter().find_map(|table| find(&fs::read_to_string(table).ok()?, theirs, ours))
+        let connected = Instant::now();
+        let mut newest = NEWEST.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_ref().is_none_or(|read| read.began < connected) {
+            *newest = Some(Read { began: Instant::now(), sockets: read_all() });
+        }
+        newest.as_ref()?.sockets.get(&ends).copied()
     })
 }
 
-fn find(table: &str, theirs: SocketAddr, ours: SocketAddr) -> Option<Socket> {
-    table.lines().find_map(|line| {
-        let fields: Vec<_> = line.split_ascii_whitespace().take(10).collect();
-        let [_, local, remote, state, _, _, _, uid, _, inode] = fields[..] else { return None };
+fn read_all() -> HashMap<(SocketAddr, SocketAddr), Socket> {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    tables.iter().flat_map(|table| standing(table)).collect()
+}
+
+fn standing(table: &str) -> impl Iterator<Item = ((SocketAddr, SocketAddr), Socket)> {
+    table.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let (local, remote, state) = (fields.next()?, fields.next()?, fields.next()?);
+        let (uid, inode) = (fields.nth(3)?, fields.nth(1)?);
+        if !STANDING.contains(&state) || inode == "0" {
+            return None;
+        }
         let socket = Socket { inode: inode.parse().ok()?, uid: uid.parse().ok()? };
-        let is_it = address(local)? == plain(theirs) && address(remote)? == plain(ours);
-        (is_it && state == ESTABLISHED && socket.inode != 0).then_some(socket)
+        Some(((address(local)?, address(remote)?), socket))
     })
 }
 
@@ -78,11 +106,16 @@ mod tests {
                  1: 0100007F:1F90 0100007F:1D09 {state} 00000000:00000000 00:00000000 00000000  1000        0 {inode} 1 0\n"
             )
         };
+        let find = |table: &str, theirs, ours| {
+            standing(table).find(|(ends, _)| *ends == (theirs, ours)).map(|(_, socket)| socket)
+        };
         let (theirs, ours) = ("127.0.0.1:8080".parse().unwrap(), "127.0.0.1:7433".parse().unwrap());
         assert_eq!(find(&line("01", 77), theirs, ours), Some(Socket { inode: 77, uid: 1000 }));
         assert_eq!(find(&line("01", 77), ours, theirs), None, "the other end is another socket");
         assert_eq!(find(&line("01", 0), theirs, ours), None, "sent and closed");
-        assert_eq!(find(&line("05", 77), theirs, ours), None);
+        assert!(find(&line("05", 77), theirs, ours).is_some(), "it sends no more, and still reads");
+        assert_eq!(find(&line("05", 0), theirs, ours), None);
+        assert_eq!(find(&line("06", 77), theirs, ours), None);
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! The stream of a session: what was, one `caught-up`, and then what comes.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -22,10 +21,7 @@ use super::fold::{Detail, Fold, fact_of, last_of};
 use super::{Fail, Outcome};
 use crate::app::App;
 use crate::gate::Pass;
-use crate::stream::{self, Ending};
-
-/// A stream that has been silent for so long says that it lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+use crate::stream::{self, Ending, Told};
 
 pub(super) async fn attach(app: &App, caller: &Caller, pass: Pass, id: SessionId, parts: &Parts) -> Outcome {
     caller.may_read(id)?;
@@ -39,17 +35,14 @@ pub(super) async fn attach(app: &App, caller: &Caller, pass: Pass, id: SessionId
         since: None,
     };
     let attached = app.hub.join(caller, id, joined).await?;
-    let reader = Reader {
+    let attach = Attach {
         follow,
         fold: Fold::new(detail, app.base_url.as_str()),
         seen,
-        ready: VecDeque::new(),
-        ending: Ending::new(&app.hub, pass),
         caught_up: false,
-        over: false,
         _attached: attached,
     };
-    let mut response = stream::answer(Body::from_stream(futures_util::stream::unfold(reader, Reader::next)));
+    let mut response = stream::answer(stream::body(attach, Ending::new(&app.hub, pass)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
@@ -81,68 +74,50 @@ async fn place(app: &App, id: SessionId, seen: Option<u64>) -> Result<(Seq, Opti
     Ok((turn.map_or(fact, |turn| turn.0), Some(seen)))
 }
 
-/// A client: a cursor in the log, the fold of the turn that it is in, and what is ready to be sent.
-struct Reader {
+/// A client: a cursor in the log, and the fold of the turn that it is in.
+struct Attach {
     follow: Follow,
     fold: Fold,
     seen: Option<u64>,
-    ready: VecDeque<Bytes>,
-    ending: Ending,
     caught_up: bool,
-    over: bool,
     _attached: Attached,
 }
 
-impl Reader {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let silence = tokio::time::sleep(KEEP_ALIVE);
-        tokio::pin!(silence);
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some((Ok(bytes), self));
-            }
-            if self.over {
-                return None;
-            }
-            let before = self.follow.cursor();
-            let next = tokio::select! {
-                biased;
-                _ = self.ending.comes() => return None,
-                next = self.follow.next() => next,
-                () = &mut silence => return Some((Ok(Bytes::from_static(b": keepalive\n\n")), self)),
-            };
-            match next {
-                Ok(next) => self.take(before, next),
-                // The client comes back with what it has; by then the store may be well again.
-                Err(error) => {
-                    tracing::error!(%error, "a stream ends: the log cannot be read");
-                    return None;
-                }
+impl Told for Attach {
+    type Item = (Seq, Next);
+    const SILENCE: (Duration, &'static [u8]) = (Duration::from_secs(20), b": keepalive\n\n");
+
+    async fn next(&mut self) -> Option<Self::Item> {
+        let before = self.follow.cursor();
+        match self.follow.next().await {
+            Ok(next) => Some((before, next)),
+            // The client comes back with what it has; by then the store may be well again.
+            Err(error) => {
+                tracing::error!(%error, "a stream ends: the log cannot be read");
+                None
             }
         }
     }
 
-    fn take(&mut self, before: Seq, next: Next) {
+    async fn take(&mut self, (before, next): Self::Item, ready: &mut VecDeque<Bytes>) -> ControlFlow<()> {
         match next {
             Next::Frames(frames) => {
-                for shown in &frames {
-                    let told = self.tell(&shown.frame, before);
-                    if !told.is_empty() {
-                        self.ready.push_back(told);
-                    }
-                }
+                let told = frames.iter().map(|shown| self.tell(&shown.frame, before));
+                ready.extend(told.filter(|told| !told.is_empty()));
             }
             Next::CaughtUp(_) if std::mem::replace(&mut self.caught_up, true) => {}
-            Next::CaughtUp(_) => self.ready.push_back(Bytes::from_static(b"event: caught-up\ndata: {}\n\n")),
+            Next::CaughtUp(_) => ready.push_back(Bytes::from_static(b"event: caught-up\ndata: {}\n\n")),
             // A kind that the original's clients do not know and pass over.
             Next::Gap(first) => {
-                self.ready
-                    .push_back(Bytes::from(format!("data: {{\"kind\": \"gap\", \"first\": {first}}}\n\n")));
+                ready.push_back(Bytes::from(format!("data: {{\"kind\": \"gap\", \"first\": {first}}}\n\n")));
             }
-            Next::Removed => self.over = true,
+            Next::Removed => return ControlFlow::Break(()),
         }
+        ControlFlow::Continue(())
     }
+}
 
+impl Attach {
     /// The frames that the facts of a stored frame complete, of those that the client has not.
     fn tell(&mut self, frame: &Stored, before: Seq) -> Bytes {
         let mut out = String::new();

@@ -21,7 +21,7 @@ use super::arguments::Arguments;
 use super::door::Who;
 use super::resources::{self, Follower, MAX_FOLLOWED};
 use super::wait::Call;
-use super::{approve, ask, handoff, hub, place, results, tools};
+use super::{approve, ask, handoff, hub, kv, place, results, tell, tools};
 use crate::app::App;
 use crate::sessionbus::{Fail, Reply};
 
@@ -29,7 +29,7 @@ use crate::sessionbus::{Fail, Reply};
 const INSTRUCTIONS: &str = "Trunkline shows people what agents do and ask. When you need a decision, information or an \
     approval that only a person can give, call ask_human: it waits for the answer. To ask without waiting, call \
     register_session once, then create_input_request, and poll_inbox for the answer. Before you stop with work unfinished, \
-    call handoff_save; to go on with what another agent has left, call handoff_resume.";
+    call handoff_save; to write to another agent, call send_to_agent; to go on with what another agent has left, call handoff_resume.";
 
 /// The handler of one connection: a session of the older protocol, or one request of the newer.
 pub struct Handler {
@@ -107,8 +107,11 @@ async fn wait(call: &Call<'_>, tool: &str, arguments: &Arguments) -> Result<Repl
     match tool {
         "ask_human" => ask::run(call, arguments).await,
         "approve_tool_use" => approve::run(call, arguments).await,
+        "send_to_agent" => tell::run(call, arguments).await,
         "handoff_save" => handoff::save(call, arguments).await,
         "handoff_resume" => handoff::resume(call, arguments).await,
+        "kv_get" => kv::get(call, arguments).await,
+        "kv_put" => kv::put(call, arguments).await,
         _ => unreachable!("every tool of the table is run"),
     }
 }

@@ -171,7 +171,7 @@ fn touched(change: &Change, agent: Option<SessionId>) -> Vec<String> {
             RowKind::Session => SESSIONS,
             RowKind::Request => REQUESTS,
             RowKind::Inbox | RowKind::Owed | RowKind::Key | RowKind::Blob | RowKind::Seen => continue,
-            RowKind::Unrecorded | RowKind::Audit => continue,
+            RowKind::Unrecorded | RowKind::Audit | RowKind::Copied => continue,
             RowKind::Handoff | RowKind::Lane | RowKind::Checkpoint => continue,
         };
         uris.push(list.to_owned());

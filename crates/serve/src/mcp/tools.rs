@@ -69,6 +69,10 @@ const TAGS: Argument = argument("tags", Is::Texts, Need::Never, "");
 const KEY: Argument =
     argument("idempotency_key", Is::Text, Need::Never, "A retry with the same key gets the first outcome.");
 
+const SHARED_KEY: Argument = argument("key", Is::Text, Need::Always, "The key.");
+const NAMESPACE: Argument =
+    argument("namespace", Is::Text, Need::Text("default"), "The namespace of the key.");
+
 const fn tool(name: &'static str, gives: Gives, takes: &'static [Argument], does: &'static str) -> Tool {
     Tool { name, does, takes, gives }
 }
@@ -201,6 +205,16 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Ask a person whether a tool may run. Made for Claude Code's --permission-prompt-tool.",
     ),
     tool(
+        "send_to_agent",
+        Gives::Object,
+        &[
+            argument("to", Is::Text, Need::Always, "The agent's session, its title, or the agent's name."),
+            argument("text", Is::Text, Need::Always, "What it should know, or do."),
+        ],
+        "Write to another agent. One that runs here is woken, or gets it after its turn; the state says whether it was \
+         delivered. Do not answer a message with one that says nothing new: agents that wake each other are held back.",
+    ),
+    tool(
         "handoff_save",
         Gives::Object,
         &[
@@ -237,6 +251,29 @@ pub(crate) const TOOLS: &[Tool] = &[
         ],
         "Take over work that another agent has left. The prompt tells what is known of it: what is quoted in it with `| ` is \
          that agent's record.",
+    ),
+    tool(
+        "kv_get",
+        Gives::Object,
+        &[SHARED_KEY, NAMESPACE],
+        "Read what agents share under a key. Without one the value and the revision are null.",
+    ),
+    tool(
+        "kv_put",
+        Gives::Object,
+        &[
+            SHARED_KEY,
+            argument("value", Is::Any, Need::Always, "Any JSON."),
+            NAMESPACE,
+            argument("ttl_seconds", Is::Whole, Need::Never, "How long it lasts; for ever, if not given."),
+            argument(
+                "if_revision",
+                Is::Whole,
+                Need::Never,
+                "Write only if the key has this revision, as kv_get tells it; 0: only if it is not there.",
+            ),
+        ],
+        "Share a value with other agents under a key. Fails if the key has changed since the revision that was given.",
     ),
 ];
 

@@ -157,7 +157,7 @@ fn asset(app: &App, name: &str, headers: &HeaderMap) -> Response {
         Some((from, upto)) => format!("bytes {from}-{}/{}", upto - 1, bytes.len()),
         None => format!("bytes */{}", bytes.len()),
     };
-    let texts = [(header::ETAG, tag), (header::LAST_MODIFIED, super::moment::http(since))];
+    let texts = [(header::ETAG, tag), (header::LAST_MODIFIED, crate::moment::http(since))];
     let partial = matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE);
     let range = partial.then_some((header::CONTENT_RANGE, range));
     for (name, text) in texts.into_iter().chain(range) {

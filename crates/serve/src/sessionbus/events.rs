@@ -1,17 +1,16 @@
 //! The stream of events: requests that were made, answered and dismissed.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, unfold};
+use futures_util::stream::BoxStream;
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{Seq, SessionId};
 use trunkline_core::principal::Caller;
@@ -20,26 +19,21 @@ use trunkline_log::LogError;
 use trunkline_log::frame::Change;
 use trunkline_run::Hub;
 
-use super::moment::zoned;
 use super::show::priority_word;
 use super::{Fail, json_answer, parameter};
 use crate::app::App;
 use crate::gate::Pass;
-use crate::stream::Ending;
-
-/// A stream that has been silent for so long says that it lives.
-const PING: Duration = Duration::from_secs(15);
+use crate::moment::zoned;
+use crate::stream::{self, Ending, KEEP_ALIVE, Told};
 
 pub(crate) fn stream(app: &Arc<App>, caller: &Caller, pass: Pass, parts: &Parts) -> Result<Response, Fail> {
     caller.may_list()?;
-    let reader = Reader {
+    let changes = Changes {
         changes: app.hub.changes(app.hub.pos()),
         hub: app.hub.clone(),
-        ending: Ending::new(&app.hub, pass),
-        ready: VecDeque::new(),
         sessions: parameter(parts, "sessions").is_some(),
     };
-    let mut response = json_answer(StatusCode::OK, Body::from_stream(unfold(reader, Reader::next)));
+    let mut response = json_answer(StatusCode::OK, stream::body(changes, Ending::new(&app.hub, pass)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -47,32 +41,22 @@ pub(crate) fn stream(app: &Arc<App>, caller: &Caller, pass: Pass, parts: &Parts)
     Ok(response)
 }
 
-/// One reader: a cursor in the store's tail.
-struct Reader {
+/// What changes, from a place in the store's tail on.
+struct Changes {
     hub: Hub,
     changes: BoxStream<'static, Result<Change, LogError>>,
-    ending: Ending,
-    ready: VecDeque<Bytes>,
-    /// Whether it wants to know of sessions too, by events that have a name of their own.
+    /// Whether its reader wants to know of sessions too, by events that have a name of their own.
     sessions: bool,
 }
 
-impl Reader {
-    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let silence = tokio::time::sleep(PING);
-        tokio::pin!(silence);
+impl Told for Changes {
+    type Item = Change;
+    const SILENCE: (Duration, &'static [u8]) = (KEEP_ALIVE, b"event: ping\ndata: {}\n\n");
+
+    async fn next(&mut self) -> Option<Change> {
         loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some((Ok(bytes), self));
-            }
-            let change = tokio::select! {
-                biased;
-                _ = self.ending.comes() => return None,
-                change = self.changes.next() => change?,
-                () = &mut silence => return Some((Ok(Bytes::from_static(b"event: ping\ndata: {}\n\n")), self)),
-            };
-            match change {
-                Ok(change) => self.take(&change).await,
+            match self.changes.next().await? {
+                Ok(change) => return Some(change),
                 // What is missing is told by nobody; the pages of the dialect load everything anew at each event.
                 Err(LogError::Gap { .. }) => {}
                 Err(error) => {
@@ -83,8 +67,8 @@ impl Reader {
         }
     }
 
-    async fn take(&mut self, change: &Change) {
-        let Some(session) = change.log.as_session() else { return };
+    async fn take(&mut self, change: Change, ready: &mut VecDeque<Bytes>) -> ControlFlow<()> {
+        let Some(session) = change.log.as_session() else { return ControlFlow::Continue(()) };
         if change.rows.iter().any(|row| row.kind == RowKind::Request) {
             // The rows tell what requests are now; what happened to them stands in the frame.
             let before = Seq(change.head.0.saturating_sub(1));
@@ -92,15 +76,16 @@ impl Reader {
                 Ok(page) => {
                     let events =
                         page.frames.first().and_then(|frame| frame.events().ok()).unwrap_or_default();
-                    self.ready.extend(events.iter().filter_map(|event| tell(session, event)));
+                    ready.extend(events.iter().filter_map(|event| tell(session, event)));
                 }
                 Err(error) => tracing::debug!(%session, %error, "an event is not told"),
             }
         }
         if self.sessions && change.rows.iter().any(|row| row.kind == RowKind::Session) {
             let told = format!("event: session\ndata: {{\"session_id\": \"{session}\"}}\n\n");
-            self.ready.push_back(Bytes::from(told));
+            ready.push_back(Bytes::from(told));
         }
+        ControlFlow::Continue(())
     }
 }
 

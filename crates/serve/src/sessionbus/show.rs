@@ -10,7 +10,7 @@ use trunkline_core::session::EXTERNAL;
 use trunkline_core::time::Time;
 use trunkline_core::view::{RequestStatus, RequestView, SessionState, SessionView};
 
-use super::moment::{naive, zoned};
+use crate::moment::{naive, zoned};
 
 /// What a person is called who did not say it.
 pub(crate) const SOMEBODY: &str = "human";

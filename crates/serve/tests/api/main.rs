@@ -4,9 +4,12 @@
 
 mod audit;
 mod bad_input;
+mod bus;
 mod external;
 mod flaky;
 mod gate;
+mod handoffs;
+mod messages;
 #[path = "../fixtures/plain.rs"]
 mod plain;
 mod pools;

@@ -86,6 +86,8 @@ async fn every_operation_answers_as_documented() {
     }
     hosted(&mut reader).await;
     external(&mut reader).await;
+    handoffs(&mut reader).await;
+    shared(&mut reader).await;
     reader.get("/v1/audit", &[]).await;
     reader.get("/v1/audit/chain", &[]).await;
     reader.get("/v1/operator-actions", &[]).await;
@@ -107,9 +109,34 @@ async fn every_operation_answers_as_documented() {
             methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
         })
         .collect();
-    // The feed is no answer but a stream; it has tests of its own.
+    // These are no answers but streams; they have tests of their own.
     let left: Vec<_> = all.difference(&reader.done).collect();
-    assert_eq!(left, ["get /v1/feed"]);
+    assert_eq!(left, ["get /v1/feed", "get /v1/kv/{namespace}/events", "get /v1/topics/{topic}/events"]);
+}
+
+async fn shared(reader: &mut Reader) {
+    let ns = [("namespace", "ns"), ("key", "k")];
+    let key = "/v1/kv/{namespace}/keys/{key}";
+    reader.does("put", key, &ns, Some(r#"{"value": 1, "owner": "ana"}"#)).await;
+    for path in ["/v1/kv", "/v1/kv/{namespace}", key] {
+        reader.get(path, &ns).await;
+    }
+    reader.post("/v1/kv/{namespace}/transfers", &ns, json!({"from": "ana", "to": "ben"})).await;
+    reader.get("/v1/kv/{namespace}/transfers", &ns).await;
+    reader.does("delete", key, &ns, None).await;
+    reader.post("/v1/kv/{namespace}/restore", &ns, json!({"values": {"a": 1}})).await;
+    reader.does("delete", "/v1/kv/{namespace}", &ns, None).await;
+    let topic = [("topic", "t"), ("group", "g")];
+    reader.post("/v1/topics/{topic}/messages", &topic, json!({"data": 1})).await;
+    reader.get("/v1/topics/{topic}/messages", &topic).await;
+    reader.get("/v1/topics", &[]).await;
+    let take = json!({"member": "ana", "from_start": true});
+    reader.post("/v1/topics/{topic}/groups/{group}/take", &topic, take).await;
+    reader.post("/v1/topics/{topic}/groups/{group}/ack", &topic, json!({"seqs": [1]})).await;
+    let agent = [("agent", "ana")];
+    reader.does("put", "/v1/agents/{agent}", &agent, Some("{}")).await;
+    reader.get("/v1/agents/{agent}", &agent).await;
+    reader.does("delete", "/v1/agents/{agent}", &agent, None).await;
 }
 
 async fn hosted(reader: &mut Reader) {
@@ -168,6 +195,9 @@ async fn external(reader: &mut Reader) {
     reader.get("/v1/sessions/{session}/inbox", &of).await;
     let named = [of[0], ("message", &id(&sent))];
     reader.act("/v1/sessions/{session}/inbox/{message}/ack", &named).await;
+    let told = reader.post("/v1/messages", &[], json!({"to": session, "text": "hi"})).await;
+    let named = [of[0], ("message", &id(&told))];
+    reader.get("/v1/sessions/{session}/messages/{message}", &named).await;
     let ask = json!({"kind": "question", "title": "Go on?"});
     let asked = id(&reader.post("/v1/sessions/{session}/requests", &of, ask).await);
     let other = reader.world.question(&session).await;
@@ -184,6 +214,27 @@ async fn external(reader: &mut Reader) {
     reader.does("post", "/v1/sessions/import", &[], Some(&export)).await;
     reader.act("/v1/sessions/{session}/close", &of).await;
     reader.does("delete", "/v1/sessions/{session}", &of, None).await;
+}
+
+async fn handoffs(reader: &mut Reader) {
+    let handoff = id(&reader.post("/v1/handoffs", &[], json!({"agent_id": "ana"})).await);
+    let of = [("handoff", handoff.as_str())];
+    reader.get("/v1/handoffs", &[]).await;
+    reader.get("/v1/handoffs/{handoff}", &of).await;
+    reader.get("/v1/handoffs/{handoff}/prompt", &of).await;
+    reader.does("patch", "/v1/handoffs/{handoff}", &of, Some(r#"{"status":"paused"}"#)).await;
+    let lane = id(&reader
+        .post("/v1/handoffs/{handoff}/lanes", &of, json!({"from_agent": "ana", "to_agent": "bob"}))
+        .await);
+    let named = [of[0], ("lane", lane.as_str())];
+    let said = json!({"from_agent": "bob", "text": "hi"});
+    reader.post("/v1/handoffs/{handoff}/lanes/{lane}/messages", &named, said).await;
+    let made = json!({"agent_id": "ana", "lane": lane, "snapshot": null});
+    reader.post("/v1/handoffs/{handoff}/checkpoints", &of, made).await;
+    reader.get("/v1/handoffs/{handoff}/checkpoints", &of).await;
+    reader.act("/v1/handoffs/{handoff}/lanes/{lane}/close", &named).await;
+    let old = json!({"handoff": {"id": "x", "agent_id": "ana", "created": 1, "updated": 2}});
+    reader.post("/v1/handoffs/import", &[], old).await;
 }
 
 /// The next event of a type.

@@ -31,7 +31,16 @@ async fn the_tools_are_those_of_the_original_first() {
     assert_eq!(names[..11], ORIGINAL);
     assert_eq!(
         names[11..],
-        ["dismiss_request", "ask_human", "approve_tool_use", "handoff_save", "handoff_resume"]
+        [
+            "dismiss_request",
+            "ask_human",
+            "approve_tool_use",
+            "send_to_agent",
+            "handoff_save",
+            "handoff_resume",
+            "kv_get",
+            "kv_put",
+        ]
     );
     let mut create = listed[5]["inputSchema"].clone();
     for (_, property) in create["properties"].as_object_mut().unwrap() {
@@ -251,4 +260,56 @@ async fn an_agent_has_its_own_session_and_answers_nothing() {
             .len(),
         1
     );
+}
+
+#[tokio::test]
+async fn an_agent_leaves_its_work_and_another_takes_it_over() {
+    let world = World::new().await;
+    let first = Session::local(&world).await;
+    let save = json!({
+        "summary": "port the parser", "todos": ["error paths"], "files": ["src/parse.rs"], "repo": "/work",
+        "checkpoint": {"line": 5},
+    });
+    let saved = first.gives("handoff_save", save).await;
+    assert_eq!((&saved["agent_id"], &saved["status"]), (&json!("tester"), &json!("active")));
+    let changed = json!({"handoff_id": saved["id"], "summary": "half done", "status": "paused"});
+    let changed = first.gives("handoff_save", changed).await;
+    assert_eq!((&changed["task_summary"], &changed["todos"]), (&json!("half done"), &json!(["error paths"])));
+    let second = Session::owner(&world).await;
+    let resumed = second.gives("handoff_resume", json!({"repo": "/work"})).await;
+    assert_eq!(resumed["handoff_id"], saved["id"]);
+    let prompt = resumed["prompt"].as_str().unwrap();
+    assert!(prompt.contains("\n| half done\n") && prompt.contains("\n| line: 5\n"), "{prompt}");
+    let done = json!({"handoff_id": saved["id"], "summary": "done", "status": "completed"});
+    second.gives("handoff_save", done).await;
+    let none = second.fails("handoff_resume", json!({"repo": "/work"})).await;
+    assert!(none.contains("Nobody has left any work here"), "{none}");
+    let unknown = second.fails("handoff_resume", json!({"handoff_id": "none"})).await;
+    assert!(unknown.contains("404 Not Found: Handoff not found"), "{unknown}");
+    assert!(second.fails("handoff_resume", json!({})).await.contains("which work?"));
+    let (hosted, _) = world.hosted().await;
+    let theirs = json!({"session_id": hosted, "summary": "x"});
+    assert!(
+        first.fails("handoff_save", theirs).await.contains("403"),
+        "in the name of somebody else's session"
+    );
+}
+
+#[tokio::test]
+async fn an_agent_writes_to_another_and_a_program_without_a_token_asks_first() {
+    let world = World::new().await;
+    let (hosted, _) = world.hosted().await;
+    let local = Session::local(&world).await;
+    let asked = local.gives("send_to_agent", json!({"to": hosted, "text": "hello"})).await;
+    assert_eq!(asked["state"], "asking", "{asked}");
+    let owner = Session::owner(&world).await;
+    let sent = owner.gives("send_to_agent", json!({"to": hosted, "text": "hello"})).await;
+    assert!(sent["turn"].is_u64(), "{sent}");
+    let again = owner.fails("send_to_agent", json!({"to": hosted, "text": "hello"})).await;
+    assert!(
+        again.contains("429") && again.contains("`cooldown`"),
+        "an agent writes, whoever's token it holds: {again}"
+    );
+    let unknown = owner.fails("send_to_agent", json!({"to": "nobody", "text": "hello"})).await;
+    assert!(unknown.contains("there is no agent nobody"), "{unknown}");
 }

@@ -9,6 +9,16 @@ pub(crate) fn naive(time: Time) -> String {
     format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}{fraction}")
 }
 
+/// The same from microseconds since 1970, with `+00:00`.
+pub(crate) fn zoned_micros(micros: i64) -> String {
+    let whole = naive(Time(micros.div_euclid(1_000_000) * 1_000));
+    let fraction = match micros.rem_euclid(1_000_000) {
+        0 => String::new(),
+        micros => format!(".{micros:06}"),
+    };
+    format!("{whole}{fraction}+00:00")
+}
+
 /// The same with `+00:00`.
 pub(crate) fn zoned(time: Time) -> String {
     format!("{}+00:00", naive(time))
@@ -35,6 +45,8 @@ mod tests {
         assert_eq!(naive(Time(0)), "1970-01-01T00:00:00");
         assert_eq!(naive(Time(1_795_246_789_459)), "2026-11-21T07:39:49.459000");
         assert_eq!(zoned(Time(951_782_400_001)), "2000-02-29T00:00:00.001000+00:00");
+        assert_eq!(zoned_micros(951_782_400_000_001), "2000-02-29T00:00:00.000001+00:00");
+        assert_eq!(zoned_micros(951_782_400_000_000), "2000-02-29T00:00:00+00:00");
         assert_eq!(naive(Time(4_107_542_400_000)), "2100-03-01T00:00:00");
         assert_eq!(http(Time(1_795_246_789_459)), "Sat, 21 Nov 2026 07:39:49 GMT");
     }
