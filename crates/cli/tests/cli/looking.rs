@@ -187,7 +187,8 @@ fn the_screen_is_whole_after_each_resize_in_the_middle_of_a_stream() {
     }
     pty.send("q");
     fs::write(home.work().join("enough"), "").unwrap();
-    let screen = pty.sees("ready");
+    pty.sees("ready");
+    let screen = pty.sees("›");
     let numbers = numbers(&screen);
     assert!(numbers.len() > 3, "{screen}");
     assert!(numbers.windows(2).all(|two| two[0] + 1 == two[1]), "{screen}");
