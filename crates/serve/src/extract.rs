@@ -85,7 +85,7 @@ async fn whole<S: Send + Sync>(
 }
 
 /// Reads JSON; the error says which field is wrong, and how.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     // A list would be taken for the fields in their order, which no caller means.
     if bytes

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::auth::bearer;
 use crate::local;
 use crate::problem::Problem;
+use crate::socket;
 
 /// Where the code of a link is exchanged for a token.
 const EXCHANGE: &str = "/v1/exchange";
@@ -62,7 +63,7 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next
         let detail = "an agent gets no browser's token, whatever link it has found";
         return Problem::forbidden("forbidden", detail).into_response();
     }
-    if needs_token(request.uri().path()) {
+    if needs_token(request.uri().path()) && !(agent.is_none() && shows_later(&request)) {
         let found = match agent {
             // Whatever it shows: it could have read its owner's token.
             Some(session) => Ok((Caller::agent(session), Pass(None))),
@@ -91,6 +92,11 @@ pub(crate) async fn stranger() -> Problem {
 /// The UI and what it is opened with need no token; everything that tells or does something does.
 fn needs_token(path: &str) -> bool {
     path.starts_with("/v1/") && path != EXCHANGE && path != "/v1/openapi.json"
+}
+
+/// A browser's WebSocket has no header for a token: it is the first message.
+fn shows_later(request: &Request) -> bool {
+    request.uri().path() == socket::PATH && !request.headers().contains_key(header::AUTHORIZATION)
 }
 
 /// The holder of the token that is shown.
@@ -130,7 +136,9 @@ impl Allowed {
         };
         if foreign {
             let origin = origin.and_then(|value| value.to_str().ok()).unwrap_or("");
-            let asks_with_token = headers.contains_key(header::AUTHORIZATION) || method == Method::OPTIONS;
+            let asks_with_token = headers.contains_key(header::AUTHORIZATION)
+                || method == Method::OPTIONS
+                || path == socket::PATH;
             if self.origins.iter().any(|allowed| allowed == origin) && asks_with_token {
                 return Ok(headers.get(header::ORIGIN).cloned());
             }

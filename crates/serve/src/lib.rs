@@ -46,6 +46,7 @@ mod sessionbus;
 mod sessions;
 mod settings;
 mod shutdown;
+mod socket;
 mod stream;
 mod subscriptions;
 mod tokens;

@@ -525,9 +525,14 @@ pub(crate) struct List<T> {
 /// The router of the table, with that of the MCP server.
 pub(crate) fn router(app: &Arc<App>, mcp: Router<Arc<App>>) -> Router {
     let mut router = mcp;
+    let mut streams = Router::new();
     for route in routes() {
+        if route.streams {
+            streams = streams.route(route.path, route.router.clone());
+        }
         router = router.route(route.path, route.router);
     }
+    router = router.route(crate::socket::PATH, crate::socket::route(streams.with_state(Arc::clone(app))));
     // Dialects have their own answers for what they do not know.
     router = router.route("/api/{*rest}", any(crate::sessionbus::api));
     for path in ["/api/session", "/api/session/{*rest}", "/api/pve/{*rest}"] {

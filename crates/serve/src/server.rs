@@ -170,10 +170,9 @@ impl Server {
                         Origin::Unknown => (Router::new().fallback(stranger), None),
                     };
                     let came = Came { agent, local: local(&stream) };
-                    connection(stream, router, came, closing).await;
+                    connection(stream, router, came, place, closing).await;
                 }
             }
-            drop(place);
         });
     }
 
@@ -254,18 +253,28 @@ fn local(stream: &Stream) -> Option<IpAddr> {
     }
 }
 
-async fn connection(stream: Stream, router: Router, came: Came, closing: CancellationToken) {
+async fn connection(
+    stream: Stream,
+    router: Router,
+    came: Came,
+    place: OwnedSemaphorePermit,
+    closing: CancellationToken,
+) {
     let wire = Arc::new(wire(&stream));
+    // A WebSocket goes on when the connection is no longer HTTP, and keeps its place.
+    let place = Arc::new(place);
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(came);
         request.extensions_mut().insert(Arc::clone(&wire));
+        request.extensions_mut().insert(Arc::clone(&place));
         service.call(request)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::pin!(connection);
     let mut leaving = false;
     loop {

@@ -176,12 +176,17 @@ impl Ending {
 pub(crate) fn bye(why: Bye) -> Bytes {
     let mut out = BytesMut::new();
     sse::write_retry(&mut out, RETRY_MS);
-    let data = match why {
-        Bye::Shutdown => r#"{"reason":"shutdown"}"#,
-        Bye::Token => r#"{"reason":"token"}"#,
-    };
-    write(&mut out, &sse::Frame { id: None, event: Some("bye"), data });
+    let data = format!("{{\"reason\":\"{}\"}}", reason(why));
+    write(&mut out, &sse::Frame { id: None, event: Some("bye"), data: &data });
     out.freeze()
+}
+
+/// Why a stream ends, in the word that clients know.
+pub(crate) fn reason(why: Bye) -> &'static str {
+    match why {
+        Bye::Shutdown => "shutdown",
+        Bye::Token => "token",
+    }
 }
 
 fn write(out: &mut BytesMut, frame: &sse::Frame<'_>) {

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-use tokio::time::Instant;
 
 /// How often the table is read for one connection. The kernel writes it in pieces, so that a connection can be missed
 /// while others come and go.
@@ -24,10 +23,12 @@ pub(super) struct Socket {
 
 /// The sockets that stood when the table was read, by their own address and the one at the other end.
 struct Read {
-    began: Instant,
+    number: u64,
     sockets: HashMap<(SocketAddr, SocketAddr), Socket>,
 }
 
+/// How many readings have begun.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 /// The newest reading. Many who connect at once share one: each takes a reading that began after it had connected.
 static NEWEST: Mutex<Option<Read>> = Mutex::new(None);
 
@@ -35,10 +36,11 @@ static NEWEST: Mutex<Option<Read>> = Mutex::new(None);
 pub(super) fn socket(theirs: SocketAddr, ours: SocketAddr) -> Option<Socket> {
     let ends = (plain(theirs), plain(ours));
     (0..READS).find_map(|_| {
-        let connected = Instant::now();
+        let begun_before = BEGUN.load(Ordering::SeqCst);
         let mut newest = NEWEST.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.as_ref().is_none_or(|read| read.began < connected) {
-            *newest = Some(Read { began: Instant::now(), sockets: read_all() });
+        if newest.as_ref().is_none_or(|read| read.number <= begun_before) {
+            let number = BEGUN.fetch_add(1, Ordering::SeqCst) + 1;
+            *newest = Some(Read { number, sockets: read_all() });
         }
         newest.as_ref()?.sockets.get(&ends).copied()
     })

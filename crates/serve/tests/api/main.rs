@@ -15,6 +15,7 @@ mod plain;
 mod pools;
 mod quiet;
 mod settings;
+mod socket;
 mod statuses;
 mod streams;
 mod tokens;
