@@ -8,6 +8,7 @@ mod deliver;
 mod fanout;
 mod hub;
 mod idle;
+mod paced;
 mod replay;
 mod scale;
 mod start;
@@ -39,7 +40,9 @@ pub(crate) enum Name {
     Streams,
     /// From a command to the events at a hundred streams
     Deliver,
-    /// Events per second to a hundred streams
+    /// Two hundred events a second to one, a hundred and a thousand streams
+    Paced,
+    /// As many events as can be to one, a hundred and a thousand streams
     Fanout,
     /// A long log from the first event to the last
     Replay,
@@ -69,6 +72,7 @@ impl Name {
             Self::Idle => idle::measure(bench).await,
             Self::Streams => streams::measure(bench).await,
             Self::Deliver => deliver::measure(bench).await,
+            Self::Paced => paced::measure(bench).await,
             Self::Fanout => fanout::measure(bench).await,
             Self::Replay => replay::measure(bench).await,
             Self::Attach => attach::measure(bench).await,

@@ -1,4 +1,4 @@
-//! From a connection to everything a session of ten thousand events has.
+//! From a connection to everything a session has: on `/v1`, by the dialect of attachable sessions, and after a pause.
 
 use anyhow::Result;
 use tokio::time::Instant;
@@ -9,40 +9,61 @@ use crate::report::{Figure, Unit};
 use crate::stats::Samples;
 use crate::store::{self, Past};
 
-const BUDGET_MS: f64 = 50.0;
-const SESSIONS: usize = 20;
-/// One event to a frame: what an agent that talks slowly leaves.
-const PAST: Past = Past { updates: 10_000, per_frame: 1 };
+/// How many events a session has, how many such sessions there are, and how many milliseconds it may take.
+const SIZES: [(u64, usize, Option<f64>); 3] = [(100, 20, None), (10_000, 20, Some(50.0)), (100_000, 3, None)];
+/// How many events a client that comes back has missed.
+const MISSED: u64 = 100;
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
-    let (home, ids) = store::home(&bench.dir, SESSIONS, PAST).await?;
-    let mut read = Samples::default();
+    let mut figures = Vec::new();
+    for (events, sessions, budget) in SIZES {
+        figures.extend(attach(bench, events, sessions, budget).await?);
+    }
+    Ok(figures)
+}
+
+async fn attach(bench: &Bench, events: u64, sessions: usize, budget: Option<f64>) -> Result<Vec<Figure>> {
+    // One event to a frame: what an agent that talks slowly leaves.
+    let past = Past { updates: events, per_frame: 1 };
+    let (home, ids) = store::home(&bench.dir, sessions, past).await?;
+    let (mut read, mut head) = (Samples::default(), 0);
     for id in &ids {
         let start = Instant::now();
-        store::read(&home.database(), id).await?;
+        head = store::read(&home.database(), id).await?;
         read.push(start.elapsed());
     }
     let daemon = Daemon::start(&bench.binary, home.path()).await?;
-    let mut rounds = [Samples::default(), Samples::default()];
-    for samples in &mut rounds {
-        for id in &ids {
-            let start = Instant::now();
-            let http = daemon.connect().await?;
-            let mut stream = http.stream(&format!("/v1/sessions/{id}/events")).await?;
-            stream.catch_up().await?;
-            samples.push(start.elapsed());
-        }
-    }
+    let first = rounds(&daemon, &ids, |id| format!("/v1/sessions/{id}/events")).await?;
+    let again = rounds(&daemon, &ids, |id| format!("/v1/sessions/{id}/events")).await?;
+    let dialect = rounds(&daemon, &ids, |id| format!("/api/session/{id}/stream?deltas=1")).await?;
+    let missed = head - MISSED;
+    let resumed = rounds(&daemon, &ids, |id| format!("/v1/sessions/{id}/events?after={missed}")).await?;
     daemon.stop().await?;
-    let [first, again] = rounds;
     let figure = |what: &str, samples: &Samples| {
-        Figure::new(what, samples.median(), Unit::Milliseconds)
-            .at_most(BUDGET_MS)
-            .beside("our store alone", read.median())
-            .note(format!("slowest of {SESSIONS}: {:.1} ms", samples.percentile(100)))
+        Figure::new(format!("{events} events, {what}"), samples.median(), Unit::Milliseconds)
+            .note(format!("slowest of {sessions}: {:.1} ms", samples.percentile(100)))
+    };
+    let whole = |what: &str, samples: &Samples| {
+        let figure = figure(what, samples).beside("our store alone", read.median());
+        budget.map_or_else(|| figure.clone(), |budget| figure.clone().at_most(budget))
     };
     Ok(vec![
-        figure("10,000 events, session not in memory", &first),
-        figure("10,000 events, session in memory", &again),
+        whole("session not in memory", &first),
+        whole("session in memory", &again),
+        whole("by the dialect of attachable sessions", &dialect),
+        figure(&format!("the last {MISSED} after a pause"), &resumed),
     ])
+}
+
+/// Attaches to each session once.
+async fn rounds(daemon: &Daemon, ids: &[String], path: impl Fn(&str) -> String) -> Result<Samples> {
+    let mut samples = Samples::default();
+    for id in ids {
+        let start = Instant::now();
+        let http = daemon.connect().await?;
+        let mut stream = http.stream(&path(id)).await?;
+        stream.catch_up().await?;
+        samples.push(start.elapsed());
+    }
+    Ok(samples)
 }
