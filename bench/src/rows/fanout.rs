@@ -12,7 +12,8 @@ use crate::report::{Figure, Unit};
 
 const BUDGET: f64 = 400e3;
 /// How many streams there are and how many write, and whether the budget is meant for it.
-const CASES: [(usize, usize, bool); 4] = [(100, 64, true), (100, 256, true), (1, 64, false), (1_000, 64, false)];
+const CASES: [(usize, usize, bool); 4] =
+    [(100, 64, true), (100, 256, true), (1, 64, false), (1_000, 64, false)];
 
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();

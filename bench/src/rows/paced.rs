@@ -72,7 +72,11 @@ async fn paced(bench: &Bench, count: usize) -> Result<[Figure; 2]> {
     daemon.stop().await?;
     let figure = |what: &str, value| {
         let plural = if count == 1 { "stream" } else { "streams" };
-        Figure::new(format!("{what} of deliveries to {count} {plural}, 200 events/s"), value, Unit::Milliseconds)
+        Figure::new(
+            format!("{what} of deliveries to {count} {plural}, 200 events/s"),
+            value,
+            Unit::Milliseconds,
+        )
     };
     Ok([figure("p50", took.median()).note(cost), figure("p99", took.percentile(99))])
 }

@@ -112,6 +112,7 @@ impl App {
             Command::Dismiss(args) => commands::requests::dismiss(self, args).await,
             Command::Audit(args) => commands::audit::audit(self, args).await,
             Command::Grants(args) => commands::grants::grants(self, args).await,
+            Command::Search(args) => commands::search::search(self, args).await,
             Command::Send(args) => commands::send::send(self, args).await,
             Command::Handoff(args) => commands::handoff::handoff(self, args.action).await,
             Command::Open(args) => commands::open::open(self, args).await,

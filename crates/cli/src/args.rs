@@ -11,6 +11,7 @@ mod handoff;
 mod help;
 mod mcp;
 mod pools;
+mod search;
 mod send;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub(crate) use grants::{GrantAction, Grants};
 pub(crate) use handoff::{Handoff, HandoffAction, ListHandoffs, Resume, Save};
 pub(crate) use mcp::{Hook, HookAction, HookVendor, Host, Mcp};
 pub(crate) use pools::{Pools, PoolsAction};
+pub(crate) use search::Search;
 pub(crate) use send::Send;
 
 /// Keeps AI agents' sessions alive, attachable and answerable.
@@ -164,6 +166,11 @@ pub(crate) enum Command {
     /// The daemon keeps a handoff of each session it runs by itself, with a checkpoint of the last turn.
     #[command(after_help = handoff::EXAMPLES)]
     Handoff(Handoff),
+    /// Find what was said in sessions
+    ///
+    /// Prompts, what agents said, their tool calls with what those gave, questions and answers. The newest stands first.
+    #[command(after_help = search::EXAMPLES)]
+    Search(Search),
     /// Open the page in a browser
     Open(Open),
     /// Run the daemon

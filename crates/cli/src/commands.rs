@@ -21,6 +21,7 @@ pub(crate) mod pools;
 pub(crate) mod prompt;
 pub(crate) mod requests;
 pub(crate) mod run;
+pub(crate) mod search;
 pub(crate) mod send;
 pub(crate) mod sessions;
 pub(crate) mod token;

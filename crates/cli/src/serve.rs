@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trunkline_core::id::Node;
 use trunkline_core::time::Time;
-use trunkline_log::{Log, Memory, Sqlite};
+use trunkline_log::{Log, Memory, Search, Sqlite};
 use trunkline_run::acp::{AcpDriver, Mcp};
 use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
@@ -28,6 +28,7 @@ use trunkline_run::notify::Notifier;
 use trunkline_run::operator::{Action, Actions};
 use trunkline_run::pools::{self, Pools, WorkerDriver};
 use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
+use trunkline_run::search::Transcripts;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 
@@ -191,6 +192,7 @@ impl Daemon {
         tracing::info!(head = %hub.audit_head().await.context("the audit could not be read")?, "audit");
         let server = Server::new(Options {
             hub: hub.clone(),
+            transcripts: Transcripts::follow(&hub, Search::open(&home.path("search.db"))?),
             catalog: self.catalog,
             pools: pools.clone(),
             actions,

@@ -42,6 +42,7 @@ mod http;
 mod messages;
 mod operator;
 mod passage;
+pub mod search;
 mod sse;
 pub mod types;
 

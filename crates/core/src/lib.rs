@@ -35,6 +35,7 @@ pub mod message;
 pub mod name;
 pub mod operator;
 pub mod outside;
+pub mod passage;
 pub mod pattern;
 pub mod presence;
 pub mod principal;

@@ -5,6 +5,7 @@
 //! - [`memory`]: a store in memory: the `live` store, and the reference for the others.
 //! - [`sqlite`]: a store in one file: the `disk` store.
 //! - [`engram`]: reads the handoffs of the original agent bus.
+//! - [`search`]: the index of what was said in sessions.
 //! - [`sessionbus`]: reads the database of the original human-input hub.
 //! - [`settle`](settle()): what to do when a store does not know whether it wrote.
 //! - `conformance`: what every store must do, as tests; with the feature `test-util`.
@@ -17,6 +18,7 @@ pub mod engram;
 mod foreign;
 pub mod frame;
 pub mod memory;
+pub mod search;
 pub mod sessionbus;
 mod settle;
 pub mod sqlite;
@@ -24,5 +26,6 @@ mod tail;
 
 pub use contract::{AppendError, Log, LogError, OpenError};
 pub use memory::Memory;
+pub use search::Search;
 pub use settle::{append_settled, settle};
 pub use sqlite::{Reindexed, Sqlite};

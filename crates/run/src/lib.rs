@@ -14,6 +14,7 @@
 //! - [`operator`]: commands that run without any model.
 //! - [`pools`]: workers that many sessions share.
 //! - [`peer`]: whether whoever connects is one of our agents.
+//! - [`search`]: what was said, found by its words.
 //! - [`sandbox`]: what an agent may touch, as a description.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
@@ -45,6 +46,7 @@ pub mod pools;
 pub mod profiles;
 mod runner;
 pub mod sandbox;
+pub mod search;
 pub mod secrets;
 mod seen;
 pub mod tail;

@@ -16,6 +16,7 @@ use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
 use trunkline_run::pools::Pools;
 use trunkline_run::sandbox::Sandbox;
+use trunkline_run::search::Transcripts;
 
 use crate::auth::Auth;
 use crate::extract::AT;
@@ -30,6 +31,8 @@ pub(crate) struct App {
     pub(crate) catalog: Arc<Catalog>,
     /// How agents are confined.
     pub(crate) sandbox: Sandbox,
+    /// What was said in sessions.
+    pub(crate) transcripts: Transcripts,
     pub(crate) pools: Pools,
     pub(crate) actions: trunkline_run::operator::Actions,
     /// The URL of the page, as the owner would type it.

@@ -5,7 +5,7 @@
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `audit`, `presence`, `catalog`, `agents`, `pools`, `operator`, `tokens`,
-//!   `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
+//!   `search`, `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
 //! - [`mcp`]: the MCP server. `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
 #![forbid(unsafe_code)]
 
@@ -41,6 +41,7 @@ mod queue;
 mod registry;
 mod requests;
 mod routes;
+mod search;
 pub mod server;
 mod sessionbus;
 mod sessions;

@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::{
     agents, audit, blobs, catalog, events, exchange, feed, grants, handoffs, health, import, inbox, messages,
-    openapi, operator, pools, presence, queue, requests, sessions, settings, shutdown, tokens, turns,
+    openapi, operator, pools, presence, queue, requests, search, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -339,6 +339,14 @@ fn request_routes() -> Vec<Route> {
             CURSOR,
         ])
         .gives::<crate::app::Page<RequestView>>(200),
+        Route::get(
+            "/v1/search",
+            search::find,
+            "Passages of transcripts that have all the words, the newest first. A word finds longer ones that begin with it; \
+             words in quotes stand in their order.",
+        )
+        .query(&[("q", "The words."), ("session", "Only passages of this session."), PAGE, CURSOR])
+        .gives::<search::Passages>(200),
         Route::get("/v1/requests/{request}", requests::show, "A request.").gives::<RequestView>(200),
         Route::post("/v1/requests/{request}/answer", requests::answer, "Answer: the first answer wins.")
             .takes::<trunkline_core::request::Answer>()

@@ -41,6 +41,8 @@ pub struct Options {
     pub hub: Hub,
     /// The agents that can be run.
     pub catalog: Arc<Catalog>,
+    /// What was said in sessions, found by its words.
+    pub transcripts: trunkline_run::search::Transcripts,
     /// The pools of workers.
     pub pools: Pools,
     /// What runs without any model.
@@ -98,6 +100,7 @@ impl Server {
             allowed: options.allowed,
             catalog: options.catalog,
             sandbox: options.custody.sandbox().clone(),
+            transcripts: options.transcripts,
             pools: options.pools,
             actions: options.actions,
             base_url: options.base_url,

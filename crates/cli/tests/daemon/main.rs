@@ -16,6 +16,7 @@ mod mcp;
 mod moving;
 mod originals;
 mod permissions;
+mod searching;
 mod sending;
 mod start;
 mod strangers;

@@ -114,6 +114,7 @@ async fn call_the_bus(client: &Client) {
     client.registered_agent("a/b").await.ok();
     client.register("a/b", None, &[], None).await.ok();
     client.forget("a/b").await.ok();
+    client.search("x", None, 7, None).await.ok();
     client.tell("x", "hello").await.ok();
     client.message(ID.parse().unwrap(), ID.parse().unwrap()).await.ok();
 }

@@ -14,6 +14,7 @@ mod messages;
 mod plain;
 mod pools;
 mod quiet;
+mod search;
 mod settings;
 mod socket;
 mod statuses;
