@@ -52,6 +52,9 @@ test('every screen', { timeout: 300_000 }, async () => {
       await shot('failed');
       await go('/s', 'main [data-row]');
       await shot('sessions');
+      await page.getByRole('searchbox').fill('fl');
+      await page.locator('main mark').first().waitFor();
+      await shot('search');
       await go('/bus', 'main [data-row]');
       await shot('bus');
       await go(`/h/${ids.handoff}`, 'main ol li');

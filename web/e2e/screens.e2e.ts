@@ -131,7 +131,7 @@ describe('the details of a session', () => {
 
 test('sessions are filtered by state, agent and words', async () => {
   const page = await visitor.page('/s');
-  const shown = page.locator('main [data-row]');
+  const shown = page.locator('main ul').first().locator('[data-row]');
   await shown.nth(20).waitFor();
   await page.getByRole('button', { name: /^Failed/ }).click();
   await expect.poll(() => shown.count()).toBe(1);
@@ -139,6 +139,21 @@ test('sessions are filtered by state, agent and words', async () => {
   await page.getByLabel('Agent').selectOption('gemini');
   await page.getByRole('searchbox').fill('über');
   await expect.poll(() => shown.allTextContents().then((all) => all.length)).toBe(1);
+});
+
+test('what was said is found from the same field, and its session is a key away', async () => {
+  const page = await visitor.page('/s');
+  await page.locator('main [data-row]').nth(20).waitFor();
+  await page.getByRole('searchbox').fill('flaky retr');
+  const found = page.getByRole('region', { name: 'In transcripts' }).getByRole('link');
+  await found.first().getByText('Fix the flaky retry test', { exact: true }).waitFor();
+  expect(await found.first().locator('mark').allTextContents()).toEqual(['flaky', 'retry']);
+  expect(await complaints(page)).toEqual([]);
+  await page.getByRole('searchbox').fill('nobody has ever said xyzzy');
+  await page.getByText('Nobody has said that.').waitFor();
+  await page.getByRole('searchbox').fill('flaky retr');
+  await found.first().click();
+  await page.waitForURL(/\/s\//);
 });
 
 test('pools tell of their workers, and are drained in place', async () => {

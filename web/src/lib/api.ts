@@ -1,7 +1,7 @@
 /** The daemon's HTTP API: one method per endpoint this page uses, errors as one class. */
 
 import type { Dial } from './dials';
-import type { AgentSettings, Client, Grant, GrantPreview, Handoff, HandoffWhole, Health, Me, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, RunningAgent, Token, TokenMade, TokenScope } from './things';
+import type { AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, Me, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, RunningAgent, Token, TokenMade, TokenScope } from './things';
 import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
 
 /** Which sessions to list. */
@@ -72,6 +72,11 @@ export class Api {
 
   health(): Promise<Health> {
     return this.#json('GET', '/health');
+  }
+
+  /** What was said that has all the words. */
+  search(words: string, cursor?: string): Promise<FoundPassages> {
+    return this.#json('GET', `/v1/search?${query({ q: words, limit: 20, cursor })}`);
   }
 
   sessions(cursor?: string, filter: SessionFilter = {}): Promise<Page<Session>> {

@@ -214,3 +214,20 @@ export interface AgentSettings {
   model?: Selection;
   options?: { id: string; name: string; available?: Available[]; current?: string | boolean; chosen?: string | boolean }[];
 }
+
+/** A passage of a session's transcript that was found. */
+export interface FoundPassage {
+  session: string;
+  title?: string;
+  agent: string;
+  seq: number;
+  at: number;
+  said: 'title' | 'prompt' | 'answer' | 'tool' | 'request' | 'message';
+  /** Pieces that follow each other; what was looked for is marked. */
+  excerpt: { text: string; found: boolean }[];
+}
+
+export interface FoundPassages {
+  items: FoundPassage[];
+  next?: string;
+}
