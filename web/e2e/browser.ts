@@ -2,11 +2,13 @@
  * A browser for tests against a running daemon.
  *
  * `TRUNKLINE_LINK` is a one-time link to it, as `trunkline open --url` prints it. `CHROMIUM` names another browser than
- * /usr/bin/chromium.
+ * /usr/bin/chromium. `TRUNKLINE_PAGE` names a directory, such as `dist`, whose files are shown in place of the page that the
+ * binary was built with, so that a change of the page alone needs no new binary.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { extname, join } from 'node:path';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const FLAGS = [
@@ -49,6 +51,7 @@ export class Visitor {
   async page(path: string, options: BrowserContextOptions = DESKTOP): Promise<Page> {
     const context = await this.browser.newContext({ reducedMotion: 'reduce', serviceWorkers: 'block', ...options });
     this.#contexts.push(context);
+    if (process.env.TRUNKLINE_PAGE) await showFrom(context, this.base, process.env.TRUNKLINE_PAGE);
     await context.addInitScript((token) => localStorage.setItem('trunkline.token', token), this.token);
     const page = await context.newPage();
     page.on('pageerror', (error) => this.errors.push(error.message));
@@ -79,6 +82,21 @@ export class Visitor {
   async leave(): Promise<void> {
     await this.browser.close();
   }
+}
+
+const KINDS: Record<string, string> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.png': 'image/png', '.webmanifest': 'application/manifest+json' };
+
+/** Shows the page of a directory, under the daemon's own content policy. */
+async function showFrom(context: BrowserContext, base: string, dir: string): Promise<void> {
+  const policy = (await fetch(base)).headers.get('content-security-policy') ?? '';
+  await context.route(
+    (url) => url.origin === base && !/^\/(?:v1|api|mcp|health|\.well-known)(?:\/|$)/.test(url.pathname),
+    (route) => {
+      const file = join(dir, new URL(route.request().url()).pathname);
+      const found = existsSync(file) && statSync(file).isFile() ? file : join(dir, 'index.html');
+      return route.fulfill({ body: readFileSync(found), headers: { 'content-type': KINDS[extname(found)] ?? 'application/octet-stream', 'content-security-policy': policy } });
+    },
+  );
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
