@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Daemon } from './daemon';
+import { share } from './shared';
 
 const AGENT = resolve(import.meta.dirname, 'agent.mjs');
 
@@ -100,6 +101,7 @@ export async function play(daemon: Daemon, call: Call, plain = false): Promise<R
   await call('POST', `/v1/handoffs/${handoff}/lanes/${lane}/messages`, { from_agent: 'claude', text: 'Only `macos-15`; the other is green.' });
   await call('POST', `/v1/handoffs/${handoff}/checkpoints`, { agent_id: 'codex', snapshot: { head: '8a01be4', tests: { failed: 1, passed: 211 } } });
   await call('POST', '/v1/handoffs', { agent_id: 'gemini', status: 'completed', task_summary: 'Translate the README', repo: directory(3) });
+  await share(call, plain);
   // Agents take their time to ask.
   for (const id of [main, push, danger, check]) {
     while ((await call<{ items: unknown[] }>('GET', `/v1/requests?session=${id}`)).items.length === 0) await new Promise((done) => setTimeout(done, 20));

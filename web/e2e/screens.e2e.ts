@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { complaints, DESKTOP, PHONE, Visitor } from './browser';
 import { Daemon } from './daemon';
 import { CONFIG, play } from './scene';
+import { KEY, TOPIC } from './shared';
 
 let daemon: Daemon;
 let visitor: Visitor;
@@ -31,7 +32,7 @@ describe('keys', () => {
   test('go everywhere, and what is typed into a field stays there', async () => {
     const page = await visitor.page('/');
     await rows(page).first().waitFor();
-    for (const [keys, path] of [['gs', '/s'], ['gb', '/bus'], ['gp', '/pools'], ['g,', '/settings'], ['n', '/new'], ['gi', '/']] as const) {
+    for (const [keys, path] of [['gs', '/s'], ['gb', '/bus'], ['gk', '/bus/keys'], ['gt', '/bus/topics'], ['gp', '/pools'], ['g,', '/settings'], ['n', '/new'], ['gi', '/']] as const) {
       for (const key of keys) await page.keyboard.press(key);
       await page.waitForURL(visitor.base + path);
     }
@@ -168,6 +169,7 @@ test('pools tell of their workers, and are drained in place', async () => {
 test('the bus tells who runs, and a handoff what happened in it; another agent goes on from there', async () => {
   const page = await visitor.page('/bus');
   await page.locator('main a', { hasText: 'Fix the flaky retry test' }).getByText(/pid \d+/).waitFor();
+  await page.getByRole('navigation', { name: 'Parts of the bus' }).getByRole('link', { name: 'Handoffs' }).click();
   await page.locator('main a', { hasText: 'claude → codex' }).click();
   const moments = page.locator('main ol li');
   await moments.nth(4).waitFor();
@@ -211,6 +213,13 @@ test.each([
     ['/s', 'main [data-row]'],
     ['/new', 'main fieldset label'],
     ['/bus', 'main [data-row]'],
+    ['/bus/keys', 'main [data-row]'],
+    ['/bus/keys/default', 'main time'],
+    [`/bus/keys/default/${KEY}`, 'main pre'],
+    ['/bus/topics', 'main .data'],
+    [`/bus/topics/${TOPIC}`, 'main [data-row]'],
+    ['/bus/topics/%3E', 'main [data-row]'],
+    ['/bus/handoffs', 'main [data-row]'],
     [`/h/${ids.handoff}`, 'main ol li'],
     ['/pools', 'main article'],
     ['/settings', 'main dl dd'],

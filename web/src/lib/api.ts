@@ -1,7 +1,8 @@
 /** The daemon's HTTP API: one method per endpoint this page uses, errors as one class. */
 
 import type { Dial } from './dials';
-import type { AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, Me, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, RunningAgent, Token, TokenMade, TokenScope } from './things';
+import { asTexts, isJson, joined, type Raw, withText } from './raw';
+import type { Agents, AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, KeyEntry, KeyTransfer, KeyWrite, Me, Namespace, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Published, Token, TokenMade, TokenScope, Topic, TopicMessage } from './things';
 import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
 
 /** Which sessions to list. */
@@ -39,6 +40,8 @@ export interface ApiOptions {
 
 interface Call {
   body?: unknown;
+  /** A body that is JSON already. */
+  json?: Raw;
   /** Makes a repeated call count once. */
   key?: string;
   signal?: AbortSignal;
@@ -176,8 +179,50 @@ export class Api {
     return this.#json('POST', `/v1/pools/${seg(name)}/${change}`, { body: {} });
   }
 
-  agents(): Promise<Page<RunningAgent>> {
+  agents(): Promise<Agents> {
     return this.#json('GET', '/v1/agents');
+  }
+
+  forgetAgent(agent: string): Promise<void> {
+    return this.#json('DELETE', `/v1/agents/${seg(agent)}`, { body: {} });
+  }
+
+  namespaces(): Promise<Page<Namespace>> {
+    return this.#json('GET', '/v1/kv');
+  }
+
+  keys(namespace: string, filter: { prefix?: string | undefined; limit?: number; cursor?: string | undefined }): Promise<Page<KeyEntry>> {
+    return this.#page('value', `/v1/kv/${seg(namespace)}?${query(filter)}`);
+  }
+
+  async key(namespace: string, key: string): Promise<KeyEntry> {
+    return withText<KeyEntry>(await this.#text('GET', keyPath(namespace, key)), 'value');
+  }
+
+  async putKey(namespace: string, key: string, { value, ...how }: KeyWrite): Promise<KeyEntry> {
+    return withText<KeyEntry>(await this.#text('PUT', keyPath(namespace, key), { json: joined('value', value, how) }), 'value');
+  }
+
+  /** Deletes it, if it still has this revision. */
+  deleteKey(namespace: string, key: string, revision: number): Promise<void> {
+    return this.#json('DELETE', `${keyPath(namespace, key)}?${query({ revision })}`, { body: {} });
+  }
+
+  transfers(namespace: string): Promise<Page<KeyTransfer>> {
+    return this.#json('GET', `/v1/kv/${seg(namespace)}/transfers`);
+  }
+
+  topics(): Promise<Page<Topic>> {
+    return this.#json('GET', '/v1/topics');
+  }
+
+  /** The newest messages of a topic, or of all that fit a pattern; the oldest of them first. */
+  messages(topic: string, limit: number): Promise<Page<TopicMessage>> {
+    return this.#page('data', `/v1/topics/${seg(topic)}/messages?${query({ limit })}`);
+  }
+
+  publish(topic: string, data: Raw, agent: string | undefined): Promise<Published> {
+    return this.#json('POST', `/v1/topics/${seg(topic)}/messages`, { json: joined('data', data, { agent }) });
   }
 
   handoffs(filter: { status?: string | undefined; cursor?: string | undefined } = {}): Promise<Page<Handoff>> {
@@ -242,14 +287,27 @@ export class Api {
     }
   }
 
+  /** A page of items of which one member each stays a text. */
+  async #page<T>(member: string, path: string): Promise<Page<T>> {
+    return asTexts<Page<T>>(await this.#text('GET', path), member);
+  }
+
+  async #text(method: string, path: string, call: Call = {}): Promise<string> {
+    const response = await this.#send(method, path, call, 'application/json');
+    const text = await response.text().catch(() => '');
+    if (!isJson(text)) throw new Problem(0, 'unreadable', 'The answer broke off or was not JSON.');
+    return text;
+  }
+
   async #send(method: string, path: string, call: Call, accept: string): Promise<Response> {
+    const body = call.json ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
     const headers: Record<string, string> = { accept };
     if (this.token) headers.authorization = `Bearer ${this.token}`;
-    if (call.body !== undefined) headers['content-type'] = 'application/json';
+    if (body !== undefined) headers['content-type'] = 'application/json';
     if (call.key) headers['idempotency-key'] = call.key;
     if (method === 'GET' && this.#at) headers['trunkline-at'] = this.#at;
     const init: RequestInit = { method, headers, cache: 'no-store' };
-    if (call.body !== undefined) init.body = JSON.stringify(call.body);
+    if (body !== undefined) init.body = body;
     if (call.signal) init.signal = call.signal;
     let response: Response;
     try {
@@ -310,8 +368,14 @@ export function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A name as a part of a path. What the browser would take for a step up or for nothing is refused before it leads elsewhere. */
 function seg(id: string): string {
+  if (id === '' || id === '.' || id === '..') throw new Problem(0, 'no_name', `“${id}” is no name that a page can ask for.`);
   return encodeURIComponent(id);
+}
+
+function keyPath(namespace: string, key: string): string {
+  return `/v1/kv/${seg(namespace)}/keys/${seg(key)}`;
 }
 
 function query(members: Record<string, string | number | undefined>): string {

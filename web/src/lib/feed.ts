@@ -9,6 +9,7 @@
 import { type Api, Problem, type SessionFilter } from './api';
 import { EventLog } from './eventlog';
 import { Transcript } from './fold';
+import { nextFrame } from './frame';
 import type { Item, Large, TranscriptView } from './items';
 import { type Clock, type Frame, type Link, Reader, systemClock } from './sse';
 import { isActive, Lists, Store } from './store';
@@ -370,17 +371,4 @@ function parse(data: string): unknown {
   } catch {
     return {};
   }
-}
-
-/** A hidden page draws no frames; its title and its notices must go on. */
-function nextFrame(run: () => void): void {
-  let done = false;
-  const once = () => {
-    if (done) return;
-    done = true;
-    clearTimeout(timer);
-    run();
-  };
-  const timer = setTimeout(once, 250);
-  requestAnimationFrame(once);
 }

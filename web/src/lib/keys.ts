@@ -14,6 +14,8 @@ export type Action =
   | 'inbox'
   | 'sessions'
   | 'bus'
+  | 'keys'
+  | 'topics'
   | 'pools'
   | 'settings';
 
@@ -28,6 +30,8 @@ export const KEYS: { keys: string[]; does: string; action?: Action }[] = [
   { keys: ['g i'], does: 'Inbox', action: 'inbox' },
   { keys: ['g s'], does: 'Sessions', action: 'sessions' },
   { keys: ['g b'], does: 'Bus', action: 'bus' },
+  { keys: ['g k'], does: 'Keys of the bus', action: 'keys' },
+  { keys: ['g t'], does: 'Topics of the bus', action: 'topics' },
   { keys: ['g p'], does: 'Pools', action: 'pools' },
   { keys: ['g ,'], does: 'Settings', action: 'settings' },
   { keys: ['n'], does: 'New session', action: 'new' },
@@ -46,7 +50,7 @@ export const CARD_KEYS = [
 ];
 
 const SINGLE: Record<string, Action> = { j: 'down', k: 'up', '/': 'filter', '?': 'help', n: 'new', i: 'composer', e: 'details', Escape: 'back' };
-const AFTER_G: Record<string, Action> = { i: 'inbox', s: 'sessions', b: 'bus', p: 'pools', ',': 'settings' };
+const AFTER_G: Record<string, Action> = { i: 'inbox', s: 'sessions', b: 'bus', k: 'keys', t: 'topics', p: 'pools', ',': 'settings' };
 /** How long a `g` waits for its second key. */
 const CHORD_MS = 1_200;
 

@@ -18,7 +18,10 @@ export interface Entry {
 const SCREEN_ENTRIES: [keyof typeof SCREENS, string, string][] = [
   ['inbox', 'Inbox', 'g i'],
   ['sessions', 'Sessions', 'g s'],
-  ['bus', 'Bus', 'g b'],
+  ['bus', 'Bus: agents', 'g b'],
+  ['keys', 'Bus: keys', 'g k'],
+  ['topics', 'Bus: topics', 'g t'],
+  ['handoffs', 'Bus: handoffs', ''],
   ['pools', 'Pools', 'g p'],
   ['settings', 'Settings', 'g ,'],
 ];

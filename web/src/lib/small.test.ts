@@ -3,7 +3,7 @@ import { fields, filled, keyAction, ordered, outcomeText } from './answer';
 import { Api, newKey, Once, Problem } from './api';
 import { codeOf } from './auth';
 import { Drafts, MAX_DRAFT_CHARS, MAX_DRAFTS, type Storage } from './drafts';
-import { handoffPath, innerPath, parent, parseRoute, requestPath, section, sessionPath } from './router';
+import { handoffPath, innerPath, keyPath, namespacePath, parent, parseRoute, requestPath, section, sessionPath, topicPath } from './router';
 import { headline, outputText, subject } from './subject';
 import { commandLine, MAX_OUTPUT, newTerminal, plain, wrote } from './terminal';
 import { blocksText, relative, reveal, who } from './text';
@@ -107,6 +107,16 @@ describe('the api', () => {
     expect(await problem()).toMatchObject({ status: 502, code: 'http_502' });
     expect(await problem()).toMatchObject({ status: 0, code: 'unreachable', unsettled: true });
     expect(await problem()).toMatchObject({ code: 'unreadable', unsettled: true });
+  });
+
+  test('keeps a value as its text, and asks for no name that leads elsewhere', async () => {
+    const { api, calls } = answering(new Response('{"key":"a","value":{"n":1e400},"revision":3}'), new Response('{"items":[{"key":"a","value":1.0,"revision":3}]}'), new Response('{"items":['));
+    expect(await api.putKey('ns', 'a/b', { value: '{"n":1e400}', if_revision: 2 })).toEqual({ key: 'a', value: '{"n":1e400}', revision: 3 });
+    expect([calls[0]?.[0], calls[0]?.[1].body]).toEqual(['/v1/kv/ns/keys/a%2Fb', '{"value":{"n":1e400},"if_revision":2}']);
+    expect(await api.keys('ns', { prefix: 'a', limit: 5 })).toEqual({ items: [{ key: 'a', value: '1.0', revision: 3 }] });
+    await expect(api.messages('build.>', 5)).rejects.toMatchObject({ code: 'unreadable' });
+    for (const name of ['', '.', '..']) await expect(api.key('ns', name)).rejects.toMatchObject({ code: 'no_name' });
+    expect(calls).toHaveLength(3);
   });
 
   test('tells when the token is refused', async () => {
@@ -244,7 +254,11 @@ test('addresses', () => {
   expect(parseRoute(handoffPath('a b'))).toEqual({ page: 'handoff', id: 'a b' });
   const routes = [{ page: 'inbox' }, { page: 'request', id: '1' }, { page: 'session', id: '1' }, { page: 'handoff', id: '1' }, { page: 'settings' }, { page: 'unknown' }] as const;
   expect(routes.map(section)).toEqual(['inbox', 'inbox', 'sessions', 'bus', 'settings', undefined]);
-  expect(routes.map(parent)).toEqual([undefined, '/', '/s', '/bus', '/', '/']);
+  expect(routes.map(parent)).toEqual([undefined, '/', '/s', '/bus/handoffs', '/', '/']);
+  const bus = [parseRoute('/bus/keys'), parseRoute(namespacePath('a/b')), parseRoute(keyPath('a', 'x/y 🚀')), parseRoute(topicPath('build.>')), parseRoute('/bus/topics/'), parseRoute('/bus/topics/a/b'), parseRoute('/s/a/b')];
+  expect(bus).toEqual([{ page: 'keys' }, { page: 'namespace', namespace: 'a/b' }, { page: 'key', namespace: 'a', key: 'x/y 🚀' }, { page: 'topic', topic: 'build.>' }, { page: 'topics' }, { page: 'unknown' }, { page: 'unknown' }]);
+  expect(bus.slice(0, 5).map(section)).toEqual(new Array(5).fill('bus'));
+  expect(bus.slice(0, 4).map(parent)).toEqual(['/', '/bus/keys', '/bus/keys/a', '/bus/topics']);
   expect([codeOf('#code=ab%20c'), codeOf('#code='), codeOf('')]).toEqual(['ab c', undefined, undefined]);
 });
 

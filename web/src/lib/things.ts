@@ -1,5 +1,6 @@
 /** The shapes of `/v1` beside sessions and requests, as far as this page reads them. Times are UTC milliseconds. */
 
+import type { Raw } from './raw';
 import type { RequestStatus, Risk } from './types';
 
 /** The caller. */
@@ -230,4 +231,79 @@ export interface FoundPassage {
 export interface FoundPassages {
   items: FoundPassage[];
   next?: string;
+}
+
+/** An agent that takes part on the bus, wherever it runs. */
+export interface RegisteredAgent {
+  agent: string;
+  capabilities: string[];
+  metadata?: unknown;
+  first_seen: number;
+  last_seen: number;
+  /** Until when its lease runs, if it has one. */
+  until?: number;
+  /** Whether it may be counted on. */
+  present: boolean;
+}
+
+export interface Agents {
+  /** Those that this daemon keeps running. */
+  items: RunningAgent[];
+  registered: RegisteredAgent[];
+}
+
+export interface Namespace {
+  namespace: string;
+  keys: number;
+}
+
+export interface KeyEntry {
+  key: string;
+  /** As its text, since it is written back as it came. */
+  value: Raw;
+  owner?: string;
+  expires_at?: number;
+  revision: number;
+}
+
+/** What is to be written. */
+export interface KeyWrite {
+  value: Raw;
+  owner?: string | undefined;
+  ttl_ms?: number | undefined;
+  if_revision?: number | undefined;
+  if_absent?: boolean | undefined;
+}
+
+/** Keys that went over to another owner. */
+export interface KeyTransfer {
+  from: string;
+  to: string;
+  keys: string[];
+  at?: number;
+}
+
+export interface Topic {
+  topic: string;
+  retained: number;
+  subscribers: number;
+  last_at?: number;
+}
+
+export interface TopicMessage {
+  /** Among those of all topics, in one life of the daemon. */
+  id: number;
+  topic: string;
+  /** Among those of the topic. */
+  seq: number;
+  /** As its text. */
+  data: Raw;
+  agent?: string;
+  at: number;
+}
+
+export interface Published {
+  id: number;
+  seq: number;
+  subscribers: number;
 }

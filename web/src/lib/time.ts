@@ -35,6 +35,11 @@ export function clock(at: number): string {
   return new Date(at).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
 }
 
+/** The time of day, to the second. */
+export function moment(at: number): string {
+  return new Date(at).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
+}
+
 /** `1,240`. */
 export function count(n: number): string {
   return n.toLocaleString('en');
