@@ -201,6 +201,22 @@ test('a theme outlives the page; a token is made, seen once, and revoked', async
   await entry.waitFor({ state: 'detached' });
 });
 
+test('a link lets in another browser, and a phone by its camera where the address leads to this machine from elsewhere', async () => {
+  const page = await visitor.page('/settings');
+  await page.getByRole('button', { name: 'Let in another browser…' }).click();
+  await page.getByText('in another browser of this machine').waitFor();
+  await page.route('**/v1/links', async (route) => {
+    const response = await route.fetch();
+    const link = (await response.json()) as { url: string };
+    await route.fulfill({ response, json: { ...link, url: link.url.replace('127.0.0.1', '10.0.0.2') } });
+  });
+  await page.getByRole('button', { name: 'Let in another browser…' }).click();
+  const code = page.getByRole('img', { name: 'The link as a QR code' });
+  await code.scrollIntoViewIfNeeded();
+  expect((await code.boundingBox())?.width).toBeGreaterThan(160);
+  expect(await complaints(page)).toEqual([]);
+});
+
 test.each([
   ['phone', PHONE],
   ['desktop', DESKTOP],

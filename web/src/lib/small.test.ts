@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { fields, filled, keyAction, ordered, outcomeText } from './answer';
 import { Api, newKey, Once, Problem } from './api';
-import { codeOf } from './auth';
+import { codeOf, linkFor } from './auth';
 import { Drafts, MAX_DRAFT_CHARS, MAX_DRAFTS, type Storage } from './drafts';
 import { handoffPath, innerPath, keyPath, namespacePath, parent, parseRoute, requestPath, section, sessionPath, topicPath } from './router';
 import { headline, outputText, subject } from './subject';
@@ -260,6 +260,15 @@ test('addresses', () => {
   expect(bus.slice(0, 5).map(section)).toEqual(new Array(5).fill('bus'));
   expect(bus.slice(0, 4).map(parent)).toEqual(['/', '/bus/keys', '/bus/keys/a', '/bus/topics']);
   expect([codeOf('#code=ab%20c'), codeOf('#code='), codeOf('')]).toEqual(['ab c', undefined, undefined]);
+});
+
+test('a link for another device has an address that it may reach', () => {
+  const link = 'http://127.0.0.1:7433/#code=ab';
+  expect([linkFor(link, 'http://localhost:7433'), linkFor(link, 'https://box.tailnet.example'), linkFor('http://10.0.0.2:7433/#code=ab', 'http://127.0.0.1:7433')]).toEqual([
+    { url: link, far: false },
+    { url: 'https://box.tailnet.example/#code=ab', far: true },
+    { url: 'http://10.0.0.2:7433/#code=ab', far: true },
+  ]);
 });
 
 test('the window on a long transcript moves in steps and never leaves it', () => {
