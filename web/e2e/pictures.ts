@@ -14,9 +14,9 @@ test('the pictures', { timeout: 120_000 }, async () => {
   const ids = await play(daemon, visitor.call.bind(visitor), true);
   const { items } = await visitor.call<{ items: { id: string; title: string }[] }>('GET', '/v1/requests?status=open');
   const push = items.find((one) => one.title.startsWith('git push'))?.id;
-  for (const [name, path, size] of [['page', `/s/${ids.main}`, DESKTOP], ['inbox', `/r/${push}`, DESKTOP], ['phone', '/', PHONE]] as const) {
+  for (const [name, path, size] of [['page', `/s/${ids.main}`, DESKTOP], ['inbox', `/r/${push}`, DESKTOP], ['bus', '/bus/keys/default', DESKTOP], ['phone', '/', PHONE]] as const) {
     const page = await visitor.page(path, size);
-    await page.locator(size === PHONE ? '[data-inbox-row]' : 'main article[data-request]').first().waitFor();
+    await page.locator(size === PHONE ? '[data-inbox-row]' : name === 'bus' ? 'main [data-row]' : 'main article[data-request]').first().waitFor();
     // Its files and its colours come a moment after it.
     if (name === 'page') await page.locator('[role=tabpanel] summary').waitFor();
     if (name === 'inbox') await page.getByText('Before that').waitFor();

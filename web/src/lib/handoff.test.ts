@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ms, texts, timeline } from './handoff';
-import type { HandoffWhole } from './things';
+import { HANDOFF_PAGE, listHandoffs, ms, texts, timeline } from './handoff';
+import type { Handoff, HandoffWhole } from './things';
 
 const at = (second: number) => second * 1_000_000;
 
@@ -22,6 +22,20 @@ test('everything that has a time stands in one order', () => {
     '9 changed claude completed',
   ]);
   expect(timeline(whole).map((moment) => moment.detail)).toEqual([undefined, undefined, undefined, { head: 'abc' }, undefined, undefined, undefined]);
+});
+
+test('a long list is read in pages, as far as somebody looks, each handoff once', async () => {
+  const all = Array.from({ length: 120 }, (_, i) => ({ id: `h${i}` }) as Handoff);
+  const api = {
+    handoffs: async ({ cursor = '0' }: { cursor?: string | undefined }) => {
+      // One was changed after the first page, so all others moved down.
+      const from = Number(cursor) - (cursor === '0' ? 0 : 1);
+      const to = from + HANDOFF_PAGE;
+      return { items: all.slice(from, to), ...(to < all.length && { next: String(to) }) };
+    },
+  };
+  const read = async (many: number) => listHandoffs(api, many).then(({ items, more }) => [items.length, more]);
+  expect([await read(HANDOFF_PAGE), await read(2 * HANDOFF_PAGE), await read(1_000)]).toEqual([[50, true], [99, true], [120, false]]);
 });
 
 test('lists are texts, whatever an agent made of them', () => {

@@ -1,6 +1,7 @@
 /** Handoffs: what became of one, in order, and its lists as texts. */
 
-import type { HandoffWhole } from './things';
+import type { Api } from './api';
+import type { Handoff, HandoffWhole } from './things';
 
 export interface Moment {
   key: string;
@@ -13,6 +14,22 @@ export interface Moment {
   to?: string;
   /** More that belongs to it, as JSON. */
   detail: unknown;
+}
+
+/** How many handoffs are read at once. The daemon itself keeps one of each session, so there are many. */
+export const HANDOFF_PAGE = 50;
+
+/** The handoffs that were changed last, of about this many; `more`: whether there are others. */
+export async function listHandoffs(api: Pick<Api, 'handoffs'>, many: number): Promise<{ items: Handoff[]; more: boolean }> {
+  const items: Handoff[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await api.handoffs({ cursor });
+    items.push(...page.items);
+    cursor = page.next;
+  } while (cursor !== undefined && items.length < many);
+  // What is changed between two pages comes twice.
+  return { items: [...new Map(items.map((one) => [one.id, one])).values()], more: cursor !== undefined };
 }
 
 /** Everything about a handoff that has a time, oldest first. */
