@@ -104,6 +104,19 @@ describe('the details of a session', () => {
     await page.getByText('You said: Hello').waitFor();
   });
 
+  test('a session is given another title, which all lists have at once', async () => {
+    const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { driver: 'external', agent: 'codex', title: 'Untitled', workspace: daemon.work });
+    const page = await visitor.page(`/s/${id}`);
+    await page.getByRole('button', { name: 'More' }).click();
+    const title = page.getByRole('textbox', { name: 'Title' });
+    expect(await title.inputValue()).toBe('Untitled');
+    await title.fill('Überall 🚀');
+    await title.press('Enter');
+    await page.getByRole('heading', { name: 'Überall 🚀' }).waitFor();
+    await page.locator('.side').getByText('Überall 🚀').waitFor();
+    await title.waitFor({ state: 'detached' });
+  });
+
   test("the agent's mode is set from the page", async () => {
     const page = await visitor.page(`/s/${ids.picture}`);
     await page.getByRole('button', { name: 'More' }).click();

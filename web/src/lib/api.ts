@@ -94,6 +94,10 @@ export class Api {
     return this.#json('POST', '/v1/sessions', { body, key });
   }
 
+  renameSession(id: string, title: string): Promise<Session> {
+    return this.#json('PATCH', `/v1/sessions/${seg(id)}`, { body: { title } });
+  }
+
   closeSession(id: string): Promise<unknown> {
     return this.#json('POST', `/v1/sessions/${seg(id)}/close`, { body: {} });
   }

@@ -30,7 +30,7 @@ describe('JSON as text', () => {
 
   test('is brief where there is little room, with letters and no escapes', () => {
     expect(brief('{"a": [1, 2],\n "b": "caf\\u00e9"}', 80)).toBe('{"a": [1, 2], "b": "café"}');
-    expect(brief('"\\u0645\\u0631\\u062d\\u0628\\u0627"', 80)).toBe('"مرحبا"');
+    expect(brief('"\\u0645\\u0631\\u062d\\u0628\\u0627"', 80)).toBe('\u2068"مرحبا"\u2069');
     expect([direction('"مرحبا"'), direction(' {"مرحبا": 1}')]).toEqual(['auto', 'ltr']);
     expect(brief('"abcdefgh"', 5)).toBe('"abcd…');
     expect(brief('"ab🚀🚀"', 4)).toBe('"ab…');

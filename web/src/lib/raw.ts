@@ -115,7 +115,7 @@ export function brief(text: Raw, max: number): string {
     } else {
       const to = end(text, at);
       // A long text need not be read to its end to show its start.
-      out += to - at > 4 * max + 16 ? text.slice(at, at + max + 1) : token(text, at, to);
+      out += apart(to - at > 4 * max + 16 ? text.slice(at, at + max + 1) : token(text, at, to));
       at = to;
     }
   }
@@ -131,6 +131,13 @@ export function direction(text: Raw): 'auto' | 'ltr' {
 function whole(text: string, max: number): string {
   const code = text.charCodeAt(max - 1);
   return text.slice(0, code >= 0xd800 && code < 0xdc00 ? max - 1 : max);
+}
+
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** Set apart by isolates, so that letters that go from the right to the left do not turn around what stands beside them. */
+function apart(word: string): string {
+  return RIGHT_TO_LEFT.test(word) ? `\u2068${word}\u2069` : word;
 }
 
 /** A string with its letters in place of their escapes, anything else as it stands. */
