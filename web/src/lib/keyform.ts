@@ -16,6 +16,11 @@ export interface KeyDraft {
   base?: number;
 }
 
+/** What the draft is called that is written in a namespace: to a key, or to a new one. */
+export function draftName(namespace: string, key?: string): string {
+  return ['kv', namespace, ...(key === undefined ? [] : [key])].map(encodeURIComponent).join('/');
+}
+
 /** To begin with what is there, or with nothing. */
 export function draftOf(entry: KeyEntry | undefined): KeyDraft {
   if (!entry) return { key: '', text: '', owner: '', lasts: 'ever', time: '' };
@@ -43,9 +48,9 @@ export function writeOf(draft: KeyDraft, entry: KeyEntry | undefined, now: numbe
   if (draft.lasts === 'for') {
     write.ttl_ms = lifetime(draft.time);
     if (write.ttl_ms === undefined) return 'How long it lasts is said as 90s, 10m, 2h or 1d.';
-  } else if (draft.lasts === 'keep' && entry?.expires_at !== undefined) {
-    if (isOver(entry, now)) return 'Its time is over meanwhile. Say how long it lasts from now.';
-    write.ttl_ms = entry.expires_at - now;
+  } else if (draft.lasts === 'keep') {
+    if (!entry || isOver(entry, now)) return 'Its time is over meanwhile. Say how long it lasts from now.';
+    if (entry.expires_at !== undefined) write.ttl_ms = entry.expires_at - now;
   }
   return write;
 }

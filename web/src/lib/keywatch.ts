@@ -74,6 +74,11 @@ export class KeyWatch {
     this.#reader.stop();
   }
 
+  /** Call when the network may be back. */
+  wake(): void {
+    this.#reader.wake();
+  }
+
   /** Looks at other keys of the namespace. */
   look(which: Which): void {
     this.#change({ list: emptyList(which), loaded: false });

@@ -184,17 +184,20 @@ describe('a topic', () => {
   });
 });
 
-test('a stream runs only while somebody looks', () => {
-  let look = () => {};
-  const page = { hidden: false, addEventListener: (_: string, listener: () => void) => void (look = listener), removeEventListener: () => void (look = () => {}) };
+test('a stream runs only while somebody looks, and wakes when the network may be back', () => {
+  const page = Object.assign(new EventTarget(), { hidden: false });
+  const window = new EventTarget();
   const done: string[] = [];
-  const end = whileSeen({ start: () => done.push('start'), stop: () => done.push('stop') }, page as unknown as Document);
-  look();
-  page.hidden = true;
-  look();
-  page.hidden = false;
-  look();
+  const end = whileSeen({ start: () => done.push('start'), stop: () => done.push('stop'), wake: () => done.push('wake') }, page, window);
+  const look = (hidden: boolean) => {
+    page.hidden = hidden;
+    page.dispatchEvent(new Event('visibilitychange'));
+    window.dispatchEvent(new Event('online'));
+  };
+  look(false);
+  look(true);
+  look(false);
   end();
-  look();
-  expect(done).toEqual(['start', 'stop', 'start', 'stop']);
+  look(true);
+  expect(done).toEqual(['start', 'wake', 'stop', 'start', 'wake', 'stop']);
 });

@@ -6,13 +6,17 @@
 export interface Live {
   start(): void;
   stop(): void;
+  /** The network may be back: waits are cut short. */
+  wake(): void;
 }
 
-/** The part of a document that is used here. */
-export type Looked = Pick<Document, 'hidden' | 'addEventListener' | 'removeEventListener'>;
+/** The parts of a document and a window that are used here. */
+export type Looked = Pick<Document, 'hidden'> & Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
+
+const AWAKE = ['online', 'pageshow', 'focus'];
 
 /** Runs it while the page is in sight; returns what ends that. */
-export function whileSeen(live: Live, page: Looked = document): () => void {
+export function whileSeen(live: Live, page: Looked = document, window: Pick<EventTarget, 'addEventListener' | 'removeEventListener'> = globalThis): () => void {
   let running = false;
   const look = () => {
     if (running === !page.hidden) return;
@@ -20,10 +24,15 @@ export function whileSeen(live: Live, page: Looked = document): () => void {
     if (running) live.start();
     else live.stop();
   };
+  const wake = () => {
+    if (running) live.wake();
+  };
   look();
   page.addEventListener('visibilitychange', look);
+  for (const event of AWAKE) window.addEventListener(event, wake);
   return () => {
     page.removeEventListener('visibilitychange', look);
+    for (const event of AWAKE) window.removeEventListener(event, wake);
     if (running) live.stop();
   };
 }

@@ -88,6 +88,11 @@ export class TopicTail {
     this.#reader.stop();
   }
 
+  /** Call when the network may be back. */
+  wake(): void {
+    this.#reader.wake();
+  }
+
   /** Holds what is shown; what comes is kept, as far as a tail goes. */
   pause(on: boolean): void {
     this.#takeIn();

@@ -21,6 +21,7 @@ describe('the tail of a topic', () => {
 
   test('is searched in all that a message says', () => {
     const rows: Row[] = [{ kind: 'message', key: 'a', message: { ...message(1, '{"Took":42}'), agent: 'ana' } }, gap, row(2)];
+    expect(finding([{ kind: 'message', key: 'é', message: message(1, '"caf\\u00e9"') }], 'café')).toHaveLength(1);
     expect(['ANA took', 'build', 'nothing', ' '].map((words) => finding(rows, words).map((one) => one.key))).toEqual([['a', 'gap-1'], ['a', 'gap-1', '1.2'], ['gap-1'], ['a', 'gap-1', '1.2']]);
   });
 

@@ -1,6 +1,7 @@
 /** Topics: their list with the newest message of each, and the tail of one as its stream tells it. */
 
 import type { Api } from './api';
+import { pretty } from './raw';
 import type { Topic, TopicMessage } from './things';
 
 /** How many messages a tail has; the oldest go first. */
@@ -57,7 +58,8 @@ function weight(rows: Row[]): number {
 export function finding(rows: Row[], query: string): Row[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return rows;
-  const text = ({ agent, topic, data }: TopicMessage) => `${agent ?? ''} ${topic} ${data}`.toLowerCase();
+  // Many programs write letters as escapes; who searches does not.
+  const text = ({ agent, topic, data }: TopicMessage) => `${agent ?? ''} ${topic} ${data.includes('\\u') ? pretty(data) : data}`.toLowerCase();
   return rows.filter((row) => row.kind === 'gap' || words.every((word) => text(row.message).includes(word)));
 }
 
