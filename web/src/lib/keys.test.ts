@@ -77,6 +77,12 @@ describe('the palette', () => {
     expect(found('zzz')).toEqual([]);
   });
 
+  test('offers to follow what reads as a topic', () => {
+    expect([found('build.*'), found('>'), found('a b.c'), found('zzz/x.y')]).toEqual([['Follow build.*'], ['Follow >'], [], []]);
+    expect(search(all, 'build.*')[0]?.path).toBe('/bus/topics/build.*');
+    expect(found('bus: keys')).toEqual(['Bus: keys']);
+  });
+
   test('shows a bounded number', () => {
     const many = entries(Array.from({ length: 500 }, (_, i) => session(String(i), `Session ${i}`)), []);
     expect(search(many, 'session')).toHaveLength(MAX_SHOWN);

@@ -1,8 +1,9 @@
 /** The command palette: what it offers, and how well a query fits. */
 
 import { sessionTitle } from './feed';
-import { requestPath, SCREENS, sessionPath } from './router';
+import { requestPath, SCREENS, sessionPath, topicPath } from './router';
 import { baseName, firstLine } from './text';
+import { isPattern } from './topics';
 import type { RequestView, Session } from './types';
 
 export interface Entry {
@@ -48,12 +49,19 @@ export const MAX_SHOWN = 50;
 export function search(all: Entry[], query: string): Entry[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return all.slice(0, MAX_SHOWN);
-  return all
+  const found = all
     .map((entry, at) => ({ entry, at, score: score(entry, words) }))
     .filter(({ score }) => score > 0)
     .sort((a, b) => b.score - a.score || a.at - b.at)
     .slice(0, MAX_SHOWN)
     .map(({ entry }) => entry);
+  return [...found, ...followed(query.trim())];
+}
+
+/** What reads as a topic or a pattern can be followed, whether anything was published on it or not. */
+function followed(query: string): Entry[] {
+  const isTopic = /^[^\s/]+$/.test(query) && (query.includes('.') || isPattern(query));
+  return isTopic ? [{ id: 'follow', kind: 'do', title: `Follow ${query}`, note: 'topic', path: topicPath(query) }] : [];
 }
 
 /** Every word must be found: at the start of a word of the title counts most, letters in order count least. */
