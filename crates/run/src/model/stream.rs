@@ -54,7 +54,7 @@ pub(super) async fn answer(http: &Http, ready: &Ready, ask: &Ask<'_>, turn: &Tur
             }
             done = once.run(http, ready, ask) => match done {
                 Ok(reply) => return Answered::Whole(reply),
-                Err(failure) => failure,
+                Err(failure) => ready.endpoint.hide(failure),
             },
         };
         let wait = failure.retry_after.unwrap_or(pause).max(Duration::from_millis(100));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, chat, gemini, messages, responses};
+use super::{Ask, Failure, chat, gemini, messages, responses};
 
 /// How a provider is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub enum Shows {
 /// A text that is not shown by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+/// What is shorter stands in ordinary words, and is no secret that anybody was given.
+const MIN_HIDDEN: usize = 6;
 
 /// A request to be sent with `POST`.
 #[derive(Debug)]
@@ -101,6 +104,20 @@ impl Endpoint {
         };
         let body = serde_json::to_vec(&body).expect("a body has string keys only");
         HttpRequest { url: self.url(ask.model), headers: self.headers(), body }
+    }
+
+    /// A failure without this endpoint's secrets, should the provider have quoted one.
+    #[must_use]
+    pub fn hide(&self, failure: Failure) -> Failure {
+        let values = self.headers.iter().map(|(_, value)| value);
+        let words = self.key.iter().chain(values).flat_map(|secret| {
+            // Of `Bearer …` the second word alone is quoted, too.
+            std::iter::once(secret.reveal()).chain(secret.reveal().split_once(' ').map(|(_, rest)| rest))
+        });
+        let message = words
+            .filter(|word| word.len() >= MIN_HIDDEN)
+            .fold(failure.message, |message, word| message.replace(word, "[secret]"));
+        Failure { message, ..failure }
     }
 
     fn url(&self, model: &str) -> String {
@@ -216,6 +233,15 @@ mod tests {
         endpoint.headers.clear();
         endpoint.shows = Shows::Bearer;
         assert_eq!(names(&endpoint)[0], "authorization=Bearer k");
+    }
+
+    #[test]
+    fn what_a_provider_quotes_of_a_secret_is_hidden() {
+        let headers = vec![("authorization".to_owned(), Secret::new("Bearer canary-two"))];
+        let endpoint =
+            Endpoint { headers, ..Endpoint::new(Wire::Chat, "http://x", Some(Secret::new("canary-one"))) };
+        let told = Failure::connection("no such key: canary-one, canary-two");
+        assert_eq!(endpoint.hide(told).message, "no such key: [secret], [secret]");
     }
 
     #[test]
