@@ -7,6 +7,7 @@ pub(crate) mod attach;
 mod delivery;
 pub(crate) mod engram;
 pub(crate) mod handoffs;
+mod profiles;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,7 @@ use trunkline_core::tell::Guards;
 use trunkline_run::catalog::{Catalog, Custom};
 use trunkline_run::operator::Action;
 use trunkline_run::pools;
+use trunkline_run::profiles::OfFile;
 use trunkline_run::sandbox::{Mode, Policy};
 use trunkline_serve::{Allowed, Sessionbus};
 
@@ -98,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) pool_limits: pools::Limits,
     /// What runs without any model.
     pub(crate) actions: BTreeMap<String, Action>,
+    /// Where models are.
+    pub(crate) profiles: BTreeMap<String, OfFile>,
     /// The dialect of attachable sessions.
     pub(crate) attach: Attach,
     /// What the daemon keeps by itself for the next agent.
@@ -195,6 +199,7 @@ struct File {
     pools: BTreeMap<String, pools::Settings>,
     pool_limits: pools::Limits,
     operator_actions: BTreeMap<String, Action>,
+    profiles: BTreeMap<String, profiles::Table>,
     attach: attach::Table,
     handoffs: Handoffs,
     delivery: delivery::Table,
@@ -283,6 +288,7 @@ impl Config {
             pool.check(name).map_err(|why| CliError::usage(format!("pools.{name}: {why} (from {FILE})")))?;
         }
         let attach = Attach::of(env, file.attach, file.serve)?;
+        let profiles = profiles::take(file.profiles, found.as_deref())?;
         let (agents, shown) = (file.agents, layers.shown);
         Ok(Self {
             home,
@@ -303,6 +309,7 @@ impl Config {
             pools: file.pools,
             pool_limits: file.pool_limits,
             actions: file.operator_actions,
+            profiles,
             attach,
             handoffs: file.handoffs,
             guards: file.delivery.guards()?,
@@ -449,7 +456,7 @@ fn read(path: &Path) -> Result<Option<File>> {
         Err(error) => return Err(CliError::usage(format!("{} cannot be read: {error}", path.display()))),
     };
     toml::from_str(&text).map(Some).map_err(|error| {
-        let cli = CliError::usage(format!("{} is wrong\n{}", path.display(), error.to_string().trim_end()));
+        let cli = CliError::usage(format!("{} is wrong\n{}", path.display(), profiles::told(&text, &error)));
         match did_you_mean(error.message()) {
             Some(meant) => cli.hint(format!("did you mean `{meant}`?")),
             None => cli,

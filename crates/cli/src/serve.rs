@@ -24,11 +24,14 @@ use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, raise_open_files};
 use trunkline_run::driver::Driver;
 use trunkline_run::limit::limited;
+use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::notify::Notifier;
 use trunkline_run::operator::{Action, Actions};
 use trunkline_run::pools::{self, Pools, WorkerDriver};
+use trunkline_run::profiles::{OfFile, Profiles};
 use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
 use trunkline_run::search::Transcripts;
+use trunkline_run::secrets::Secrets;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
 
@@ -66,7 +69,9 @@ pub(crate) struct Daemon {
     /// Whether a checkpoint is kept of each turn that ends.
     pub(crate) checkpoints: bool,
     /// The agents that can be run.
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) catalog: Catalog,
+    /// The profiles of the user's file.
+    pub(crate) profiles: BTreeMap<String, OfFile>,
     /// This program: the bridge to the MCP server.
     pub(crate) exe: Option<PathBuf>,
     /// Take a free port if the one to listen on is in use.
@@ -165,6 +170,8 @@ impl Daemon {
         let tcp = bind(self.listen, self.any_port).await?;
         let (pages, attach, bus) = (self.pages().await?, self.attach().await?, self.bus().await?);
         let unix = home.socket()?;
+        let profiles = Profiles::new(self.profiles, &self.env, Secrets::open(&self.home)?);
+        let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()));
         let address = tcp.local_addr()?;
         let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
         let actions = Actions::new(self.actions, custody.clone(), self.env.clone(), self.pool_cwd.clone());
@@ -181,10 +188,11 @@ impl Daemon {
             node: node(clock.now()),
             clock,
             drivers: match self.max_concurrent_turns {
-                Some(turns) => limited(drivers(&custody, &self.catalog, &pools, self.env, mcp), turns),
-                None => drivers(&custody, &self.catalog, &pools, self.env, mcp),
+                Some(turns) => limited(drivers(&custody, &catalog, &pools, &profiles, self.env, mcp), turns),
+                None => drivers(&custody, &catalog, &pools, &profiles, self.env, mcp),
             },
             checkpoints: self.checkpoints,
+            profiles,
         })
         .await
         .context("the sessions could not be loaded")?;
@@ -193,7 +201,7 @@ impl Daemon {
         let server = Server::new(Options {
             hub: hub.clone(),
             transcripts: Transcripts::follow(&hub, Search::open(&home.path("search.db"))?),
-            catalog: self.catalog,
+            catalog,
             pools: pools.clone(),
             actions,
             owner_token: token,
@@ -293,15 +301,18 @@ fn drivers(
     custody: &Custody,
     catalog: &Arc<Catalog>,
     pools: &Pools,
+    profiles: &Profiles,
     env: Vec<(OsString, OsString)>,
     mcp: Mcp,
 ) -> Drivers {
+    let model = ModelDriver::new(custody.clone(), Arc::clone(catalog), profiles.clone(), env.clone());
     let acp = AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env).with_mcp(mcp);
     let acp: Arc<dyn Driver> = Arc::new(acp);
     let worker = WorkerDriver::new(pools.clone());
     Drivers::from([
         (catalog::ACP.to_owned(), Arc::clone(&acp)),
         (catalog::CLAUDE.to_owned(), acp),
+        (MODEL.to_owned(), Arc::new(model)),
         (pools::WORKER.to_owned(), Arc::new(worker) as Arc<dyn Driver>),
     ])
 }

@@ -43,6 +43,7 @@ mod messages;
 mod operator;
 mod passage;
 pub mod search;
+mod profiles;
 mod sse;
 pub mod types;
 

@@ -18,6 +18,7 @@ pub use crate::grants::{Covered, Grant, NewGrant, Preview};
 pub use crate::handoffs::{HandoffQuery, NewHandoff, OldHandoff, OldLane, Restored};
 pub use crate::messages::SentMessage;
 pub use crate::operator::{Action, ActionRun};
+pub use crate::profiles::{ProfileTested, ProfileView};
 
 /// A place to go on from, as the daemon gave it: for the next page of a list, or the feed after it. It says nothing to
 /// anybody else.

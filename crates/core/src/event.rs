@@ -21,7 +21,7 @@ use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
     access, agent, audit, blob, grant, group, handoff, kv, message, name, operator, outside, presence,
-    registry, request, session, setting, tell, topic, turn,
+    profile, registry, request, session, setting, tell, topic, turn,
 };
 
 /// A fact with its place in a log.
@@ -277,6 +277,10 @@ facts! {
     OperatorStarted(operator::Started) = "operator.started",
     /// An operator action is over.
     OperatorRan(operator::Ran) = "operator.ran",
+    /// A profile of a model is like this from now on.
+    ProfilePut(profile::ProfilePut) = "profile.put",
+    /// A profile of a model is gone.
+    ProfileDeleted(profile::ProfileDeleted) = "profile.deleted",
     /// The audit tells of something.
     AuditRecorded(audit::Recorded) = "audit.recorded",
     /// A handoff exists from now on.

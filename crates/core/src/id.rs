@@ -172,6 +172,12 @@ impl LogId {
         Self("operator".to_owned())
     }
 
+    /// The log of the profiles that were made.
+    #[must_use]
+    pub fn profiles() -> Self {
+        Self("profiles".to_owned())
+    }
+
     /// The log of the grants of all projects.
     #[must_use]
     pub fn grants() -> Self {

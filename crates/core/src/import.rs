@@ -168,6 +168,8 @@ impl Importer {
             | Fact::TokenRevoked(_)
             | Fact::OperatorStarted(_)
             | Fact::OperatorRan(_)
+            | Fact::ProfilePut(_)
+            | Fact::ProfileDeleted(_)
             | Fact::AuditRecorded(_)
             | Fact::TurnCheckpointed(_)
             | Fact::HandoffSaved(_)

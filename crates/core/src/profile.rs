@@ -1,10 +1,14 @@
 //! Profiles: where a model is, and how it is asked. No secret is among this.
 
+mod book;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::refused::Refused;
 use crate::text::check_name;
+
+pub use book::{Book, Command as ProfileCommand, Deleted as ProfileDeleted, MAX_PROFILES, Put as ProfilePut};
 
 /// How many characters the name of a profile may have.
 pub const MAX_NAME: usize = 64;
@@ -222,6 +226,11 @@ impl Profile {
         };
         check_name("base_url", address, MAX_URL)?;
         check_address(address, has_key || !self.headers.is_empty())?;
+        let variable =
+            |name: &String| !name.is_empty() && name.len() <= 255 && !name.contains(['=', '\0', ' ']);
+        if !self.api_key_env.iter().all(variable) {
+            return Err(Refused::invalid("api_key_env", "must be the name of a variable"));
+        }
         if self.headers.len() > MAX_HEADERS {
             return Err(Refused::TooMany { what: "headers", limit: MAX_HEADERS });
         }
@@ -280,6 +289,10 @@ fn check_address(address: &str, secret: bool) -> Result<(), Refused> {
     let Some(host) = host(rest) else {
         return Err(Refused::invalid("base_url", "must name a host, and no user or password"));
     };
+    // An address is shown; a key in it would be too.
+    if address.contains(['?', '#']) {
+        return Err(Refused::invalid("base_url", "must have no `?` and no `#`: a key has its own place"));
+    }
     let local = host == "localhost"
         || host == "::1"
         || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
@@ -315,6 +328,7 @@ mod tests {
             "x",
             "https://",
             "https://u:p@h",
+            "https://h/v1?key=k",
         ] {
             assert!(!address(bad, true), "{bad}");
         }

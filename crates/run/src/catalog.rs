@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::profiles::Profiles;
 use crate::sandbox::Policy;
 
 pub use environment::environment;
@@ -25,6 +26,7 @@ pub const CLAUDE: &str = "claude";
 pub struct Catalog {
     entries: BTreeMap<String, Entry>,
     path: OsString,
+    profiles: Profiles,
 }
 
 /// One agent, and how it is run.
@@ -184,7 +186,13 @@ impl Catalog {
             }
             entries.insert(name, entry);
         }
-        Ok(Self { entries, path: path.into() })
+        Ok(Self { entries, path: path.into(), profiles: Profiles::default() })
+    }
+
+    /// Says where models are: the agent that asks them itself can be run while one of them can be used.
+    #[must_use]
+    pub fn with_profiles(self, profiles: Profiles) -> Self {
+        Self { profiles, ..self }
     }
 
     /// Adds agents that are run otherwise than by their command line: pools.
@@ -248,8 +256,9 @@ impl Catalog {
 
     fn listed(&self, entry: &Entry) -> Listed {
         let Some(program) = entry.argv.first() else {
+            let why = self.profiles.ready(None).err().map(|error| error.to_string());
             let Entry { name, title, driver, argv, presets, .. } = entry.clone();
-            return Listed { name, title, driver, argv, path: None, found: true, why: None, presets };
+            return Listed { name, title, driver, argv, path: None, found: why.is_none(), why, presets };
         };
         let path = which(program, &self.path).map(|path| path.to_string_lossy().into_owned());
         let missing = || {

@@ -16,6 +16,7 @@ use trunkline_core::name::{Claimed, Name, creation_key};
 use trunkline_core::operator::{self, Operator};
 use trunkline_core::presence::{self, Presence};
 use trunkline_core::principal::Caller;
+use trunkline_core::profile::Book;
 use trunkline_core::refused::Refused;
 use trunkline_core::request::Answer;
 use trunkline_core::row::{RowKind, key_of};
@@ -33,6 +34,7 @@ use crate::cells::Cells;
 use crate::clock::Clock;
 use crate::handoff::Handoffs;
 use crate::latest::LatestCells;
+use crate::profiles::{KeepMade, Profiles};
 use crate::runner::{Drivers, Reconcile, Runner};
 use crate::tail::Follow;
 use crate::topics::Topics;
@@ -60,6 +62,8 @@ pub struct Options {
     pub drivers: Drivers,
     /// Whether a checkpoint is kept of each turn that ends.
     pub checkpoints: bool,
+    /// Where models are. Those that are made are added to them.
+    pub profiles: Profiles,
 }
 
 /// The hub. Cheap to clone.
@@ -76,6 +80,8 @@ struct Inner {
     names: Cells<Name>,
     presence: Cells<Presence>,
     operator: Cells<Operator>,
+    books: Cells<Book>,
+    profiles: Profiles,
     handoffs: Handoffs,
     bus: Bus,
     keeper: Keeper,
@@ -90,7 +96,7 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read.
     pub async fn start(options: Options) -> Result<Self, CommandError> {
-        let Options { disk, live, clock, node, drivers, checkpoints } = options;
+        let Options { disk, live, clock, node, drivers, checkpoints, profiles } = options;
         let tasks = TaskTracker::new();
         let projects = cells(&disk, &clock, &node, &tasks);
         let sessions = cells(&disk, &clock, &node, &tasks);
@@ -110,6 +116,8 @@ impl Hub {
         sessions.set_keeper(keeper.clone());
         projects.set_keeper(keeper.clone());
         access.set_keeper(keeper.clone());
+        let books = cells(&disk, &clock, &node, &tasks);
+        books.set_keeper(keeper.clone());
         let hub = Self(Arc::new(Inner {
             access,
             keeper,
@@ -117,6 +125,8 @@ impl Hub {
             names: cells(&disk, &clock, &node, &tasks),
             presence: cells(&live, &clock, &node, &tasks),
             operator: cells(&disk, &clock, &node, &tasks),
+            books,
+            profiles,
             handoffs,
             bus,
             sessions,
@@ -131,6 +141,9 @@ impl Hub {
         hub.0.bus.keep(&hub.0.tasks, &hub.0.stop);
         hub.0.keeper.settle().await?;
         hub.0.tasks.spawn(hub.0.keeper.clone().keep(hub.stopping()));
+        // Before any turn begins: it may be with one that was made.
+        hub.0.books.set_effects(Arc::new(KeepMade(hub.0.profiles.clone())));
+        hub.0.books.view(&LogId::profiles(), |_, _| ()).await?;
         hub.recover().await?;
         hub.operate(&Caller::trunkline(), operator::Command::Recover).await?;
         hub.sweep().await?;
@@ -427,6 +440,14 @@ impl Hub {
 
     pub(crate) fn operators(&self) -> &Cells<Operator> {
         &self.0.operator
+    }
+
+    pub(crate) fn books(&self) -> &Cells<Book> {
+        &self.0.books
+    }
+
+    pub(crate) fn profiles_kept(&self) -> &Profiles {
+        &self.0.profiles
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -30,7 +30,6 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::custody::Custody;
 use crate::driver::{Driver, Host, SessionPort};
-use crate::http::Http;
 use crate::profiles::Profiles;
 
 /// The name of the driver, and of the agent in the catalog.
@@ -47,7 +46,6 @@ struct Shared {
     custody: Custody,
     catalog: Arc<Catalog>,
     profiles: Profiles,
-    http: Http,
     env: Vec<(OsString, OsString)>,
 }
 
@@ -58,10 +56,9 @@ impl ModelDriver {
         custody: Custody,
         catalog: Arc<Catalog>,
         profiles: Profiles,
-        http: Http,
         env: Vec<(OsString, OsString)>,
     ) -> Self {
-        Self { shared: Arc::new(Shared { custody, catalog, profiles, http, env }) }
+        Self { shared: Arc::new(Shared { custody, catalog, profiles, env }) }
     }
 }
 

@@ -3,6 +3,8 @@
 //! A profile says where a model is; its secrets lie apart, in the user's file, in a variable, or in the store.
 
 mod detect;
+mod made;
+mod test;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,22 +17,28 @@ use trunkline_core::profile::{Effort, Profile, Provider};
 use trunkline_core::refused::Refused;
 use trunkline_wire::model::{self, Endpoint, Secret, Shows, Wire};
 
+use crate::http::Http;
 use crate::secrets::{Secrets, SecretsError};
+
+pub(crate) use made::Keep as KeepMade;
+pub use made::{MAX_SECRET, NotChanged, SecretChange};
+pub use test::{TestError, Tested};
 
 /// How long a provider may say nothing unless its profile says.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// All profiles. Cheap to clone.
-#[derive(Clone, Debug)]
+/// All profiles. Cheap to clone. The default has none, and keeps no secret.
+#[derive(Clone, Debug, Default)]
 pub struct Profiles(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     file: BTreeMap<String, OfFile>,
     detected: Vec<(String, Profile)>,
     made: RwLock<BTreeMap<String, Profile>>,
     env: BTreeMap<String, Secret>,
     secrets: Secrets,
+    http: Http,
 }
 
 /// A profile of the user's file, with the secrets that stand there.
@@ -67,8 +75,11 @@ pub struct Listed {
     pub source: Source,
     /// Whether it is the one that is taken if none is named.
     pub default: bool,
-    /// Whether it has a key.
+    /// Whether it has a key. The key itself is never told.
     pub has_api_key: bool,
+    /// Why it cannot be used, and what to do about it; absent if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// The address that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -94,7 +105,7 @@ pub enum NoProfile {
     /// There is none at all.
     #[error(
         "there is no profile of a model: set a provider's key in the daemon's environment, such as ANTHROPIC_API_KEY, or \
-         put a [profiles.NAME] in config.toml; `trunkline profiles` shows what is there"
+         make one with `trunkline profiles add`; `trunkline profiles` says how"
     )]
     None,
     /// None has this name.
@@ -129,7 +140,7 @@ impl Profiles {
         let env: BTreeMap<String, String> = env.iter().filter_map(text).collect();
         let detected = detect::all(&env);
         let env = env.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-        Self(Arc::new(Inner { file, detected, made: RwLock::default(), env, secrets }))
+        Self(Arc::new(Inner { file, detected, made: RwLock::default(), env, secrets, http: Http::default() }))
     }
 
     /// All of them: the file's, then those that were made, then what was detected. A name counts once.
@@ -155,6 +166,7 @@ impl Profiles {
             has_api_key: self.key(&name, &profile).is_some(),
             default: Some(place) == first,
             address: profile.address().map(str::to_owned),
+            why: self.check(&name, &profile).err().map(|error| error.to_string()),
             name,
             source,
             profile,
@@ -162,12 +174,36 @@ impl Profiles {
         all.into_iter().enumerate().map(listed).collect()
     }
 
-    /// The one called `default`, else the first that can be used.
+    /// The one of this name, as lists show it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Listed> {
+        self.list().into_iter().find(|listed| listed.name == name)
+    }
+
+    /// The one called `default`, if it can be used, else the first that can; else the first, which tells what it lacks.
     fn default_of(&self, all: &[(String, Source, Profile)]) -> Option<usize> {
-        let usable = |(name, _, profile): &(String, Source, Profile)| {
-            !profile.provider.wants_key() || self.key(name, profile).is_some()
-        };
-        all.iter().position(|(name, ..)| name == "default").or_else(|| all.iter().position(usable))
+        let usable = |(name, _, profile): &&(String, Source, Profile)| self.check(name, profile).is_ok();
+        let named = all.iter().position(|one| one.0 == "default" && usable(&one));
+        let first = || all.iter().position(|one| usable(&one));
+        named.or_else(first).or_else(|| (!all.is_empty()).then_some(0))
+    }
+
+    /// Whether it can be used.
+    fn check(&self, name: &str, profile: &Profile) -> Result<(), NoProfile> {
+        let has_key = self.key(name, profile).is_some();
+        if !has_key && profile.provider.wants_key() && profile.headers.is_empty() {
+            let hint = match &profile.api_key_env {
+                Some(variable) => format!(
+                    "the daemon's environment has no {variable}; set a key with `trunkline profiles key {name}`, or start \
+                     the daemon with that variable"
+                ),
+                None => format!(
+                    "set one with `trunkline profiles key {name}`, or name a variable in `api_key_env`"
+                ),
+            };
+            return Err(NoProfile::NoKey { name: name.to_owned(), hint });
+        }
+        profile.check(has_key).map_err(|why| NoProfile::Bad { name: name.to_owned(), why })
     }
 
     /// The profile of this name, or the default one, ready to be used.
@@ -184,29 +220,24 @@ impl Profiles {
             None => all.into_iter().find(|listed| listed.default).ok_or(NoProfile::None)?,
         };
         let Listed { name, profile, .. } = found;
-        let key = self.key(&name, &profile);
-        if key.is_none() && profile.provider.wants_key() && profile.headers.is_empty() {
-            let hint = match &profile.api_key_env {
-                Some(variable) => format!("the daemon's environment has no {variable}"),
-                None => format!(
-                    "set one with `trunkline profiles key {name}`, or name a variable in `api_key_env`"
-                ),
-            };
-            return Err(NoProfile::NoKey { name, hint });
-        }
-        profile.check(key.is_some()).map_err(|why| NoProfile::Bad { name: name.clone(), why })?;
-        let endpoint = self.endpoint(&name, &profile, key);
+        self.check(&name, &profile)?;
+        let endpoint = self.endpoint(&name, &profile, self.key(&name, &profile));
         Ok(Ready { name, profile, endpoint })
     }
 
-    /// Puts a profile that was made in the place of what there was of its name.
-    pub fn put(&self, name: &str, profile: Profile) {
-        self.0.made.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), profile);
+    /// The client by which providers are asked.
+    pub(crate) fn http(&self) -> &Http {
+        &self.0.http
     }
 
-    /// Forgets a profile that was made.
-    pub fn forget(&self, name: &str) {
-        self.0.made.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// Takes those that were made: all of them, in place of what there was.
+    fn take_made(&self, made: BTreeMap<String, Profile>) {
+        *self.0.made.write().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
+    /// Whether the user's file has one of this name.
+    fn is_of_file(&self, name: &str) -> bool {
+        self.0.file.contains_key(name)
     }
 
     /// Keeps the key of a profile, or takes it away. Blocks.
@@ -254,11 +285,14 @@ impl Profiles {
         if profile.api_key_env.as_deref() == Some(detect::ANTHROPIC_BEARER) {
             shows = Shows::Bearer;
         }
-        let of_file = self.0.file.get(name).map(|of| of.headers.clone()).unwrap_or_default();
-        let stored = profile
-            .headers
-            .iter()
-            .filter_map(|header| Some((header.clone(), self.0.secrets.get(&header_name(name, header))?)));
+        let of_file = self.0.file.get(name).map(|of| of.headers.as_slice()).unwrap_or_default();
+        let value = |header: &String| {
+            let stored = self.0.secrets.get(&header_name(name, header));
+            let of_file =
+                || of_file.iter().find(|(other, _)| other == header).map(|(_, value)| value.clone());
+            Some((header.clone(), stored.or_else(of_file)?))
+        };
+        let headers = profile.headers.iter().filter_map(value).collect();
         let api_version = match (profile.provider, &profile.api_version) {
             (Provider::AzureOpenai, None) => Some("2024-10-21".to_owned()),
             (_, version) => version.clone(),
@@ -266,7 +300,7 @@ impl Profiles {
         Endpoint {
             shows,
             api_version,
-            headers: of_file.into_iter().chain(stored).collect(),
+            headers,
             ..Endpoint::new(wire, profile.address().unwrap_or_default(), key)
         }
     }

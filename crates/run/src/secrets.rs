@@ -15,7 +15,7 @@ pub const FILE: &str = "secrets.json";
 const MAX_BYTES: u64 = 4 << 20;
 
 /// Secrets by name. What is written is on the disk when a call returns.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Secrets {
     path: PathBuf,
     all: Mutex<BTreeMap<String, Secret>>,

@@ -4,7 +4,7 @@
 //! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
-//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `audit`, `presence`, `catalog`, `agents`, `pools`, `operator`, `tokens`,
+//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `audit`, `presence`, `catalog`, `agents`, `pools`, `profiles`, `operator`, `tokens`,
 //!   `search`, `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
 //! - [`mcp`]: the MCP server. `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ mod operator;
 mod pools;
 mod presence;
 mod problem;
+mod profiles;
 mod queue;
 mod registry;
 mod requests;

@@ -1,6 +1,7 @@
 //! Every route once: the router, the OpenAPI document and the tests are made from this table.
 
 mod bus;
+mod profiles;
 
 use std::sync::Arc;
 
@@ -180,6 +181,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(audit_routes());
     all.extend(token_routes());
     all.extend(pool_routes());
+    all.extend(profiles::routes());
     all.extend(operator_routes());
     all.extend(handoff_routes());
     all
@@ -395,7 +397,8 @@ fn audit_routes() -> Vec<Route> {
                 (
                     "kind",
                     "Only those: request.answered, request.granted, request.expired, grant.added, grant.revoked, \
-                     mode.changed, setting.chosen, token.created, token.revoked, session.deleted.",
+                     mode.changed, setting.chosen, token.created, token.revoked, operator.started, \
+                     operator.ran, profile.put, profile.deleted, session.deleted.",
                 ),
                 ("since", "Only what was recorded at this time or later, in milliseconds since 1970."),
                 PAGE,

@@ -159,6 +159,8 @@ fn risk(deed: &Deed) -> Option<Level> {
         | Deed::TokenRevoked { .. }
         | Deed::ActionStarted { .. }
         | Deed::ActionRan { .. }
+        | Deed::ProfilePut { .. }
+        | Deed::ProfileDeleted { .. }
         | Deed::SessionDeleted { .. } => None,
     }
 }
@@ -188,6 +190,10 @@ fn about(record: &Record) -> String {
             format!("{action} (run {run}): exit code {code}")
         }
         Deed::ActionRan { action, run, exit_code: None } => format!("{action} (run {run}): cut off"),
+        Deed::ProfilePut { name, provider, model, address } => {
+            format!("{name}: {model} at {}", address.as_deref().unwrap_or_else(|| provider.name()))
+        }
+        Deed::ProfileDeleted { name } => name.clone(),
         Deed::SessionDeleted { title } => title.clone().unwrap_or_else(|| "-".to_owned()),
     }
 }

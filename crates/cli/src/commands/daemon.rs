@@ -1,6 +1,5 @@
 //! `serve`, `status`, `stop`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -40,7 +39,8 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         max_concurrent_turns: config.max_concurrent_turns,
         checkpoints: config.handoffs.checkpoints,
         guards: config.guards,
-        catalog: Arc::new(config.catalog(&app.env)?),
+        catalog: config.catalog(&app.env)?,
+        profiles: config.profiles.clone(),
         exe: app.env.exe.clone(),
         any_port: args.any_port,
         engram_told: args.engram_bus,

@@ -71,7 +71,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `attach`, `handoffs`, `delivery`, `serve`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `attach`, `handoffs`, `delivery`, `serve`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"
@@ -204,4 +204,45 @@ fn what_original_clients_and_the_desktop_get() {
     for wrong in ["sessionbus = \"open\"", "dashboard = \"7434\"", "announce = [\"engram\"]"] {
         assert!(Home::with(wrong).load(&[], &Flags::default()).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_key_stands_only_in_a_file_that_nobody_else_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let text = "[profiles.mine]\nprovider = \"custom\"\nmodel = \"m\"\nbase_url = \"https://m.example/v1\"\napi_key = \"canary\"";
+    let home = Home::with(text);
+    let mode = |mode| {
+        std::fs::set_permissions(home.0.path().join(FILE), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    let error = home.error();
+    assert!(error.contains("profiles.mine, and others may read it (mode 644)"), "{error}");
+    assert!(error.contains("chmod 600") && !error.contains("canary"), "{error}");
+    mode(0o600);
+    let config = home.load(&[], &Flags::default()).unwrap();
+    assert_eq!(config.profiles["mine"].api_key.as_ref().unwrap().reveal(), "canary");
+    assert!(!format!("{config:?}").contains("canary"));
+    let open = Home::with(&text.replace("api_key = \"canary\"", "api_key_env = \"MINE\""));
+    std::fs::set_permissions(open.0.path().join(FILE), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(open.load(&[], &Flags::default()).is_ok(), "the name of a variable is no secret");
+}
+
+#[test]
+fn what_is_wrong_with_a_profile_is_told_without_its_secrets() {
+    let one = "[profiles.a]\nprovider = \"anthropic\"\nmodel = \"m\"\n";
+    let hidden = "which is not shown because a secret may stand there";
+    for (rest, told) in [
+        ("apikey = \"canary\"", vec!["line 4", hidden, "unknown field `apikey`", "did you mean `api_key`?"]),
+        ("[profiles.a.headers]\nx = [\"canary\"]", vec!["line 5", hidden]),
+        ("headers = \"canary\"", vec!["line 4", hidden, "a value of another type"]),
+        ("api_key = \"canary", vec!["line 4", hidden]),
+        ("temperature = 3.0", vec!["profiles.a: temperature must be from 0 to 2 (from config.toml)"]),
+        ("base_url = \"https://u:canary@h\"", vec!["profiles.a: base_url must name a host"]),
+    ] {
+        let error = Home::with(&format!("{one}{rest}")).error();
+        assert!(!error.contains("canary"), "{error}");
+        assert!(told.iter().all(|told| error.contains(told)), "{rest}: {error}");
+    }
+    let nowhere = Home::with("[profiles.a]\nprovider = \"custom\"\nmodel = \"m\"").error();
+    assert!(nowhere.contains("profiles.a: base_url must be given for this provider"), "{nowhere}");
 }

@@ -12,6 +12,7 @@ use trunkline_client::types::{
 use trunkline_core::handoff::{HandoffId, LaneId, Saved};
 use trunkline_core::id::Seq;
 use trunkline_core::principal::Scope;
+use trunkline_core::profile::{Profile, Provider};
 use trunkline_core::raw::Raw;
 use trunkline_core::request::Answer;
 
@@ -82,6 +83,7 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.link().await.ok();
     client.shutdown().await.ok();
     call_the_bus(client).await;
+    call_profiles(client).await;
     call_handoffs(client).await;
 }
 
@@ -117,6 +119,17 @@ async fn call_the_bus(client: &Client) {
     client.search("x", None, 7, None).await.ok();
     client.tell("x", "hello").await.ok();
     client.message(ID.parse().unwrap(), ID.parse().unwrap()).await.ok();
+}
+
+async fn call_profiles(client: &Client) {
+    let profile = Profile::new(Provider::Ollama, "m");
+    client.profiles().await.ok();
+    client.profile("a/b").await.ok();
+    client.put_profile("a/b", &profile).await.ok();
+    client.delete_profile("a/b").await.ok();
+    client.set_profile_secrets("a/b", Some("k"), &BTreeMap::new()).await.ok();
+    client.drop_profile_secrets("a/b").await.ok();
+    client.test_profile("a/b").await.ok();
 }
 
 async fn call_handoffs(client: &Client) {

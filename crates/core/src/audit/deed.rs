@@ -10,6 +10,7 @@ use crate::grant::{Added, Grants, Judged, ProjectGrants};
 use crate::id::{GrantId, RequestId, Seq, TokenId, TurnId};
 use crate::operator::{self, Operator};
 use crate::principal::{Principal, Scope};
+use crate::profile::{self, Provider};
 use crate::raw::Raw;
 use crate::request::{ClosedFact, Kind, Opened, OptionKind, Outcome};
 use crate::risk::Risk;
@@ -103,6 +104,25 @@ pub enum Deed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
     },
+    /// A profile of a model was made or changed: where its key goes from now on.
+    #[serde(rename = "profile.put")]
+    ProfilePut {
+        /// Its name.
+        name: String,
+        /// Who runs the model.
+        provider: Provider,
+        /// The model.
+        model: String,
+        /// Where it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// A profile of a model was deleted.
+    #[serde(rename = "profile.deleted")]
+    ProfileDeleted {
+        /// Its name.
+        name: String,
+    },
     /// A session was deleted, log and all.
     #[serde(rename = "session.deleted")]
     SessionDeleted {
@@ -188,7 +208,7 @@ pub struct Chosen {
 
 impl Deed {
     /// The kinds, as filters name them.
-    pub const KINDS: [&str; 12] = [
+    pub const KINDS: [&str; 14] = [
         "request.answered",
         "request.granted",
         "request.expired",
@@ -200,6 +220,8 @@ impl Deed {
         "token.revoked",
         "operator.started",
         "operator.ran",
+        "profile.put",
+        "profile.deleted",
         "session.deleted",
     ];
 
@@ -218,6 +240,8 @@ impl Deed {
             Self::TokenRevoked { .. } => "token.revoked",
             Self::ActionStarted { .. } => "operator.started",
             Self::ActionRan { .. } => "operator.ran",
+            Self::ProfilePut { .. } => "profile.put",
+            Self::ProfileDeleted { .. } => "profile.deleted",
             Self::SessionDeleted { .. } => "session.deleted",
         }
     }
@@ -275,6 +299,22 @@ impl Deed {
             Fact::OperatorRan(operator::Ran { run, outcome }) => {
                 let action = operator.running.get(run)?.action.clone();
                 Some(Self::ActionRan { action, run: *run, exit_code: outcome.exit_code })
+            }
+            _ => None,
+        }
+    }
+
+    /// The deed in a fact about profiles of models.
+    pub(crate) fn in_profiles(event: &Event) -> Option<Self> {
+        match &event.fact {
+            Fact::ProfilePut(profile::ProfilePut { name, profile }) => Some(Self::ProfilePut {
+                name: name.clone(),
+                provider: profile.provider,
+                model: words(&profile.model),
+                address: profile.address().map(words),
+            }),
+            Fact::ProfileDeleted(profile::ProfileDeleted { name }) => {
+                Some(Self::ProfileDeleted { name: name.clone() })
             }
             _ => None,
         }

@@ -285,12 +285,13 @@ impl Life {
             effort: self.ready.effort(),
             cache_key: Some(&session),
         };
-        stream::answer(&shared.http, &self.ready, &ask, turn, Voice::Aloud(step)).await
+        stream::answer(shared.profiles.http(), &self.ready, &ask, turn, Voice::Aloud(step)).await
     }
 
     /// `false`: the turn is to stop.
     async fn compact(&mut self, shared: &Shared, turn: &Turn) -> Result<bool, Failure> {
-        let Some(entry) = compact::compact(&shared.http, &self.ready, &self.history.messages, turn).await?
+        let Some(entry) =
+            compact::compact(shared.profiles.http(), &self.ready, &self.history.messages, turn).await?
         else {
             return Ok(false);
         };

@@ -104,6 +104,11 @@ pub(super) fn all(env: &BTreeMap<String, String>) -> Vec<(String, Profile)> {
         let description = format!("from {} in the daemon's environment", known.key);
         let api_key_env = Some(known.key.to_owned());
         let profile = Profile { base_url, api_key_env, description, ..Profile::new(known.provider, model) };
+        // Nothing of the address is told: what is wrong with it may be that it holds a password.
+        if let Err(why) = profile.check(true) {
+            tracing::warn!(variable = known.base, %why, "{} is not offered", known.name);
+            continue;
+        }
         found.push((known.name.to_owned(), profile));
     }
     found

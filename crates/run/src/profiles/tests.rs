@@ -50,6 +50,11 @@ fn without_a_key_one_is_told_what_to_do() {
     assert!(matches!(empty.ready(None), Err(NoProfile::None)));
     let named = Profile { api_key_env: Some("MY_KEY".to_owned()), ..Profile::new(Provider::Anthropic, "m") };
     let local = Profile::new(Provider::Ollama, "qwen3");
+    let (_home, one) = profiles(&[("a", of_file(named.clone(), None))], &[]);
+    assert!(
+        one.ready(None).unwrap_err().to_string().contains("no MY_KEY"),
+        "the only one tells what it lacks"
+    );
     let (_home, some) = profiles(&[("a", of_file(named, None)), ("b", of_file(local, None))], &[]);
     assert!(some.ready(Some("a")).unwrap_err().to_string().contains("no MY_KEY"));
     assert_eq!(some.ready(None).unwrap().name, "b", "one that cannot be used is no default");
@@ -65,12 +70,12 @@ fn a_stored_key_counts_before_the_files_and_that_before_the_environments() {
     all.set_key("p", Some(Secret::new("stored"))).unwrap();
     assert_eq!(key(&all), "stored");
     let (_home, made) = profiles(&[], &[("K", "env")]);
-    made.put("p", Profile { headers: vec!["X-Team".to_owned()], ..profile });
+    made.take_made([("p".to_owned(), Profile { headers: vec!["X-Team".to_owned()], ..profile })].into());
     assert_eq!(key(&made), "env");
     made.set_headers("p", vec![("X-Team".to_owned(), Some(Secret::new("blue")))]).unwrap();
     let headers = made.ready(Some("p")).unwrap().endpoint.headers;
     assert_eq!(headers, [("X-Team".to_owned(), Secret::new("blue"))]);
-    made.forget("p");
+    made.take_made(BTreeMap::new());
     assert!(made.ready(Some("p")).is_err());
 }
 
@@ -79,9 +84,39 @@ fn no_list_shows_a_secret() {
     let profile = Profile::new(Provider::Openai, "m");
     let mut of = of_file(profile, Some("canary-key"));
     of.headers = vec![("authorization".to_owned(), Secret::new("canary-header"))];
+    of.profile.headers = vec!["authorization".to_owned()];
     let (_home, profiles) = profiles(&[("p", of)], &[("OPENAI_API_KEY", "canary-env")]);
     let listed = serde_json::to_string(&profiles.list()).unwrap();
     assert!(listed.contains(r#""has_api_key":true"#) && !listed.contains("canary"), "{listed}");
     assert!(!format!("{:?}", profiles.ready(Some("p")).unwrap()).contains("canary"));
     assert!(!format!("{profiles:?}").contains("canary"), "{profiles:?}");
+    let headers = || profiles.ready(Some("p")).unwrap().endpoint.headers;
+    assert_eq!(headers(), [("authorization".to_owned(), Secret::new("canary-header"))]);
+    profiles.set_headers("p", vec![("Authorization".to_owned(), Some(Secret::new("stored")))]).unwrap();
+    assert_eq!(headers(), [("authorization".to_owned(), Secret::new("stored"))], "one value, not two");
+}
+
+#[test]
+fn an_address_with_a_secret_in_it_is_not_taken_from_the_environment() {
+    let env = [("OPENAI_API_KEY", "o"), ("OPENAI_BASE_URL", "https://me:canary@h.example/v1")];
+    let (_home, profiles) = profiles(&[], &env);
+    assert!(profiles.list().is_empty());
+    assert!(!format!("{profiles:?}").contains("canary"));
+}
+
+#[test]
+fn the_agent_is_listed_as_there_exactly_when_a_profile_can_be_used() {
+    use crate::catalog::{Catalog, Listed};
+    let named = Profile { api_key_env: Some("MY_KEY".to_owned()), ..Profile::new(Provider::Anthropic, "m") };
+    let listed = |env: &[(&str, &str)], file: &[(&str, OfFile)]| -> Listed {
+        let (_home, profiles) = profiles(file, env);
+        let catalog = Catalog::new(BTreeMap::new(), "").unwrap().with_profiles(profiles);
+        catalog.list().into_iter().find(|listed| listed.name == crate::model::MODEL).unwrap()
+    };
+    let none = listed(&[], &[]);
+    assert!(!none.found && none.why.unwrap().contains("trunkline profiles add"));
+    let no_key = listed(&[], &[("default", of_file(named.clone(), None))]);
+    assert!(!no_key.found && no_key.why.unwrap().contains("no MY_KEY"));
+    let usable = listed(&[("MY_KEY", "k")], &[("default", of_file(named, None))]);
+    assert!(usable.found && usable.why.is_none());
 }

@@ -19,9 +19,17 @@ async fn hub(turns: usize) -> Hub {
     let drivers = HashMap::from([("script".to_owned(), Arc::new(Script) as Arc<dyn Driver>)]);
     let (node, clock) = (Node { name: "here".into(), incarnation: 1 }, Clock::at(Time(1_000_000)));
     let drivers = limited(drivers, turns);
-    Hub::start(Options { disk: memory(), live: memory(), clock, node, drivers, checkpoints: false })
-        .await
-        .unwrap()
+    Hub::start(Options {
+        disk: memory(),
+        live: memory(),
+        clock,
+        node,
+        drivers,
+        checkpoints: false,
+        profiles: trunkline_run::profiles::Profiles::default(),
+    })
+    .await
+    .unwrap()
 }
 
 /// A session whose turn hangs until it is cancelled.

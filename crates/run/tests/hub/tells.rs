@@ -78,7 +78,15 @@ async fn talk(guards: Guards) -> ([u64; 2], Vec<Guard>) {
     let drivers = HashMap::from([("talker".to_owned(), Arc::new(talkers.clone()) as Arc<dyn Driver>)]);
     let (node, clock) = (Node { name: "here".into(), incarnation: 1 }, Clock::at(Time(1_000_000)));
     let disk = Arc::clone(&store);
-    let options = Options { disk, live: memory(), clock, node, drivers, checkpoints: false };
+    let options = Options {
+        disk,
+        live: memory(),
+        clock,
+        node,
+        drivers,
+        checkpoints: false,
+        profiles: trunkline_run::profiles::Profiles::default(),
+    };
     let hub = Hub::start(options).await.unwrap();
     let make = async || hub.create(&owner(), created("talker"), None).await.unwrap().0;
     let both = [make().await, make().await];

@@ -184,7 +184,17 @@ async fn start(
     drivers.insert("script".to_owned(), Arc::new(Script) as Arc<dyn Driver>);
     let node = Node { name: name.into(), incarnation };
     let clock = Clock::at(Time(1_000_000));
-    Hub::start(Options { disk, live, clock, node, drivers, checkpoints }).await.unwrap()
+    Hub::start(Options {
+        disk,
+        live,
+        clock,
+        node,
+        drivers,
+        checkpoints,
+        profiles: trunkline_run::profiles::Profiles::default(),
+    })
+    .await
+    .unwrap()
 }
 
 pub(crate) fn owner() -> Caller {

@@ -18,7 +18,6 @@ use trunkline_model_server::{ModelServer, Recorded, Script};
 use trunkline_run::catalog::Catalog;
 use trunkline_run::custody::{Custody, probe};
 use trunkline_run::driver::Driver;
-use trunkline_run::http::Http;
 use trunkline_run::hub::Hub;
 use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::profiles::{OfFile, Profiles};
@@ -109,7 +108,7 @@ impl Stage {
             ("TRUNKLINE_HOME".into(), "/secret".into()),
         ];
         let catalog = Arc::new(Catalog::new(BTreeMap::new(), played::PATH).unwrap());
-        let driver = ModelDriver::new(custody.clone(), catalog, profiles, Http::default(), env);
+        let driver = ModelDriver::new(custody.clone(), catalog, profiles, env);
         let (disk, driver): (_, Arc<dyn Driver>) = (memory(), Arc::new(driver));
         let hub = played::hub(&disk, MODEL, &driver, 1).await;
         let (id, reader) = session(&hub, &dir.path().join("work")).await;

@@ -13,6 +13,7 @@ mod messages;
 #[path = "../fixtures/plain.rs"]
 mod plain;
 mod pools;
+mod profiles;
 mod quiet;
 mod search;
 mod settings;

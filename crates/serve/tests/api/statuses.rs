@@ -1,9 +1,15 @@
 //! The document tells the truth: every operation is done once, as the document has it, and answers what is documented.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use trunkline_core::time::Time;
+use trunkline_log::Memory;
+use trunkline_run::profiles::Profiles;
+use trunkline_run::secrets::Secrets;
 use trunkline_wire::sse::Event;
 
 use crate::world::{World, read};
@@ -13,6 +19,7 @@ struct Reader {
     world: World,
     document: Value,
     done: BTreeSet<String>,
+    _home: tempfile::TempDir,
 }
 
 /// Values for the names in a path.
@@ -20,9 +27,12 @@ type Names<'a> = &'a [(&'a str, &'a str)];
 
 impl Reader {
     async fn new() -> Self {
-        let world = World::new().await;
+        let home = tempfile::tempdir().unwrap();
+        let profiles = Profiles::new(Default::default(), &[], Secrets::open(home.path()).unwrap());
+        let disk = Arc::new(Memory::new(Time(1_000)));
+        let world = World::having(disk, Ipv4Addr::LOCALHOST.into(), profiles).await;
         let (_, document) = world.get("/v1/openapi.json").await;
-        Self { world, document, done: BTreeSet::new() }
+        Self { world, document, done: BTreeSet::new(), _home: home }
     }
 
     /// Does an operation and asserts that it succeeds with the documented status; twice, where a key makes it safe.
@@ -88,6 +98,7 @@ async fn every_operation_answers_as_documented() {
     external(&mut reader).await;
     handoffs(&mut reader).await;
     shared(&mut reader).await;
+    profiles(&mut reader).await;
     reader.get("/v1/audit", &[]).await;
     reader.get("/v1/audit/chain", &[]).await;
     reader.get("/v1/operator-actions", &[]).await;
@@ -137,6 +148,19 @@ async fn shared(reader: &mut Reader) {
     reader.does("put", "/v1/agents/{agent}", &agent, Some("{}")).await;
     reader.get("/v1/agents/{agent}", &agent).await;
     reader.does("delete", "/v1/agents/{agent}", &agent, None).await;
+}
+
+async fn profiles(reader: &mut Reader) {
+    let named = [("profile", "mine")];
+    let (one, secrets) = ("/v1/profiles/{profile}", "/v1/profiles/{profile}/secrets");
+    reader.does("put", one, &named, Some(r#"{"provider": "openai", "model": "m"}"#)).await;
+    reader.does("put", secrets, &named, Some(r#"{"api_key": "k"}"#)).await;
+    reader.get("/v1/profiles", &[]).await;
+    reader.get(one, &named).await;
+    reader.does("delete", secrets, &named, None).await;
+    // It has no key any more: nothing is sent.
+    reader.act("/v1/profiles/{profile}/test", &named).await;
+    reader.does("delete", one, &named, None).await;
 }
 
 async fn hosted(reader: &mut Reader) {

@@ -17,6 +17,7 @@ use trunkline_run::clock::Clock;
 use trunkline_run::driver::Driver;
 use trunkline_run::operator::Actions;
 use trunkline_run::pools::{Limits, Pools, Settings};
+use trunkline_run::profiles::Profiles;
 use trunkline_serve::{Allowed, Listener, Options, Server};
 use trunkline_wire::sse::{Decoder, Event};
 
@@ -44,6 +45,11 @@ impl World {
 
     /// One over this store.
     pub(crate) async fn over(disk: Arc<dyn Log>, ip: IpAddr) -> Self {
+        Self::having(disk, ip, Profiles::default()).await
+    }
+
+    /// One that knows these models.
+    pub(crate) async fn having(disk: Arc<dyn Log>, ip: IpAddr, profiles: Profiles) -> Self {
         let clock = Clock::system();
         let hub = Hub::start(trunkline_run::hub::Options {
             disk,
@@ -52,6 +58,7 @@ impl World {
             node: Node { name: "here".into(), incarnation: 1 },
             drivers: HashMap::from([(ACP.to_owned(), Arc::new(Quiet) as Arc<dyn Driver>)]),
             checkpoints: false,
+            profiles,
         })
         .await
         .unwrap();

@@ -55,6 +55,7 @@ impl World {
             node: Node { name: "here".into(), incarnation: life },
             drivers: HashMap::from([(ACP.to_owned(), Arc::new(Actor) as Arc<dyn Driver>)]),
             checkpoints: false,
+            profiles: trunkline_run::profiles::Profiles::default(),
         })
         .await
         .unwrap();

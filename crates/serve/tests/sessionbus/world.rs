@@ -71,6 +71,7 @@ impl World {
             node: Node { name: "here".into(), incarnation: 1 },
             drivers: HashMap::new(),
             checkpoints: false,
+            profiles: trunkline_run::profiles::Profiles::default(),
         })
         .await
         .unwrap();
