@@ -12,6 +12,7 @@ mod help;
 mod mcp;
 mod pools;
 mod search;
+mod profiles;
 mod send;
 
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub(crate) use handoff::{Handoff, HandoffAction, ListHandoffs, Resume, Save};
 pub(crate) use mcp::{Hook, HookAction, HookVendor, Host, Mcp};
 pub(crate) use pools::{Pools, PoolsAction};
 pub(crate) use search::Search;
+pub(crate) use profiles::{AddProfile, Profiles, ProfilesAction};
 pub(crate) use send::Send;
 
 /// Keeps AI agents' sessions alive, attachable and answerable.
@@ -195,6 +197,12 @@ pub(crate) enum Command {
     ///
     /// A pool is `[pools.NAME]` in the configuration: workers that many sessions share. It is run like an agent, by its name.
     Pools(Pools),
+    /// Show where models are, or add, remove and test such a profile and set its key
+    ///
+    /// The built-in agent `model` asks the model of a profile: `trunkline run model "..."`. Profiles come from here, from
+    /// [profiles.NAME] in the configuration, and from keys in the daemon's environment, such as ANTHROPIC_API_KEY.
+    #[command(after_help = profiles::EXAMPLES)]
+    Profiles(Profiles),
     /// Read and write what agents share: keys with values
     #[command(after_help = bus::KV_EXAMPLES)]
     Kv(Kv),

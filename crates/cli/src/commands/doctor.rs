@@ -11,7 +11,9 @@ use trunkline_client::types::AuditQuery;
 use trunkline_client::{Runtime, TOKEN_FILE};
 use trunkline_log::{OpenError, Reindexed, Sqlite};
 use trunkline_run::custody::probe;
+use trunkline_run::profiles::Profiles;
 use trunkline_run::sandbox::{self, Means};
+use trunkline_run::secrets::{self, Secrets};
 use trunkline_serve::Sessionbus;
 
 use crate::app::App;
@@ -65,6 +67,9 @@ pub(crate) async fn doctor(app: &App, args: args::Doctor) -> Result<Exit> {
         return reindex(app).await;
     }
     let mut checks = vec![private(home, "home", true), private(&home.join(TOKEN_FILE), "token", false)];
+    let keys = home.join(secrets::FILE);
+    // It is there only once somebody has set a key.
+    checks.extend(keys.exists().then(|| private(&keys, "secrets", false)));
     let (running, daemon) = daemon(app).await;
     checks.push(daemon);
     if !running {
@@ -347,7 +352,7 @@ fn plainly(error: &CliError) -> String {
 
 fn agents(app: &App) -> Check {
     let catalog = match app.config.catalog(&app.env) {
-        Ok(catalog) => catalog.list(),
+        Ok(catalog) => catalog.with_profiles(models(app)).list(),
         Err(error) => {
             return Check::fail("agents", plainly(&error), "see `trunkline config show`");
         }
@@ -355,10 +360,18 @@ fn agents(app: &App) -> Check {
     let found: Vec<_> = catalog.iter().filter(|agent| agent.found && agent.name != config::DEMO).collect();
     if found.is_empty() {
         let hint = "install one: `trunkline catalog` says how. `trunkline run demo` works without";
-        return Check::warn("agents", "none of those that are known is on PATH", hint);
+        return Check::warn("agents", "none of those that are known can be run", hint);
     }
     let names: Vec<_> = found.iter().map(|agent| agent.name.as_str()).collect();
-    Check::ok("agents", format!("{} on PATH", names.join(", ")))
+    Check::ok("agents", format!("{} can be run", names.join(", ")))
+}
+
+/// Where models are, but for what the daemon alone knows.
+fn models(app: &App) -> Profiles {
+    let config = &app.config;
+    // Whether the store of secrets is private is a check of its own.
+    let secrets = Secrets::open(&config.home).unwrap_or_default();
+    Profiles::new(config.profiles.clone(), &app.env.all, secrets)
 }
 
 #[cfg(test)]
