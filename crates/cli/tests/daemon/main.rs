@@ -8,6 +8,7 @@ mod agents;
 mod audit;
 mod bus;
 mod confined;
+mod engine;
 mod handoffs;
 mod harness;
 mod hooks;
