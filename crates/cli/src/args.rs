@@ -11,8 +11,8 @@ mod handoff;
 mod help;
 mod mcp;
 mod pools;
-mod search;
 mod profiles;
+mod search;
 mod send;
 
 use std::path::PathBuf;
@@ -35,8 +35,8 @@ pub(crate) use grants::{GrantAction, Grants};
 pub(crate) use handoff::{Handoff, HandoffAction, ListHandoffs, Resume, Save};
 pub(crate) use mcp::{Hook, HookAction, HookVendor, Host, Mcp};
 pub(crate) use pools::{Pools, PoolsAction};
-pub(crate) use search::Search;
 pub(crate) use profiles::{AddProfile, Profiles, ProfilesAction};
+pub(crate) use search::Search;
 pub(crate) use send::Send;
 
 /// Keeps AI agents' sessions alive, attachable and answerable.

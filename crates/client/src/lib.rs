@@ -42,8 +42,8 @@ mod http;
 mod messages;
 mod operator;
 mod passage;
-pub mod search;
 mod profiles;
+pub mod search;
 mod sse;
 pub mod types;
 
