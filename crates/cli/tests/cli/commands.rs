@@ -303,6 +303,10 @@ fn the_doctor_finds_what_is_wrong() {
 #[test]
 fn the_doctor_makes_the_lists_anew_while_no_daemon_runs() {
     let home = Home::new();
+    // A checkpoint of the interrupted turn, which is kept in its own time, would change the list.
+    let config = home.path().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap() + "\n[handoffs]\ncheckpoints = false\n";
+    fs::write(config, text).unwrap();
     home.run(&["open", "--url", "--demo"]);
     home.prints(&["stop"]);
     let before = home.json(&["ls"]);
@@ -345,6 +349,7 @@ fn the_configuration_is_shown_with_its_sources() {
     dashboard off default
     announce agentflow,sessionbus default
     notify on default
+    public_url off default
     engram local default
     engram_listen 127.0.0.1:0 default
     sandbox workspace default
