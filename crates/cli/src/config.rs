@@ -7,6 +7,7 @@ pub(crate) mod attach;
 mod delivery;
 pub(crate) mod engram;
 pub(crate) mod handoffs;
+mod notify;
 mod profiles;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use trunkline_core::tell::Guards;
 use trunkline_run::catalog::{Catalog, Custom};
+use trunkline_run::notify::target::Target;
 use trunkline_run::operator::Action;
 use trunkline_run::pools;
 use trunkline_run::profiles::OfFile;
@@ -40,7 +42,7 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "home",
     "listen",
     "log",
@@ -56,6 +58,7 @@ const KEYS: [&str; 15] = [
     "engram_listen",
     "announce",
     "notify",
+    "public_url",
 ];
 
 /// A variable that is no setting but the default of one, for whoever packs the program.
@@ -90,6 +93,10 @@ pub(crate) struct Config {
     pub(crate) announce: Vec<String>,
     /// Whether a new request is shown on the desktop.
     pub(crate) notify: bool,
+    /// The services that are told of new requests.
+    pub(crate) notify_targets: Vec<Target>,
+    /// The address by which other devices reach the daemon.
+    pub(crate) public_url: Option<String>,
     /// The user's agents.
     pub(crate) agents: BTreeMap<String, Custom>,
     /// What agents may touch.
@@ -176,6 +183,9 @@ pub(crate) struct Flags {
     /// Whether to show new requests on the desktop: on or off [default: on]
     #[arg(long, value_name = "SWITCH")]
     pub(crate) notify: Option<String>,
+    /// The address by which your other devices reach the daemon, for links in notifications [default: off]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -194,6 +204,8 @@ struct File {
     engram_listen: Option<String>,
     announce: Option<Vec<String>>,
     notify: Option<bool>,
+    notify_targets: BTreeMap<String, notify::Table>,
+    public_url: Option<String>,
     agents: BTreeMap<String, Custom>,
     sandbox: Policy,
     pools: BTreeMap<String, pools::Settings>,
@@ -258,6 +270,7 @@ impl Config {
         let listen: SocketAddr = listen.parse().map_err(|_| {
             layers.bad("listen", &format!("`{listen}` is not an address like 127.0.0.1:7433"))
         })?;
+        let public_url = notify::public_url(&mut layers, flags, &file)?;
         let engram = Engram::of(&mut layers, flags, &file, listen)?;
         let bad = |key, why: String| layers.bad(key, &why);
         let turn_timeout = match timeout.as_str() {
@@ -289,6 +302,7 @@ impl Config {
         }
         let attach = Attach::of(env, file.attach, file.serve)?;
         let profiles = profiles::take(file.profiles, found.as_deref())?;
+        let notify_targets = notify::take(file.notify_targets, env, found.as_deref())?;
         let (agents, shown) = (file.agents, layers.shown);
         Ok(Self {
             home,
@@ -304,6 +318,8 @@ impl Config {
             engram,
             announce: hub.announce,
             notify: hub.notify,
+            notify_targets,
+            public_url,
             agents,
             sandbox,
             pools: file.pools,
@@ -344,7 +360,9 @@ impl Config {
 
     /// Which hosts and origins are ours.
     pub(crate) fn allowed(&self) -> Allowed {
-        Allowed { hosts: self.allowed_hosts.clone(), origins: self.allowed_origins.clone() }
+        let public = self.public_url.as_deref().and_then(notify::host).map(str::to_owned);
+        let hosts = self.allowed_hosts.iter().cloned().chain(public).collect();
+        Allowed { hosts, origins: self.allowed_origins.clone() }
     }
 }
 
@@ -423,6 +441,7 @@ impl Flags {
             ("--engram-listen", &self.engram_listen),
             ("--announce", &self.announce),
             ("--notify", &self.notify),
+            ("--public-url", &self.public_url),
         ];
         let lists = [("--allowed-host", allowed_hosts), ("--allowed-origin", allowed_origins)];
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));

@@ -23,9 +23,12 @@ use trunkline_run::catalog::{self, Catalog};
 use trunkline_run::clock::Clock;
 use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, raise_open_files};
 use trunkline_run::driver::Driver;
+use trunkline_run::http::Http;
 use trunkline_run::limit::limited;
 use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::notify::Notifier;
+use trunkline_run::notify::desktop::Desktop;
+use trunkline_run::notify::target::Target;
 use trunkline_run::operator::{Action, Actions};
 use trunkline_run::pools::{self, Pools, WorkerDriver};
 use trunkline_run::profiles::{OfFile, Profiles};
@@ -92,6 +95,10 @@ pub(crate) struct Daemon {
     pub(crate) announce: Vec<PathBuf>,
     /// Whether a new request is shown on the desktop.
     pub(crate) notify: bool,
+    /// The services that are told of new requests.
+    pub(crate) notify_targets: Vec<Target>,
+    /// The address by which other devices reach the daemon.
+    pub(crate) public_url: Option<String>,
     /// What agents may touch.
     pub(crate) sandbox: Policy,
     /// The pools of workers.
@@ -173,7 +180,7 @@ impl Daemon {
         let profiles = Profiles::new(self.profiles, &self.env, Secrets::open(&self.home)?);
         let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()));
         let address = tcp.local_addr()?;
-        let notifier = self.notify.then(|| Notifier::find(&self.env)).flatten();
+        let desktop = self.notify.then(|| Desktop::find(&self.env)).flatten();
         let actions = Actions::new(self.actions, custody.clone(), self.env.clone(), self.pool_cwd.clone());
         let actions = actions.map_err(|(name, why)| anyhow!("operator_actions.{name}: {why}"))?;
         let pools =
@@ -214,6 +221,9 @@ impl Daemon {
             engram: self.engram.access,
             attach: self.attach.settings,
         });
+        let mut notifier = Notifier::new(desktop);
+        let link = self.public_url.as_deref().unwrap_or(&base_url);
+        notifier.tell(&hub, &Http::default(), self.notify_targets, link);
         let url = |listener: &Option<TcpListener>| {
             listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::serve::base_url)
         };
@@ -238,7 +248,7 @@ impl Daemon {
         let outcome = tokio::select! {
             biased;
             outcome = served => outcome.map(drop).context("the listener failed"),
-            () = show(notifier, &hub, &custody) => Ok(()),
+            () = notify(notifier, &hub, &custody) => Ok(()),
             name = signals.stop() => {
                 tracing::info!("{name}: stopping");
                 Ok(())
@@ -277,9 +287,9 @@ async fn stop(hub: &Hub, custody: &Custody, pools: &Pools, server: &Server, disk
     }
 }
 
-/// Shows requests on the desktop for as long as the daemon runs.
-async fn show(notifier: Option<Notifier>, hub: &Hub, custody: &Custody) {
-    if let Some(notifier) = notifier {
+/// Tells of requests for as long as the daemon runs.
+async fn notify(notifier: Notifier, hub: &Hub, custody: &Custody) {
+    if !notifier.is_mute() {
         notifier.run(hub.clone(), custody.clone()).await;
     }
     std::future::pending::<()>().await;

@@ -1,12 +1,11 @@
-//! Notifications on the desktop of whoever runs the daemon: a request has come.
+//! A word to people that a request has come: on the desktop of whoever runs the daemon, and at the services that they name.
 //!
-//! The desktop's own program shows them, in custody like every child. One that fails or hangs is nobody's trouble. A session
-//! that asks much is shown a few times a minute; the inbox has all of it.
+//! What fails or hangs is nobody's trouble. A session that asks much is told of a few times a minute; the inbox has all of it.
+
+pub mod desktop;
+pub mod target;
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use trunkline_core::event::Fact;
@@ -17,10 +16,11 @@ use trunkline_core::time::Time;
 use trunkline_core::view::{RequestStatus, RequestView};
 use trunkline_log::LogError;
 use trunkline_log::frame::Change;
-use uuid::Uuid;
 
-use crate::catalog::which;
-use crate::custody::{Custody, Spawn, Stdin};
+use self::desktop::Desktop;
+use self::target::{Target, Teller};
+use crate::custody::Custody;
+use crate::http::Http;
 use crate::hub::Hub;
 
 /// How many notifications a session may cause within [`SPAN_MS`].
@@ -29,53 +29,35 @@ const MOST: usize = 3;
 const SPAN_MS: u64 = 60_000;
 /// How many sessions are remembered for that; the oldest goes.
 const MAX_SESSIONS: usize = 1_000;
-/// How long the desktop's program may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// What it gets of the daemon's environment: where the desktop is, and how to speak to it.
-const PASSED: [&str; 11] = [
-    "DBUS_SESSION_BUS_ADDRESS",
-    "DISPLAY",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LOGNAME",
-    "PATH",
-    "USER",
-    "WAYLAND_DISPLAY",
-    "XAUTHORITY",
-    "XDG_RUNTIME_DIR",
-];
 
-/// Shows notifications.
-#[derive(Debug)]
+/// Tells of requests.
+#[derive(Debug, Default)]
 pub struct Notifier {
-    program: Program,
-    env: Vec<(OsString, OsString)>,
+    desktop: Option<Desktop>,
+    tellers: Vec<Teller>,
     shown: HashMap<SessionId, VecDeque<Time>>,
     order: VecDeque<SessionId>,
 }
 
-#[derive(Debug)]
-enum Program {
-    NotifySend(PathBuf),
-    OsaScript(PathBuf),
-}
-
 impl Notifier {
-    /// One that uses what this machine has; `None` if that is nothing.
+    /// One that shows on this desktop.
     #[must_use]
-    pub fn find(env: &[(OsString, OsString)]) -> Option<Self> {
-        let path = env.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone())?;
-        let found = |name: &str| which(name, &path);
-        let program = found("notify-send")
-            .map(Program::NotifySend)
-            .or_else(|| found("osascript").map(Program::OsaScript))?;
-        let passed = |(key, _): &&(OsString, OsString)| PASSED.iter().any(|name| key == *name);
-        let env = env.iter().filter(passed).cloned().collect();
-        Some(Self { program, env, shown: HashMap::new(), order: VecDeque::new() })
+    pub fn new(desktop: Option<Desktop>) -> Self {
+        Self { desktop, ..Self::default() }
     }
 
-    /// Shows every request that comes, until the hub stops.
+    /// Tells these services too, until the hub stops. Links in what they are told begin with `url`.
+    pub fn tell(&mut self, hub: &Hub, http: &Http, targets: Vec<Target>, url: &str) {
+        self.tellers.extend(targets.into_iter().map(|target| target.start(hub, http.clone(), url)));
+    }
+
+    /// Whether nobody would be told of anything.
+    #[must_use]
+    pub fn is_mute(&self) -> bool {
+        self.desktop.is_none() && self.tellers.is_empty()
+    }
+
+    /// Tells of every request that comes, until the hub stops.
     pub async fn run(mut self, hub: Hub, custody: Custody) {
         let stop = hub.stopping();
         let mut changes = hub.changes(hub.pos());
@@ -88,13 +70,20 @@ impl Notifier {
                 Some(Ok(change)) => {
                     for request in asked(&hub, &change).await {
                         if self.may_show(request.session, hub.now()) {
-                            self.show(&request, &custody).await;
+                            self.show(request, &custody).await;
                         }
                     }
                 }
                 Some(Err(LogError::Gap { .. })) => {}
                 Some(Err(_)) | None => return,
             }
+        }
+    }
+
+    async fn show(&self, request: RequestView, custody: &Custody) {
+        self.tellers.iter().for_each(|teller| teller.tell(&request));
+        if let Some(desktop) = &self.desktop {
+            desktop.show(&request, custody).await;
         }
     }
 
@@ -114,34 +103,6 @@ impl Notifier {
             self.shown.remove(&oldest);
         }
         may
-    }
-
-    async fn show(&self, request: &RequestView, custody: &Custody) {
-        let mut spawn = Spawn::new(self.program.argv(request), "/");
-        spawn.resource = format!("notify/{}", Uuid::now_v7());
-        spawn.env.clone_from(&self.env);
-        spawn.stdin = Stdin::Null;
-        match custody.spawn(spawn).await {
-            Ok(child) => {
-                if tokio::time::timeout(PATIENCE, child.ended()).await.is_err() {
-                    let _it_is_killed_in_the_end = child.stop(Duration::ZERO).await;
-                }
-            }
-            Err(error) => tracing::debug!(%error, "a notification is not shown"),
-        }
-    }
-}
-
-impl Program {
-    fn argv(&self, request: &RequestView) -> Vec<OsString> {
-        let (title, body) = text(request);
-        match self {
-            Self::NotifySend(program) => vec![program.into(), title.into(), markup(&body).into()],
-            Self::OsaScript(program) => {
-                let script = format!("display notification {} with title {}", quoted(&body), quoted(&title));
-                vec![program.into(), "-e".into(), script.into()]
-            }
-        }
     }
 }
 
@@ -195,21 +156,13 @@ fn short(text: &str, most: usize) -> String {
     format!("{}...", cut.trim_end())
 }
 
-/// The body is markup to many desktops.
-fn markup(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// A text in AppleScript.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
-    fn request(title: &str, question: &str, born: bool) -> RequestView {
+    pub(super) fn request(title: &str, question: &str, born: bool) -> RequestView {
         let born = if born { r#","born":{"dialect":"sessionbus","name":"bot"}"# } else { "" };
         let json = format!(
             r#"{{"id":"0190163d-8694-739b-aea5-966c26f8ad91","session":"0190163d-8694-739b-aea5-966c26f8ad92","agent":"bot",
@@ -231,24 +184,11 @@ mod tests {
         let (title, body) = text(&request(&"x".repeat(90), &"y ".repeat(200), false));
         assert_eq!(title, format!("Trunkline: {}...", "x".repeat(77)));
         assert!(body.lines().all(|line| line.chars().count() <= 220));
-        let program = Program::NotifySend("/bin/notify-send".into());
-        assert_eq!(
-            program.argv(&request("t", "<b>&", true))[2].to_str().unwrap().lines().nth(1),
-            Some("&lt;b&gt;&amp;")
-        );
-        let program = Program::OsaScript("/bin/osascript".into());
-        let script = program.argv(&request("say \"hi\\\"", "q", true));
-        assert!(
-            script[2].to_str().unwrap().ends_with(r#"with title "AgentFlow: say \"hi\\\"""#),
-            "{script:?}"
-        );
     }
 
     #[test]
     fn a_session_that_asks_much_is_shown_a_few_times() {
-        let env = Vec::new();
-        let program = Program::NotifySend("/n".into());
-        let mut notifier = Notifier { program, env, shown: HashMap::new(), order: VecDeque::new() };
+        let mut notifier = Notifier::default();
         let (one, other) = (SessionId::new(Uuid::from_u128(1)), SessionId::new(Uuid::from_u128(2)));
         let shown = (0..10).filter(|n| notifier.may_show(one, Time(n * 1_000))).count();
         assert_eq!(shown, MOST);
@@ -258,11 +198,5 @@ mod tests {
             notifier.may_show(SessionId::new(Uuid::from_u128(n)), Time(0));
         }
         assert!(notifier.shown.len() <= MAX_SESSIONS + 1);
-    }
-
-    #[test]
-    fn without_a_program_there_is_no_notifier() {
-        assert!(Notifier::find(&[("PATH".into(), "/nowhere".into())]).is_none());
-        assert!(Notifier::find(&[]).is_none());
     }
 }

@@ -51,6 +51,8 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         attach: config.attach.clone(),
         announce: announce::files(app.env.user_home.as_deref(), &config.home, &config.announce),
         notify: config.notify,
+        notify_targets: config.notify_targets.clone(),
+        public_url: config.public_url.clone(),
         sandbox: app.config.sandbox.clone(),
         pools: config.pools.clone(),
         pool_limits: config.pool_limits.clone(),

@@ -44,7 +44,7 @@ pub(super) struct Table {
 /// A text that is not printed.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Hidden(String);
+pub(super) struct Hidden(pub(super) String);
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,23 +95,24 @@ pub(super) fn take(tables: BTreeMap<String, Table>, path: Option<&Path>) -> Resu
     }
     let with_secret = profiles.iter().find(|(_, of)| of.api_key.is_some() || !of.headers.is_empty());
     if let (Some((name, _)), Some(path)) = (with_secret, path) {
-        must_be_private(name, path)?;
+        let hint = format!(
+            "or take it out, name a variable in `api_key_env`, or set it with `trunkline profiles key {name}`"
+        );
+        must_be_private(&format!("a key or a header of profiles.{name}"), &hint, path)?;
     }
     Ok(profiles)
 }
 
-fn must_be_private(name: &str, path: &Path) -> Result<()> {
+/// Refuses a file with a secret that others may read.
+pub(super) fn must_be_private(secret: &str, hint: &str, path: &Path) -> Result<()> {
     let shown = path.display();
     let meta = path.metadata().map_err(|error| CliError::usage(format!("{shown}: {error}")))?;
     let mode = meta.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    let what =
-        format!("{shown} has a key or a header of profiles.{name}, and others may read it (mode {mode:o})");
-    Err(CliError::usage(what).hint(format!(
-        "`chmod 600 {shown}`; or take it out, name a variable in `api_key_env`, or set it with `trunkline profiles key {name}`"
-    )))
+    let what = format!("{shown} has {secret}, and others may read it (mode {mode:o})");
+    Err(CliError::usage(what).hint(format!("`chmod 600 {shown}`; {hint}")))
 }
 
 /// What is wrong with the file, without its text where a secret may stand there.
@@ -129,13 +130,13 @@ pub(super) fn told(text: &str, error: &toml::de::Error) -> String {
     format!("line {line}, which is not shown because a secret may stand there: {why}")
 }
 
-/// Whether a place is in a table of profiles, or in a line that names a key or headers.
+/// Whether a place is in a table of profiles or of services to tell, or in a line that names a key.
 fn is_near_secret(text: &str, span: Range<usize>) -> bool {
     let upto = text.get(..span.start).unwrap_or(text);
     let begin = upto.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default();
     let table = text[..begin].lines().rev().map(str::trim_start).find(|line| line.starts_with('['));
     let is_head = line.trim_start().starts_with('[');
-    let in_profiles = !is_head && table.is_some_and(|head| head.contains("profiles"));
-    in_profiles || line.contains("api_key") || line.contains("profiles")
+    let may_have = |text: &str| text.contains("profiles") || text.contains("notify_targets");
+    (!is_head && table.is_some_and(may_have)) || line.contains("api_key") || may_have(line)
 }

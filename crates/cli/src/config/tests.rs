@@ -45,6 +45,7 @@ fn each_setting_says_who_decided() {
     dashboard=off (default)
     announce=agentflow,sessionbus (default)
     notify=on (default)
+    public_url=off (default)
     engram=local (default)
     engram_listen=127.0.0.1:9470 (default)
     sandbox=workspace (default)
@@ -71,7 +72,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `attach`, `handoffs`, `delivery`, `serve`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `notify_targets`, `public_url`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `attach`, `handoffs`, `delivery`, `serve`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"

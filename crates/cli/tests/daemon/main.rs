@@ -15,6 +15,7 @@ mod hooks;
 mod kill;
 mod mcp;
 mod moving;
+mod notifying;
 mod originals;
 mod permissions;
 mod searching;
