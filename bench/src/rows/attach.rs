@@ -35,7 +35,8 @@ async fn attach(bench: &Bench, events: u64, sessions: usize, budget: Option<f64>
     let daemon = Daemon::start(&bench.binary, home.path()).await?;
     let first = rounds(&daemon, &ids, |id| format!("/v1/sessions/{id}/events")).await?;
     let again = rounds(&daemon, &ids, |id| format!("/v1/sessions/{id}/events")).await?;
-    let dialect = rounds(&daemon, &ids, |id| format!("/api/session/{id}/stream?deltas=1")).await?;
+    let blocks = rounds(&daemon, &ids, |id| format!("/api/session/{id}/stream")).await?;
+    let deltas = rounds(&daemon, &ids, |id| format!("/api/session/{id}/stream?deltas=1")).await?;
     let missed = head - MISSED;
     let resumed = rounds(&daemon, &ids, |id| format!("/v1/sessions/{id}/events?after={missed}")).await?;
     daemon.stop().await?;
@@ -50,7 +51,8 @@ async fn attach(bench: &Bench, events: u64, sessions: usize, budget: Option<f64>
     Ok(vec![
         whole("session not in memory", &first),
         whole("session in memory", &again),
-        whole("by the dialect of attachable sessions", &dialect),
+        whole("by the dialect of attachable sessions", &blocks),
+        whole("by that dialect, piece by piece", &deltas),
         figure(&format!("the last {MISSED} after a pause"), &resumed),
     ])
 }
