@@ -4,9 +4,12 @@
 //! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
-//! - `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `grants`, `audit`, `presence`, `catalog`, `agents`, `pools`, `profiles`, `operator`, `tokens`,
-//!   `search`, `exchange`, `import`, `shutdown`, `health`: one file for each resource of `/v1`. `stream`: server-sent events. `ui`: the page.
-//! - [`mcp`]: the MCP server. `sessionbus`: the dialect of the original human-input hub. `attach`: that of attachable sessions.
+//! - One file for each resource of `/v1`: `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `messages`,
+//!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `operator`,
+//!   `tokens`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page.
+//! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
+//! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
+//!   the original agent bus, with `subscriptions` to what it tells.
 #![forbid(unsafe_code)]
 
 mod agents;
