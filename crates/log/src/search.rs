@@ -63,7 +63,8 @@ pub struct Hit {
 pub struct SearchError(#[from] rusqlite::Error);
 
 impl Search {
-    /// Opens the index, or makes it anew if it is not there, is damaged or of another version.
+    /// Opens the index, or makes it anew if it is not there, cannot be read or is of another version. That takes no longer
+    /// for a large one; [`mend`](Self::mend) looks at all of it.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -71,9 +72,8 @@ impl Search {
         if let Ok(Some(database)) = known(path) {
             return Ok(Self::over(database));
         }
-        remove(path).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        let database = Connection::open(path)?;
-        Self::make(database)
+        remove(path).map_err(unwritable)?;
+        Ok(Self::over(made(Connection::open(path)?)?))
     }
 
     /// An index that is gone with this.
@@ -81,13 +81,25 @@ impl Search {
     /// # Errors
     /// When SQLite does not work.
     pub fn in_memory() -> Result<Self, SearchError> {
-        Self::make(Connection::open_in_memory()?)
+        Ok(Self::over(made(Connection::open_in_memory()?)?))
     }
 
-    fn make(database: Connection) -> Result<Self, SearchError> {
-        settle(&database)?;
-        database.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
-        Ok(Self::over(database))
+    /// Makes the index anew if some of it is damaged. It reads the whole file, and others wait meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn mend(&self) -> Result<(), SearchError> {
+        let mut database = self.lock();
+        let check = database.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        if check.is_ok_and(|found| found == "ok") {
+            return Ok(());
+        }
+        let path = database.path().map(PathBuf::from).unwrap_or_default();
+        // The file is closed before it is removed.
+        *database = Connection::open_in_memory()?;
+        remove(&path).map_err(unwritable)?;
+        *database = made(Connection::open(&path)?)?;
+        Ok(())
     }
 
     fn over(database: Connection) -> Self {
@@ -216,13 +228,23 @@ fn known(path: &Path) -> Result<Option<Connection>, rusqlite::Error> {
     let database = Connection::open(path)?;
     settle(&database)?;
     let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let sound: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((version == VERSION && sound == "ok").then_some(database))
+    Ok((version == VERSION).then_some(database))
+}
+
+/// A new index, with nothing in it.
+fn made(database: Connection) -> Result<Connection, rusqlite::Error> {
+    settle(&database)?;
+    database.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+    Ok(database)
 }
 
 fn settle(database: &Connection) -> Result<(), rusqlite::Error> {
     // What a crash takes is made anew from the logs, so nothing waits for the disk.
     database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -2000;")
+}
+
+fn unwritable(error: io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -86,7 +86,8 @@ impl Follower {
 
     async fn keep(&mut self) {
         tokio::time::sleep(AFTER_START).await;
-        self.upto = match blocking(&self.index, Search::place).await {
+        let place = blocking(&self.index, |index| index.mend().and_then(|()| index.place()));
+        self.upto = match place.await {
             Ok(place) => place,
             Err(error) => return tracing::error!(%error, "nothing new will be found by its words"),
         };

@@ -60,6 +60,28 @@ fn it_is_kept_and_made_anew_when_it_cannot_be_read() {
     }
 }
 
+#[test]
+fn damage_in_the_middle_is_found_and_mended() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("search.db");
+    let search = Search::open(&path).unwrap();
+    let many: Vec<_> = (1..2_000).map(|n| passage(n, &format!("kept word{n}"))).collect();
+    search.add(session(1), &many, Seq(2_000)).unwrap();
+    search.reached(Pos(42)).unwrap();
+    search.mend().unwrap();
+    assert_eq!((found(&search, "word7").len() > 1, search.place().unwrap()), (true, Pos(42)), "it was sound");
+    drop(search);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle - 8_192..middle + 8_192].fill(0xAA);
+    fs::write(&path, bytes).unwrap();
+    let search = Search::open(&path).unwrap();
+    search.mend().unwrap();
+    assert_eq!((found(&search, "word7").len(), search.place().unwrap()), (0, Pos(0)));
+    search.add(session(1), &many, Seq(2_000)).unwrap();
+    assert!(found(&search, "word7").len() > 1);
+}
+
 proptest! {
     #[test]
     fn whatever_is_typed_is_no_error(typed in ".{0,40}", text in ".{0,80}") {
