@@ -77,20 +77,27 @@ impl Frame {
         }
     }
 
-    /// The same events at another place, for a copy of the log: the first of them is numbered `first`.
+    /// The events of frames that follow each other, at another place and in one frame, for a copy of the log: the first of
+    /// them is numbered `first`.
+    ///
+    /// # Panics
+    /// When there are no frames.
     #[must_use]
-    pub fn renumbered(&self, id: Uuid, first: Seq) -> Self {
-        let mut lines = String::with_capacity(self.lines.len() + 8);
-        for (n, (_, line)) in self.lines_after(Seq::ZERO).enumerate() {
+    pub fn copied(id: Uuid, frames: &[Self], first: Seq) -> Self {
+        let bytes: usize = frames.iter().map(|frame| frame.lines.len() + 8).sum();
+        let (mut lines, mut count) = (String::with_capacity(bytes), 0);
+        for (_, line) in frames.iter().flat_map(|frame| frame.lines_after(Seq::ZERO)) {
             // The number stands behind the type, which has no quotes in it.
             let (before, rest) = line.split_once(SEQ).unwrap_or((line, ""));
             let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            let separator = if n == 0 { "" } else { "\n" };
-            let seq = first.plus(n as u64);
+            let separator = if count == 0 { "" } else { "\n" };
+            let seq = first.plus(count);
             write!(lines, "{separator}{before}{SEQ}{seq}{after}").expect("a text takes what is written");
+            count += 1;
         }
-        let last = Seq(first.0 + self.count - 1);
-        Self::joined(id, last, self.count, self.quiet, lines)
+        assert!(count > 0, "a frame has at least one event");
+        let last = Seq(first.0 + count - 1);
+        Self::joined(id, last, count, frames.iter().all(|frame| frame.quiet), lines)
     }
 
     /// Whether the first event is of this type. Tells it without decoding.
@@ -286,8 +293,10 @@ mod tests {
             Event { seq: Seq(seq), at: Time(1), by: Principal::owner(), turn: None, key: None, fact }
         };
         let frame = Frame::of(Uuid::nil(), &[event(99, r#""seq":5"#), event(100, "b")], false);
-        let copy = frame.renumbered(Uuid::nil(), Seq(7));
-        assert_eq!(copy, Frame::of(Uuid::nil(), &[event(7, r#""seq":5"#), event(8, "b")], false));
+        let next = Frame::of(Uuid::nil(), &[event(101, "c")], true);
+        let copy = Frame::copied(Uuid::nil(), &[frame, next], Seq(7));
+        let same = [event(7, r#""seq":5"#), event(8, "b"), event(9, "c")];
+        assert_eq!(copy, Frame::of(Uuid::nil(), &same, false));
         assert!(copy.begins_with("session.updated"));
         assert!(!copy.begins_with("session.update"));
     }

@@ -126,12 +126,14 @@ impl Hub {
         self.bus().registry.view(&LogId::registry(), move |state| look(state, now)).await
     }
 
-    /// Keeps that an agent was there.
+    /// Has it kept that an agent was there, without waiting for that: whoever looks at the registry afterwards sees it. A name
+    /// that is refused leaves nothing.
     ///
     /// # Errors
-    /// When its name is too long.
+    /// When the registry cannot be read.
     pub async fn see_agent(&self, caller: &Caller, agent: &Arc<str>) -> Result<(), CommandError> {
-        self.registry(caller, registry::Command::See(agent.clone())).await.map(drop)
+        let command = registry::Command::See(agent.clone());
+        self.bus().registry.send(&LogId::registry(), caller, command).await
     }
 
     /// Follows the registry from `after`; beyond its end is its end.

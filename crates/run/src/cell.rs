@@ -5,9 +5,11 @@
 //! and decides again. When an append fails, the fold is thrown away and read anew: it never runs ahead of the store.
 
 mod compact;
+mod held;
 mod load;
 mod remove;
 
+use std::any::Any;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use tokio::time::Instant;
 use trunkline_core::audit::Record;
 use trunkline_core::event::{Event, Key};
 use trunkline_core::id::{LogId, Pos, Seq};
-use trunkline_core::machine::{Context, Machine, Receipt};
+use trunkline_core::machine::{Context, Receipt};
 use trunkline_core::principal::Caller;
 use trunkline_core::refused::Refused;
 use trunkline_core::row::Row;
@@ -29,6 +31,8 @@ use uuid::Uuid;
 
 use crate::cells::Shared;
 use crate::tail::Tail;
+
+pub(crate) use held::{Effects, Held, Kept};
 
 /// How many commands may wait for one cell; more callers wait outside.
 pub(crate) const MAX_WAITING: usize = 1_024;
@@ -78,30 +82,33 @@ pub struct KeyGiven {
     pub row: Option<Query>,
 }
 
-/// A look at the state, and at the place in the store's tail that it has reached. There is none when the log is gone.
-pub(crate) type View<M> = Box<dyn FnOnce(Result<(&M, Pos), LogError>) + Send>;
+/// A wish to a machine, of whatever kind that is.
+pub(crate) type AnyCommand = Box<dyn Any + Send + Sync>;
 
-pub(crate) enum Message<M: Machine> {
-    Command(Box<Wish<M>>),
-    View(View<M>),
+/// A look at the state, and at the place in the store's tail that it has reached. There is none when the log is gone.
+pub(crate) type View = Box<dyn FnOnce(Result<(&dyn Any, Pos), LogError>) + Send>;
+
+pub(crate) enum Message {
+    Command(Box<Wish>),
+    View(View),
     /// Somebody else may have written up to here.
     Moved(Seq),
 }
 
-pub(crate) struct Wish<M: Machine> {
-    pub(crate) command: M::Command,
+pub(crate) struct Wish {
+    pub(crate) command: AnyCommand,
     pub(crate) caller: Caller,
     pub(crate) key: Option<KeyGiven>,
     pub(crate) reply: oneshot::Sender<Result<Done, CommandError>>,
 }
 
 /// The task of one log.
-pub(crate) struct Cell<M: Machine> {
+pub(crate) struct Cell {
     pub(crate) id: LogId,
-    pub(crate) shared: Arc<Shared<M>>,
-    pub(crate) inbox: mpsc::Receiver<Message<M>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) tail: Arc<Tail>,
-    state: M,
+    state: Box<dyn Held>,
     head: Seq,
     at: Time,
     pos: Pos,
@@ -115,14 +122,14 @@ pub(crate) struct Cell<M: Machine> {
 /// Commands decided together, waiting for their frame to be kept.
 ///
 /// Every answer waits for the frame, refusals too: they were decided on top of facts that are not kept yet.
-struct Batch<M: Machine> {
+struct Batch {
     events: Vec<Event>,
     lines: String,
     quiet: bool,
     rows: Vec<Row>,
     /// Whether some of the rows are for the audit.
     deeds: bool,
-    answers: Vec<(Box<Wish<M>>, Answer)>,
+    answers: Vec<(Wish, Answer)>,
 }
 
 enum Answer {
@@ -131,7 +138,7 @@ enum Answer {
     Ready(Result<Done, CommandError>),
 }
 
-impl<M: Machine> Batch<M> {
+impl Batch {
     const fn new() -> Self {
         Self {
             events: Vec::new(),
@@ -143,12 +150,12 @@ impl<M: Machine> Batch<M> {
         }
     }
 
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Event, moves: bool) {
         if !self.lines.is_empty() {
             self.lines.push('\n');
         }
         self.lines.push_str(&event.to_line());
-        self.quiet &= !M::moves(&event);
+        self.quiet &= !moves;
         self.events.push(event);
     }
 
@@ -175,14 +182,15 @@ impl<M: Machine> Batch<M> {
     }
 }
 
-impl<M: Machine> Cell<M> {
+impl Cell {
     pub(crate) fn new(
         id: LogId,
-        shared: Arc<Shared<M>>,
-        inbox: mpsc::Receiver<Message<M>>,
+        state: Box<dyn Held>,
+        shared: Arc<Shared>,
+        inbox: mpsc::Receiver<Message>,
         tail: Arc<Tail>,
     ) -> Self {
-        let (state, head, at, pos) = (M::default(), Seq::ZERO, Time(0), Pos(0));
+        let (head, at, pos) = (Seq::ZERO, Time(0), Pos(0));
         let (rest, removal, compacted) = (None, None, Seq::ZERO);
         Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest, removal, compacted }
     }
@@ -196,8 +204,7 @@ impl<M: Machine> Cell<M> {
         }
         self.reconcile();
         loop {
-            let due = self.state.wanted().next.filter(|_| M::tick().is_some());
-            let due = due.map(|due| self.rest.map_or(due, |rest| due.max(rest)));
+            let due = self.state.due().map(|due| self.rest.map_or(due, |rest| due.max(rest)));
             let removal = self.removal.map(|(then, _)| then);
             let timer = async {
                 match due {
@@ -216,7 +223,7 @@ impl<M: Machine> Cell<M> {
                 () = tokio::time::sleep_until(removal.unwrap_or_else(Instant::now)), if removal.is_some() => {
                     Box::pin(self.remove()).await;
                 }
-                () = tokio::time::sleep(Duration::from_millis(M::linger_ms())) => {
+                () = tokio::time::sleep(Duration::from_millis(self.state.linger_ms())) => {
                     if self.idle() && self.shared.retire(&self.id) {
                         return;
                     }
@@ -229,10 +236,8 @@ impl<M: Machine> Cell<M> {
         if self.gone {
             return self.tail.readers() == 0;
         }
-        let wanted = self.state.wanted();
         let soon = self.shared.clock.now().plus_ms(SOON_MS);
-        let is_over = wanted.effects.is_empty() && wanted.next.is_none_or(|due| due > soon);
-        is_over && !self.state.stays() && self.tail.readers() == 0
+        self.state.is_over(soon) && !self.state.stays() && self.tail.readers() == 0
     }
 
     async fn fail(mut self: Box<Self>, error: &LogError) {
@@ -250,18 +255,18 @@ impl<M: Machine> Cell<M> {
     }
 
     /// Takes what has arrived, the first message included, and decides it together.
-    async fn serve(&mut self, first: Message<M>) {
+    async fn serve(&mut self, first: Message) {
         let mut wishes = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Command(wish) => wishes.push(wish),
+                Message::Command(wish) => wishes.push(*wish),
                 Message::Moved(head) if head > self.head || head == Seq::ZERO => self.refresh().await,
                 Message::Moved(_) => {}
                 Message::View(view) => {
                     // A view comes after the commands before it.
                     self.decide(std::mem::take(&mut wishes)).await;
-                    view(if self.gone { Err(LogError::Gone) } else { Ok((&self.state, self.pos)) });
+                    view(if self.gone { Err(LogError::Gone) } else { Ok((self.state.state(), self.pos)) });
                 }
             }
             next = self.inbox.try_recv().ok();
@@ -270,10 +275,10 @@ impl<M: Machine> Cell<M> {
     }
 
     async fn tick(&mut self) {
-        let Some(command) = M::tick() else { return };
+        let Some(command) = self.state.tick() else { return };
         let (reply, mut outcome) = oneshot::channel();
         let wish = Wish { command, caller: Caller::trunkline(), key: None, reply };
-        self.decide(vec![Box::new(wish)]).await;
+        self.decide(vec![wish]).await;
         if !matches!(outcome.try_recv(), Ok(Ok(_))) {
             tracing::warn!(log = %self.id, "a deadline could not be met; it is tried again");
             // Without a rest a full disk would make the timer spin.
@@ -281,7 +286,7 @@ impl<M: Machine> Cell<M> {
         }
     }
 
-    async fn decide(&mut self, wishes: Vec<Box<Wish<M>>>) {
+    async fn decide(&mut self, wishes: Vec<Wish>) {
         let mut waiting = VecDeque::from(wishes);
         let mut races = 0;
         while !waiting.is_empty() {
@@ -313,7 +318,7 @@ impl<M: Machine> Cell<M> {
     }
 
     /// Decides one command on top of the batch.
-    async fn grant(&mut self, batch: &mut Batch<M>, wish: Box<Wish<M>>) {
+    async fn grant(&mut self, batch: &mut Batch, wish: Wish) {
         let answer = match self.replay(batch, &wish).await {
             Ok(Some(answer)) => answer,
             Ok(None) => self.fresh(batch, &wish).unwrap_or_else(|error| Answer::Ready(Err(error))),
@@ -322,7 +327,7 @@ impl<M: Machine> Cell<M> {
         batch.answers.push((wish, answer));
     }
 
-    fn fresh(&mut self, batch: &mut Batch<M>, wish: &Wish<M>) -> Result<Answer, CommandError> {
+    fn fresh(&mut self, batch: &mut Batch, wish: &Wish) -> Result<Answer, CommandError> {
         let events = self.facts(wish)?;
         let from = batch.events.len();
         for (at, event) in events.iter().enumerate() {
@@ -335,19 +340,20 @@ impl<M: Machine> Cell<M> {
         for event in events {
             self.head = event.seq;
             self.at = event.at;
-            batch.push(event);
+            let moves = self.state.moves(&event);
+            batch.push(event, moves);
         }
         Ok(Answer::Events(from, batch.events.len()))
     }
 
-    fn facts(&self, wish: &Wish<M>) -> Result<Vec<Event>, CommandError> {
+    fn facts(&self, wish: &Wish) -> Result<Vec<Event>, CommandError> {
         if self.gone {
             return Err(LogError::Gone.into());
         }
         let now = self.shared.clock.now().max(self.at);
         let next = self.head.plus(1);
         let ctx = Context { now, caller: &wish.caller, node: &self.shared.node, next };
-        let drafts = self.state.decide(&wish.command, &ctx)?;
+        let drafts = self.state.decide(&*wish.command, &ctx)?;
         let count = drafts.len() as u64;
         let key = |given: &KeyGiven| Key { key: given.key.clone(), digest: given.digest.clone(), count };
         let mut last = self.at;
@@ -362,7 +368,7 @@ impl<M: Machine> Cell<M> {
     }
 
     /// The outcome of an earlier command with the same key.
-    async fn replay(&self, batch: &Batch<M>, wish: &Wish<M>) -> Result<Option<Answer>, CommandError> {
+    async fn replay(&self, batch: &Batch, wish: &Wish) -> Result<Option<Answer>, CommandError> {
         let Some(given) = &wish.key else { return Ok(None) };
         let receipt = match self.state.receipt(&wish.caller, &given.key) {
             Some(receipt) => receipt,
@@ -395,7 +401,7 @@ impl<M: Machine> Cell<M> {
         Ok(body.and_then(|body| body.read::<trunkline_core::row::KeyBody>().ok()).map(Receipt::from))
     }
 
-    async fn append(&mut self, batch: &mut Batch<M>) -> Result<(), AppendError> {
+    async fn append(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
         let (Some(first), Some(last)) = (batch.events.first(), batch.events.last()) else { return Ok(()) };
         let after = Seq(first.seq.0 - 1);
         let lines = std::mem::take(&mut batch.lines);
@@ -407,7 +413,7 @@ impl<M: Machine> Cell<M> {
         Ok(())
     }
 
-    async fn committed(&mut self, batch: Batch<M>) {
+    async fn committed(&mut self, batch: Batch) {
         if let (true, Some(keeper)) = (batch.deeds, self.shared.keeper.get()) {
             keeper.wake();
         }
@@ -422,11 +428,8 @@ impl<M: Machine> Cell<M> {
     }
 
     fn reconcile(&self) {
-        if self.gone {
-            return;
-        }
-        if let Some(effects) = self.shared.effects.get() {
-            effects.reconcile(&self.id, &self.state, &self.state.wanted().effects);
+        if !self.gone {
+            self.state.reconcile(&self.id);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! All cells of one kind of log: found, started when needed, retired when idle.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -12,57 +13,65 @@ use trunkline_core::time::Time;
 use trunkline_log::{Log, LogError};
 
 use crate::audit::Keeper;
-use crate::cell::{Cell, CommandError, Done, KeyGiven, MAX_WAITING, Message, Wish};
+use crate::cell::{
+    AnyCommand, Cell, CommandError, Done, Effects, Held, Kept, KeyGiven, MAX_WAITING, Message, Wish,
+};
 use crate::clock::Clock;
 use crate::tail::{Follow, Tail};
 
-/// Makes the outside be as a state wants it.
-pub(crate) trait Effects<M: Machine>: Send + Sync {
-    /// Called after every commit and after loading, with what is owed now. Must not block.
-    fn reconcile(&self, log: &LogId, state: &M, wanted: &[M::Effect]);
-
-    /// Called when the log is found to be gone: nothing of it may run. Must not block.
-    fn removed(&self, log: &LogId);
-}
-
 /// A handle to the cells of one kind of log. Cheap to clone.
-pub(crate) struct Cells<M: Machine>(Arc<Shared<M>>);
+pub(crate) struct Cells<M: Machine> {
+    shared: Arc<Shared>,
+    effects: Arc<OnceLock<Arc<dyn Effects<M>>>>,
+}
 
 impl<M: Machine> Clone for Cells<M> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { shared: Arc::clone(&self.shared), effects: Arc::clone(&self.effects) }
     }
 }
 
-pub(crate) struct Shared<M: Machine> {
+pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) clock: Clock,
     pub(crate) node: Node,
-    pub(crate) effects: OnceLock<Arc<dyn Effects<M>>>,
     pub(crate) keeper: OnceLock<Keeper>,
     tasks: TaskTracker,
-    cells: Mutex<HashMap<LogId, Handle<M>>>,
+    cells: Mutex<HashMap<LogId, Handle>>,
 }
 
-struct Handle<M: Machine> {
-    inbox: mpsc::Sender<Message<M>>,
+#[derive(Clone)]
+struct Handle {
+    inbox: mpsc::Sender<Message>,
     tail: Arc<Tail>,
 }
 
-impl<M: Machine> Clone for Handle<M> {
-    fn clone(&self) -> Self {
-        Self { inbox: self.inbox.clone(), tail: Arc::clone(&self.tail) }
-    }
+/// Where the outcome of a command will be. It is dropped unused where the command is not taken.
+pub(crate) type Outcome = oneshot::Receiver<Result<Done, CommandError>>;
+
+async fn outcome(waiting: Outcome) -> Result<Done, CommandError> {
+    waiting.await.unwrap_or(Err(CommandError::Stopping))
 }
 
-impl<M: Machine> Handle<M> {
-    async fn view<T: Send + 'static>(
+impl Handle {
+    async fn send(&self, caller: Caller, command: AnyCommand, key: Option<KeyGiven>) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        let wish = Wish { command, caller, key, reply };
+        // Where it is not taken, the other end of the answer is dropped with it.
+        let _cell_left = self.inbox.send(Message::Command(Box::new(wish))).await;
+        outcome
+    }
+
+    async fn view<M: Machine, T: Send + 'static>(
         &self,
         look: impl FnOnce(&M, Pos) -> T + Send + 'static,
     ) -> Result<T, CommandError> {
         let (reply, seen) = oneshot::channel();
-        let view = move |state: Result<(&M, Pos), LogError>| {
-            let _receiver_left = reply.send(state.map(|(state, pos)| look(state, pos)));
+        let view = move |state: Result<(&dyn Any, Pos), LogError>| {
+            let look = |(state, pos): (&dyn Any, Pos)| {
+                look(state.downcast_ref().expect("a cell shows the state of its machine"), pos)
+            };
+            let _receiver_left = reply.send(state.map(look));
         };
         let sent = self.inbox.send(Message::View(Box::new(view))).await;
         sent.map_err(|_| CommandError::Stopping)?;
@@ -70,7 +79,7 @@ impl<M: Machine> Handle<M> {
     }
 }
 
-impl<M: Machine> Shared<M> {
+impl Shared {
     /// Drops an idle cell from the map, unless somebody has just taken a handle to it.
     pub(crate) fn retire(&self, id: &LogId) -> bool {
         let mut cells = self.lock();
@@ -86,25 +95,42 @@ impl<M: Machine> Shared<M> {
         self.lock().remove(id);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<LogId, Handle<M>>> {
+    /// The handle of a cell. The cell is started if it is not there.
+    fn handle(self: &Arc<Self>, id: &LogId, state: &dyn Fn() -> Box<dyn Held>) -> Handle {
+        let mut cells = self.lock();
+        if let Some(handle) = cells.get(id).filter(|handle| !handle.inbox.is_closed()) {
+            return handle.clone();
+        }
+        let (inbox, messages) = mpsc::channel(MAX_WAITING);
+        let tail = Arc::new(Tail::new(Seq::ZERO));
+        let handle = Handle { inbox, tail: Arc::clone(&tail) };
+        cells.insert(id.clone(), handle.clone());
+        drop(cells);
+        let cell = Cell::new(id.clone(), state(), Arc::clone(self), messages, tail);
+        self.tasks.spawn(Box::new(cell).run());
+        handle
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<LogId, Handle>> {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<M: Machine> Cells<M> {
     pub(crate) fn new(log: Arc<dyn Log>, clock: Clock, node: Node, tasks: TaskTracker) -> Self {
-        let (effects, keeper) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Shared { log, clock, node, effects, keeper, tasks, cells: Mutex::default() }))
+        let (keeper, cells) = (OnceLock::new(), Mutex::default());
+        let shared = Arc::new(Shared { log, clock, node, keeper, tasks, cells });
+        Self { shared, effects: Arc::default() }
     }
 
     /// Says who keeps the audit of what is done here. Once, before the first cell.
     pub(crate) fn set_keeper(&self, keeper: Keeper) {
-        assert!(self.0.keeper.set(keeper).is_ok(), "the keeper is set once");
+        assert!(self.shared.keeper.set(keeper).is_ok(), "the keeper is set once");
     }
 
     /// Says who makes the effects real. Once, before the first cell.
     pub(crate) fn set_effects(&self, effects: Arc<dyn Effects<M>>) {
-        assert!(self.0.effects.set(effects).is_ok(), "effects are set once");
+        assert!(self.effects.set(effects).is_ok(), "effects are set once");
     }
 
     /// Has a command decided, and waits until its facts are kept.
@@ -115,11 +141,18 @@ impl<M: Machine> Cells<M> {
         command: M::Command,
         key: Option<KeyGiven>,
     ) -> Result<Done, CommandError> {
-        let (reply, outcome) = oneshot::channel();
-        let wish = Wish { command, caller, key, reply };
-        let sent = self.handle(id).inbox.send(Message::Command(Box::new(wish))).await;
-        sent.map_err(|_| CommandError::Stopping)?;
-        outcome.await.map_err(|_| CommandError::Stopping)?
+        outcome(self.send(id, caller, command, key).await).await
+    }
+
+    /// Has a command decided after what was sent before it, and gives where its outcome will be.
+    pub(crate) async fn send(
+        &self,
+        id: &LogId,
+        caller: Caller,
+        command: M::Command,
+        key: Option<KeyGiven>,
+    ) -> Outcome {
+        self.handle(id).send(caller, Box::new(command), key).await
     }
 
     /// Has commands decided in their order, each on its own; the answers stand in the same order.
@@ -132,15 +165,11 @@ impl<M: Machine> Cells<M> {
         let handle = self.handle(id);
         let mut outcomes = Vec::with_capacity(commands.len());
         for command in commands {
-            let (reply, outcome) = oneshot::channel();
-            let wish = Wish { command, caller: caller.clone(), key: None, reply };
-            // Where it is not taken, the other end of the answer is dropped with it.
-            let _cell_left = handle.inbox.send(Message::Command(Box::new(wish))).await;
-            outcomes.push(outcome);
+            outcomes.push(handle.send(caller.clone(), Box::new(command), None).await);
         }
         let mut answers = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            answers.push(outcome.await.unwrap_or(Err(CommandError::Stopping)));
+        for waiting in outcomes {
+            answers.push(outcome(waiting).await);
         }
         answers
     }
@@ -157,9 +186,9 @@ impl<M: Machine> Cells<M> {
     /// Follows a log from `after`. The cell is loaded first, so that the head is known.
     pub(crate) async fn follow(&self, id: &LogId, after: Seq) -> Result<Follow, CommandError> {
         let handle = self.handle(id);
-        handle.view(|_, _| ()).await?;
+        handle.view(|_: &M, _| ()).await?;
         let tail = Arc::clone(&handle.tail);
-        let log = Arc::clone(&self.0.log);
+        let log = Arc::clone(&self.shared.log);
         Ok(Follow::new(log, id.clone(), after, tail, Box::new(handle)))
     }
 
@@ -170,45 +199,34 @@ impl<M: Machine> Cells<M> {
 
     /// The store behind.
     pub(crate) fn log(&self) -> &dyn Log {
-        &*self.0.log
+        &*self.shared.log
     }
 
     /// The time.
     pub(crate) fn now(&self) -> Time {
-        self.0.clock.now()
+        self.shared.clock.now()
     }
 
     /// How many cells are in memory.
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().len()
+        self.shared.lock().len()
     }
 
     /// How many readers follow a log.
     pub(crate) fn readers(&self, id: &LogId) -> usize {
-        self.0.lock().get(id).map_or(0, |handle| handle.tail.readers())
+        self.shared.lock().get(id).map_or(0, |handle| handle.tail.readers())
     }
 
     /// Tells a loaded cell that the store's tail has shown a commit of its log.
     pub(crate) async fn moved(&self, id: &LogId, head: Seq) {
-        let handle = self.0.lock().get(id).cloned();
+        let handle = self.shared.lock().get(id).cloned();
         let Some(handle) = handle else { return };
         if head > handle.tail.head() || head == Seq::ZERO {
             let _cell_left = handle.inbox.send(Message::Moved(head)).await;
         }
     }
 
-    fn handle(&self, id: &LogId) -> Handle<M> {
-        let mut cells = self.0.lock();
-        if let Some(handle) = cells.get(id).filter(|handle| !handle.inbox.is_closed()) {
-            return handle.clone();
-        }
-        let (inbox, messages) = mpsc::channel(MAX_WAITING);
-        let tail = Arc::new(Tail::new(Seq::ZERO));
-        let handle = Handle { inbox, tail: Arc::clone(&tail) };
-        cells.insert(id.clone(), handle.clone());
-        drop(cells);
-        let cell = Cell::new(id.clone(), Arc::clone(&self.0), messages, tail);
-        self.0.tasks.spawn(Box::new(cell).run());
-        handle
+    fn handle(&self, id: &LogId) -> Handle {
+        self.shared.handle(id, &|| Box::new(Kept::new(&self.effects)))
     }
 }

@@ -137,7 +137,7 @@ impl Hub {
             live,
             stop: CancellationToken::new(),
         }));
-        hub.watch_stores();
+        hub.watch_store();
         hub.0.bus.keep(&hub.0.tasks, &hub.0.stop);
         hub.0.keeper.settle().await?;
         hub.0.tasks.spawn(hub.0.keeper.clone().keep(hub.stopping()));

@@ -73,11 +73,6 @@ impl<M: Latest> LatestCells<M> {
         Self(Arc::new(Shared { cells, disk, copies, behind, moved, reset }))
     }
 
-    /// Tells the cells of a commit that the live store's tail has shown.
-    pub(crate) async fn moved(&self, log: &LogId, head: Seq) {
-        self.0.cells.moved(log, head).await;
-    }
-
     /// The logs that are in memory.
     pub(crate) fn known(&self) -> Vec<LogId> {
         lock(&self.0.copies).keys().cloned().collect()
@@ -116,6 +111,24 @@ impl<M: Latest> LatestCells<M> {
     ) -> Result<Done, CommandError> {
         let mut answers = self.commands(id, caller, vec![command]).await?;
         answers.pop().ok_or(CommandError::Stopping)?
+    }
+
+    /// Has a command decided before whatever is asked after this returns, and does not wait for its outcome.
+    ///
+    /// # Errors
+    /// When the log cannot be begun.
+    pub(crate) async fn send(
+        &self,
+        id: &LogId,
+        caller: &Caller,
+        command: M::Command,
+    ) -> Result<(), CommandError> {
+        let copy = self.copy_of(id)?;
+        self.begin(id, &copy).await?;
+        drop(self.0.cells.send(id, caller.clone(), command, None).await);
+        // It may have changed nothing, which the copying finds.
+        self.fall_behind(id);
+        Ok(())
     }
 
     /// Looks at the state of a log. One that was never written is not begun by that.
@@ -288,19 +301,33 @@ impl<M: Latest> LatestCells<M> {
             let fact = M::default().snapshot().remove(0).fact;
             let (now, by) = (self.0.cells.now(), Caller::trunkline().principal);
             let empty = Event { seq: Seq(1), at: now, by, turn: None, key: None, fact };
-            self.append(id, at, &Frame::of(Uuid::now_v7(), &[empty], false)).await?;
+            self.append(id, at, &[Frame::of(Uuid::now_v7(), &[empty], false)]).await?;
         }
-        for frame in page.frames {
-            self.append(id, at, &frame).await?;
-            at.live = frame.last;
+        let mut rest = &page.frames[..];
+        while !rest.is_empty() {
+            let (frames, after) = rest.split_at(self.together(rest));
+            self.append(id, at, frames).await?;
+            at.live = frames.last().map_or(at.live, |frame| frame.last);
+            rest = after;
         }
         at.live = at.live.max(Seq(page.first.0.saturating_sub(1)));
         Ok(())
     }
 
-    async fn append(&self, id: &LogId, at: &mut At, frame: &Frame) -> Result<(), CommandError> {
+    /// How many of the first frames are copied in one: many small ones cost the disk as much as one. A frame that empties the
+    /// state begins one of the copy too.
+    fn together(&self, frames: &[Frame]) -> usize {
+        let mut bytes = 0;
+        let fits = |frame: &&Frame| {
+            bytes += frame.lines.len();
+            bytes < COPY_BYTES && !frame.begins_with(&self.0.reset)
+        };
+        1 + frames.iter().skip(1).take_while(fits).count()
+    }
+
+    async fn append(&self, id: &LogId, at: &mut At, frames: &[Frame]) -> Result<(), CommandError> {
         let before = at.disk;
-        let copy = frame.renumbered(Uuid::now_v7(), before.plus(1));
+        let copy = Frame::copied(Uuid::now_v7(), frames, before.plus(1));
         match append_settled(&*self.0.disk, id, before, copy, vec![copied(id)]).await {
             Ok(commit) => at.disk = commit.head,
             Err(error) => {
@@ -310,7 +337,7 @@ impl<M: Latest> LatestCells<M> {
                 return Err(error.into());
             }
         }
-        if frame.begins_with(&self.0.reset) && before > Seq::ZERO {
+        if frames[0].begins_with(&self.0.reset) && before > Seq::ZERO {
             self.0.disk.trim(id, Some(before)).await?;
         }
         Ok(())

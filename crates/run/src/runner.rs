@@ -18,7 +18,8 @@ use trunkline_core::setting::Pending;
 use trunkline_core::time::Time;
 use trunkline_core::turn::{Outcome, Running, StopReason, Stopping, Why};
 
-use crate::cells::{Cells, Effects};
+use crate::cell::Effects;
+use crate::cells::Cells;
 use crate::clock::Clock;
 use crate::driver::{Driver, Host, SessionPort};
 use crate::handoff::Handoffs;

@@ -132,12 +132,6 @@ impl Topics {
         Self(Arc::new(Shared { topics, list, life, last_id: AtomicU64::new(0), known, retained }))
     }
 
-    /// Tells the cells of a commit that the store's tail has shown.
-    pub(crate) async fn moved(&self, log: &LogId, head: Seq) {
-        self.0.topics.moved(log, head).await;
-        self.0.list.moved(log, head).await;
-    }
-
     /// Publishes. It is retained, and every subscriber can read it, when this returns.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use trunkline_core::event::Fact;
 use trunkline_core::id::Seq;
 use trunkline_core::raw::Raw;
+use trunkline_core::registry;
 use trunkline_core::time::Time;
 use trunkline_core::topic::Pattern;
 use trunkline_run::Hub;
@@ -231,7 +232,7 @@ pub(crate) async fn publish(
 ) -> Answer<Body<Published>> {
     let agent: Option<std::sync::Arc<str>> = agent.map(Into::into);
     if let Some(agent) = &agent {
-        app.hub.see_agent(&caller, agent).await?;
+        app.hub.registry(&caller, registry::Command::See(agent.clone())).await?;
     }
     let publish = Publish { topic: topic.into(), data, agent };
     let receipt = app.hub.topics().publish(&caller, publish).await?;

@@ -1,12 +1,11 @@
 //! Keeps logs short that need no history.
 
 use trunkline_core::event::Event;
-use trunkline_core::machine::Machine;
 use trunkline_core::principal::Caller;
 
 use super::{Batch, Cell};
 
-impl<M: Machine> Cell<M> {
+impl Cell {
     /// Appends what lives again, then trims what was before. Where nothing lives nothing is kept, at once.
     pub(super) async fn compact(&mut self) {
         if self.head == self.compacted {
@@ -19,8 +18,11 @@ impl<M: Machine> Cell<M> {
             let by = draft.origin.map_or_else(|| Caller::trunkline().principal, |(by, _)| by);
             Event { seq: before.plus(1 + i as u64), at, by, turn: draft.turn, key: None, fact: draft.fact }
         });
-        let mut batch = Batch::<M>::new();
-        events.for_each(|event| batch.push(event));
+        let mut batch = Batch::new();
+        for event in events {
+            let moves = self.state.moves(&event);
+            batch.push(event, moves);
+        }
         // Losing the race, or a full store, only means that it is tried again after more commits.
         self.compacted = before;
         if self.append(&mut batch).await.is_ok() {

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use trunkline_core::id::Seq;
-use trunkline_core::machine::Machine;
 use trunkline_core::time::Time;
 use trunkline_log::LogError;
 use trunkline_log::frame::{Frame, Want};
 
 use super::Cell;
 
-impl<M: Machine> Cell<M> {
+impl Cell {
     /// Reads the fold anew, until the store can be read.
     pub(super) async fn recover(&mut self) {
         let mut wait = Duration::from_millis(10);
@@ -23,12 +22,12 @@ impl<M: Machine> Cell<M> {
     }
 
     pub(super) async fn reload(&mut self) -> Result<(), LogError> {
-        self.state = M::default();
+        self.state.reset();
         (self.head, self.at) = (Seq::ZERO, Time(0));
         self.pos = self.shared.log.pos();
         let known = self.tail.head();
         let want = Want { bytes: 1 << 20, folded: true };
-        if M::newest_is_all() {
+        if self.state.newest_is_all() {
             let end = self.shared.log.read(&self.id, Seq(u64::MAX), want).await?.head;
             self.head = Seq(end.0.saturating_sub(1));
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use trunkline_core::id::Pos;
-use trunkline_core::machine::Machine;
 use trunkline_log::LogError;
 
 use super::{Cell, CommandError};
@@ -13,7 +12,7 @@ use super::{Cell, CommandError};
 const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 const MAX_REMOVE_PAUSE: Duration = Duration::from_secs(60);
 
-impl<M: Machine> Cell<M> {
+impl Cell {
     pub(super) async fn remove(&mut self) {
         match self.removal().await {
             Ok(pos) => {
@@ -57,9 +56,7 @@ impl<M: Machine> Cell<M> {
         self.gone = true;
         self.removal = None;
         self.tail.remove();
-        if let Some(effects) = self.shared.effects.get() {
-            effects.removed(&self.id);
-        }
+        self.state.bury(&self.id);
     }
 }
 

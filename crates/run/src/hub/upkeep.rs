@@ -1,14 +1,13 @@
 //! What the hub does by itself: it takes up what an earlier life left, meets deadlines, and follows its stores.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use trunkline_core::id::{LogId, Pos};
 use trunkline_core::row::RowKind;
+use trunkline_log::LogError;
 use trunkline_log::frame::Query;
-use trunkline_log::{Log, LogError};
 
 use super::{AT_ONCE, Hub};
 use crate::cell::CommandError;
@@ -68,16 +67,15 @@ impl Hub {
         });
     }
 
-    /// Tells loaded cells what others write into their logs: nothing here assumes to be the only writer.
-    pub(super) fn watch_stores(&self) {
-        for store in [&self.0.disk, &self.0.live] {
-            let (hub, store, after) = (self.clone(), Arc::clone(store), store.pos());
-            self.0.tasks.spawn(async move { hub.watch(&*store, after).await });
-        }
+    /// Tells loaded cells what others write into their logs: nothing here assumes to be the only writer of a store on a disk.
+    /// The one in memory has no other.
+    pub(super) fn watch_store(&self) {
+        let (hub, after) = (self.clone(), self.0.disk.pos());
+        self.0.tasks.spawn(async move { hub.watch(after).await });
     }
 
-    async fn watch(&self, store: &dyn Log, mut after: Pos) {
-        let mut changes = store.changes(after);
+    async fn watch(&self, mut after: Pos) {
+        let mut changes = self.0.disk.changes(after);
         loop {
             let change = tokio::select! {
                 () = self.0.stop.cancelled() => return,
@@ -96,13 +94,6 @@ impl Hub {
                     self.0.keeper.chain.moved(&change.log, change.head).await;
                     self.0.names.moved(&change.log, change.head).await;
                     self.0.handoffs.moved(&change.log, change.head).await;
-                    if std::ptr::addr_eq(store, &raw const *self.0.live) {
-                        self.0.presence.moved(&change.log, change.head).await;
-                        self.0.bus.kv.moved(&change.log, change.head).await;
-                        self.0.bus.registry.moved(&change.log, change.head).await;
-                        self.0.bus.topics.moved(&change.log, change.head).await;
-                        self.0.bus.groups.moved(&change.log, change.head).await;
-                    }
                 }
                 // The stream goes on behind a gap. A cell that has missed something learns it when it next writes.
                 Some(Err(error @ LogError::Gap { .. })) => {
@@ -111,7 +102,7 @@ impl Hub {
                 Some(Err(LogError::Gone | LogError::Full | LogError::Down(_))) | None => {
                     tracing::error!("the store's tail cannot be read; trying again");
                     tokio::time::sleep(WATCH_AGAIN).await;
-                    changes = store.changes(after);
+                    changes = self.0.disk.changes(after);
                 }
             }
         }

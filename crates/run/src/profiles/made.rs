@@ -13,7 +13,7 @@ use trunkline_wire::model::Secret;
 
 use super::{Listed, Profiles};
 use crate::cell::CommandError;
-use crate::cells::Effects;
+use crate::cell::Effects;
 use crate::hub::Hub;
 use crate::secrets::SecretsError;
 
