@@ -1,9 +1,12 @@
-//! Embeds the built page, or a page that says how to build it.
+//! Embeds the built page, or a page that says how to build it, and the document of the API. What shrinks is kept packed.
 
 use std::env;
-use std::fmt::Write;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const STUB: &str = "<!doctype html><meta charset=utf-8><title>Trunkline</title>\
     <p>The daemon runs, but this binary was built without its page. \
@@ -22,13 +25,30 @@ fn main() {
         files = vec![("index.html".to_owned(), stub)];
     }
     files.sort();
-    let mut code = String::from("static ASSETS: &[(&str, &[u8])] = &[\n");
-    for (name, path) in files {
-        writeln!(code, "    ({name:?}, include_bytes!({:?})),", path.display().to_string())
-            .expect("a string grows");
-    }
-    code.push_str("];\n");
-    fs::write(out.join("assets.rs"), code).expect("OUT_DIR can be written");
+    let assets: Vec<_> = files
+        .iter()
+        .enumerate()
+        .map(|(n, (name, path))| built(name, path, &out.join(format!("{n}.gz"))))
+        .collect();
+    let assets = format!("static ASSETS: &[Built] = &[\n{}];\n", assets.concat());
+    fs::write(out.join("assets.rs"), assets).expect("OUT_DIR can be written");
+    let document = manifest.join("../../docs/openapi.json");
+    println!("cargo:rerun-if-changed={}", document.display());
+    let document = built("openapi.json", &document, &out.join("openapi.gz"));
+    let document = format!("static DOCUMENT: &[Built] = &[\n{document}];\n");
+    fs::write(out.join("document.rs"), document).expect("OUT_DIR can be written");
+}
+
+/// The code of a file that is built in: packed if that makes it smaller, which it does not of a picture.
+fn built(name: &str, path: &Path, packed: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&bytes).expect("memory takes what is written");
+    let gzip = encoder.finish().expect("memory takes what is written");
+    let is_packed = gzip.len() < bytes.len();
+    fs::write(packed, if is_packed { gzip } else { bytes }).expect("OUT_DIR can be written");
+    let packed = packed.display().to_string();
+    format!("    Built {{ name: {name:?}, is_packed: {is_packed}, bytes: include_bytes!({packed:?}) }},\n")
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is how cargo talks to build scripts")]

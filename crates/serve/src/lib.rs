@@ -6,7 +6,8 @@
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - One file for each resource of `/v1`: `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `messages`,
 //!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `operator`,
-//!   `tokens`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page.
+//!   `tokens`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
+//!   are built in.
 //! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
 //! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
 //!   the original agent bus, with `subscriptions` to what it tells.
@@ -18,6 +19,7 @@ mod attach;
 mod audit;
 pub mod auth;
 mod blobs;
+mod built;
 mod catalog;
 mod engram;
 mod events;

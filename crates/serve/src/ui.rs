@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
 
+use crate::built::Built;
 use crate::problem::Problem;
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
@@ -24,40 +25,23 @@ pub(crate) async fn page(request: Request) -> Response<Body> {
         return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response();
     }
     let name = path.trim_start_matches('/');
-    match ASSETS.iter().find(|(asset, _)| *asset == name) {
-        Some((name, bytes)) => asset(name, bytes),
-        // The page routes by itself; a missing asset must not look like the page.
-        None if name.starts_with("assets/") => Problem::not_found("file", path).into_response(),
-        None => ASSETS.iter().find(|(asset, _)| *asset == "index.html").map_or_else(
-            || Problem::not_found("file", path).into_response(),
-            |(name, bytes)| asset(name, bytes),
-        ),
-    }
+    let find = |name| ASSETS.iter().find(|asset| asset.name == name);
+    // The page routes by itself; a missing asset must not look like the page.
+    let found = find(name).or_else(|| find("index.html").filter(|_| !name.starts_with("assets/")));
+    found.map_or_else(
+        || Problem::not_found("file", path).into_response(),
+        |file| asset(file, request.headers()),
+    )
 }
 
-fn asset(name: &'static str, bytes: &'static [u8]) -> Response<Body> {
-    let mut response = Response::new(Body::from(bytes));
+fn asset(file: &Built, asked: &HeaderMap) -> Response<Body> {
+    let mut response = file.answer(asked);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind(name)));
-    let cache = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache =
+        if file.name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-pub(crate) fn kind(name: &str) -> &'static str {
-    match name.rsplit('.').next().unwrap_or("") {
-        "html" => "text/html; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "ico" => "image/x-icon",
-        "woff2" => "font/woff2",
-        "webmanifest" => "application/manifest+json",
-        "json" => "application/json",
-        _ => "application/octet-stream",
-    }
 }

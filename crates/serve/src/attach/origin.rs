@@ -144,7 +144,7 @@ fn find(mounts: &[(String, PathBuf)], path: &str) -> Option<(&'static str, Vec<u
     if !about.is_file() || about.len() > MAX_FILE {
         return None;
     }
-    Some((crate::ui::kind(&rest), std::fs::read(file).ok()?))
+    Some((crate::built::kind(&rest), std::fs::read(file).ok()?))
 }
 
 fn asset(kind: &'static str, body: Body) -> Response {

@@ -1,5 +1,7 @@
 //! What stands before every route.
 
+use std::io::Read as _;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -64,6 +66,25 @@ async fn a_server_answers_to_the_address_it_listens_on() {
     assert_eq!(world.get("/v1/sessions").await.0, 200, "{}", world.address);
     let other = world.ask(Method::GET, "/v1/sessions").header("host", "192.0.2.1");
     assert_eq!(read(other).await.1["code"], "foreign_host");
+}
+
+#[tokio::test]
+async fn what_is_built_in_goes_out_packed_to_those_who_take_it_that_way() {
+    let world = World::new().await;
+    let ask = |path: &str| world.http.get(world.url(path));
+    for path in ["/v1/openapi.json", "/"] {
+        let plain = ask(path).send().await.unwrap();
+        assert_eq!(plain.headers().get("content-encoding"), None);
+        assert_eq!(plain.headers()["vary"], "Accept-Encoding", "{path}");
+        let plain = plain.bytes().await.unwrap();
+        let packed = ask(path).header("accept-encoding", "br, gzip").send().await.unwrap();
+        assert_eq!(packed.headers()["content-encoding"], "gzip");
+        let packed = packed.bytes().await.unwrap();
+        assert!(packed.len() < plain.len(), "{path}: {} of {}", packed.len(), plain.len());
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, plain);
+    }
 }
 
 #[tokio::test]
