@@ -27,6 +27,8 @@ pub(crate) struct Daemon {
     child: Child,
     pid: u32,
     pub(crate) address: SocketAddr,
+    /// Where the clients of the original agent bus connect.
+    pub(crate) bus: SocketAddr,
     pub(crate) token: String,
     /// When its process was started.
     pub(crate) spawned: Instant,
@@ -72,6 +74,7 @@ impl Daemon {
         command
             .env("TRUNKLINE_HOME", home)
             .env("TRUNKLINE_LISTEN", "127.0.0.1:0")
+            .env("TRUNKLINE_ENGRAM_LISTEN", "127.0.0.1:0")
             // What the daemon tells others, it tells them in the user's home.
             .env("HOME", home)
             .env("TRUNKLINE_NOTIFY", "off")
@@ -86,10 +89,10 @@ impl Daemon {
         let pid = child.id().context("a process has a number")?;
         let runtime = home.join("runtime.json");
         loop {
-            if let Some(port) = port(&runtime, pid) {
+            if let Some(Runtime { port, engram, .. }) = running(&runtime, pid) {
                 let token = fs::read_to_string(home.join("token"))?.trim().to_owned();
                 let address = SocketAddr::from(([127, 0, 0, 1], port));
-                return Ok(Self { child, pid, address, token, spawned });
+                return Ok(Self { child, pid, address, bus: engram, token, spawned });
             }
             if let Some(status) = child.try_wait()? {
                 bail!("the daemon ended ({status}): {}", fs::read_to_string(home.join("stderr"))?);
@@ -207,11 +210,12 @@ impl Home {
 struct Runtime {
     port: u16,
     pid: u32,
+    engram: SocketAddr,
 }
 
-fn port(path: &Path, pid: u32) -> Option<u16> {
+fn running(path: &Path, pid: u32) -> Option<Runtime> {
     let runtime: Runtime = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    (runtime.pid == pid).then_some(runtime.port)
+    (runtime.pid == pid).then_some(runtime)
 }
 
 /// The time all threads of a process have had on a core; the kernel counts it in hundredths of a second.

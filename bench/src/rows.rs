@@ -4,6 +4,7 @@ mod answer;
 mod appends;
 mod attach;
 mod binary;
+mod bus;
 mod deliver;
 mod fanout;
 mod hub;
@@ -52,6 +53,8 @@ pub(crate) enum Name {
     Appends,
     /// From a question to the answer at the agent
     Answer,
+    /// The original agent bus's keys: sixteen connections, and requests that do not wait for each other
+    Bus,
     /// The original human-input hub's clients, and five hundred polls that wait
     Hub,
     /// Ten thousand sessions, a thousand streams, every endpoint
@@ -78,6 +81,7 @@ impl Name {
             Self::Attach => attach::measure(bench).await,
             Self::Appends => appends::measure(bench).await,
             Self::Answer => answer::measure(bench).await,
+            Self::Bus => bus::measure(bench).await,
             Self::Hub => hub::measure(bench).await,
             Self::Scale => scale::measure(bench).await,
             Self::Router => router::measure(&bench.router, &bench.dir, bench.span),
