@@ -28,6 +28,7 @@ use trunkline_run::limit::limited;
 use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::notify::Notifier;
 use trunkline_run::notify::desktop::Desktop;
+use trunkline_run::notify::link::Links;
 use trunkline_run::notify::target::Target;
 use trunkline_run::operator::{Action, Actions};
 use trunkline_run::pools::{self, Pools, WorkerDriver};
@@ -177,7 +178,9 @@ impl Daemon {
         let tcp = bind(self.listen, self.any_port).await?;
         let (pages, attach, bus) = (self.pages().await?, self.attach().await?, self.bus().await?);
         let unix = home.socket()?;
-        let profiles = Profiles::new(self.profiles, &self.env, Secrets::open(&self.home)?);
+        let secrets = Secrets::open(&self.home)?;
+        let links = Arc::new(Links::new(secrets.clone()));
+        let profiles = Profiles::new(self.profiles, &self.env, secrets);
         let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()));
         let address = tcp.local_addr()?;
         let desktop = self.notify.then(|| Desktop::find(&self.env)).flatten();
@@ -212,6 +215,7 @@ impl Daemon {
             pools: pools.clone(),
             actions,
             owner_token: token,
+            links: Arc::clone(&links),
             allowed: self.allowed,
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
@@ -223,7 +227,7 @@ impl Daemon {
         });
         let mut notifier = Notifier::new(desktop);
         let link = self.public_url.as_deref().unwrap_or(&base_url);
-        notifier.tell(&hub, &Http::default(), self.notify_targets, link);
+        notifier.tell(&hub, &Http::default(), self.notify_targets, link, &links);
         let url = |listener: &Option<TcpListener>| {
             listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::serve::base_url)
         };

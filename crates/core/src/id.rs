@@ -84,6 +84,12 @@ macro_rules! uuid_id {
             pub const fn new(id: Uuid) -> Self {
                 Self(id)
             }
+
+            /// The UUID.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
         }
 
         impl fmt::Display for $name {

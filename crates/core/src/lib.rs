@@ -10,6 +10,7 @@
 //! - [`kv`] (keys with values), [`topic`] (what is published), [`group`] (who takes what of it), [`registry`] (who takes part): what agents share.
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`profile`]: where a model is, and how it is asked.
+//! - [`answer_link`]: what is answered without a token.
 //! - [`tell`]: messages that wake an agent, and the guards that keep agents from waking each other for ever.
 //! - [`handoff`]: records of work that another agent goes on from.
 //! - [`audit`]: who allowed what, in a chain of hashes.
@@ -19,6 +20,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod answer_link;
 pub mod audit;
 pub mod blob;
 pub mod call;

@@ -11,7 +11,7 @@ use crate::audit::Source;
 use crate::id::{BadId, SessionId};
 use crate::refused::Refused;
 
-/// The name of whoever caused an event: `owner`, `token/phone`, `agent/<session>`, `local`, `trunkline`.
+/// The name of whoever caused an event: `owner`, `token/phone`, `link/phone`, `agent/<session>`, `local`, `trunkline`.
 ///
 /// 1 to 200 bytes, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
@@ -47,6 +47,13 @@ impl Principal {
     #[must_use]
     pub fn token(name: &str) -> Self {
         Self(format!("token/{name}"))
+    }
+
+    /// Whoever holds a link that answers; it was sent to the service or the device of this name.
+    #[must_use]
+    pub fn link(told: &str) -> Self {
+        let named: String = told.chars().filter(|c| !c.is_control()).collect();
+        Self(format!("link/{}", &named[..named.floor_char_boundary(190)]))
     }
 
     /// Somebody of whom an export tells. Nobody here has checked that, and the name can never be a caller's.

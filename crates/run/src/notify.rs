@@ -3,9 +3,11 @@
 //! What fails or hangs is nobody's trouble. A session that asks much is told of a few times a minute; the inbox has all of it.
 
 pub mod desktop;
+pub mod link;
 pub mod target;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use trunkline_core::event::Fact;
@@ -18,6 +20,7 @@ use trunkline_log::LogError;
 use trunkline_log::frame::Change;
 
 use self::desktop::Desktop;
+use self::link::Links;
 use self::target::{Target, Teller};
 use crate::custody::Custody;
 use crate::http::Http;
@@ -47,8 +50,9 @@ impl Notifier {
     }
 
     /// Tells these services too, until the hub stops. Links in what they are told begin with `url`.
-    pub fn tell(&mut self, hub: &Hub, http: &Http, targets: Vec<Target>, url: &str) {
-        self.tellers.extend(targets.into_iter().map(|target| target.start(hub, http.clone(), url)));
+    pub fn tell(&mut self, hub: &Hub, http: &Http, targets: Vec<Target>, url: &str, links: &Arc<Links>) {
+        let start = |target: Target| target.start(hub, http.clone(), url, Arc::clone(links));
+        self.tellers.extend(targets.into_iter().map(start));
     }
 
     /// Whether nobody would be told of anything.
@@ -167,6 +171,7 @@ mod tests {
         let json = format!(
             r#"{{"id":"0190163d-8694-739b-aea5-966c26f8ad91","session":"0190163d-8694-739b-aea5-966c26f8ad92","agent":"bot",
             "status":"open","kind":"question","title":{title:?},"question":{question:?},"priority":"urgent","created_at":0,
+            "options":[{{"id":"y","name":"Allow","kind":"allow_once"}}],
             "created_by":"local"{born}}}"#
         );
         serde_json::from_str(&json).unwrap()

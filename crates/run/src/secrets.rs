@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use trunkline_wire::model::Secret;
 
@@ -14,11 +14,12 @@ pub const FILE: &str = "secrets.json";
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Secrets by name. What is written is on the disk when a call returns.
-#[derive(Debug, Default)]
+/// Secrets by name. What is written is on the disk when a call returns. Clones are the same store. The default
+/// one has no file.
+#[derive(Debug, Clone, Default)]
 pub struct Secrets {
     path: PathBuf,
-    all: Mutex<BTreeMap<String, Secret>>,
+    all: Arc<Mutex<BTreeMap<String, Secret>>>,
 }
 
 /// Why the store cannot be used.
@@ -38,6 +39,9 @@ pub enum SecretsError {
         /// What is wrong with it.
         why: String,
     },
+    /// A new one cannot be made.
+    #[error("this machine has no random numbers to give")]
+    NoRandomness,
     /// What the system says.
     #[error("{path}: {source}")]
     Io {
@@ -56,7 +60,7 @@ impl Secrets {
     pub fn open(home: &Path) -> Result<Self, SecretsError> {
         let path = home.join(FILE);
         let all = read(&path)?;
-        Ok(Self { path, all: Mutex::new(all) })
+        Ok(Self { path, all: Arc::new(Mutex::new(all)) })
     }
 
     /// The secret of this name.
@@ -82,7 +86,9 @@ impl Secrets {
             }
         }
         if new != *all {
-            write(&self.path, &new)?;
+            if !self.path.as_os_str().is_empty() {
+                write(&self.path, &new)?;
+            }
             *all = new;
         }
         Ok(())

@@ -27,6 +27,7 @@ use crate::problem::{Answer, Problem};
 pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) auth: Auth,
+    pub(crate) links: Arc<trunkline_run::notify::link::Links>,
     pub(crate) allowed: Allowed,
     pub(crate) catalog: Arc<Catalog>,
     /// How agents are confined.

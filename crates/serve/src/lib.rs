@@ -7,13 +7,14 @@
 //! - One file for each resource of `/v1`: `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `messages`,
 //!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `operator`,
 //!   `tokens`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
-//!   are built in.
+//!   are built in. `answer_link`: a request answered without a token, in plain `html`.
 //! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
 //! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
 //!   the original agent bus, with `subscriptions` to what it tells.
 #![forbid(unsafe_code)]
 
 mod agents;
+mod answer_link;
 mod app;
 mod attach;
 mod audit;
@@ -30,6 +31,7 @@ mod gate;
 mod grants;
 mod handoffs;
 mod health;
+mod html;
 mod import;
 mod inbox;
 mod kv;

@@ -167,7 +167,7 @@ pub(crate) async fn withdraw(
     view(&app, StatusCode::OK, id, done.pos).await
 }
 
-async fn find(app: &App, id: RequestId, pos: Pos) -> Answer<RequestView> {
+pub(crate) async fn find(app: &App, id: RequestId, pos: Pos) -> Answer<RequestView> {
     let row = app.row(RowKind::Request, &id.to_string(), pos).await?;
     let view = row.and_then(|(_, body)| body.read().ok());
     view.ok_or_else(|| Problem::not_found("request", &id.to_string()))

@@ -563,6 +563,7 @@ pub(crate) fn router(app: &Arc<App>, mcp: Router<Arc<App>>) -> Router {
         router = router.route(path, any(crate::sessionbus::pages));
     }
     router
+        .route("/a/{link}", get(crate::answer_link::show).post(crate::answer_link::answer))
         .fallback(crate::ui::page)
         .method_not_allowed_fallback(no_method)
         .layer(axum::extract::DefaultBodyLimit::max(crate::extract::MAX_BODY))

@@ -49,6 +49,8 @@ pub struct Options {
     pub actions: trunkline_run::operator::Actions,
     /// The secret in the owner's token file.
     pub owner_token: String,
+    /// The links by which a request is answered without a token.
+    pub links: Arc<trunkline_run::notify::link::Links>,
     /// Which hosts and origins are ours.
     pub allowed: Allowed,
     /// The URL of the page, as the owner would type it.
@@ -96,6 +98,7 @@ impl Server {
         let app = Arc::new(App {
             tasks: tasks.clone(),
             auth: Auth::new(&options.owner_token),
+            links: options.links,
             hub: options.hub,
             allowed: options.allowed,
             catalog: options.catalog,

@@ -24,6 +24,8 @@ pub(super) struct Table {
     token_env: Option<String>,
     #[serde(default)]
     details: bool,
+    #[serde(default)]
+    answer: bool,
 }
 
 /// Takes the tables of the file at `path`.
@@ -52,7 +54,8 @@ pub(super) fn take(tables: BTreeMap<String, Table>, env: &Env, path: Option<&Pat
             (Some(_), Some(_)) => return Err(bad("`url` and `url_env` cannot both count".to_owned())),
         };
         let token = table.token_env.as_deref().map(named).transpose()?;
-        let target = Target { kind: table.kind, url, token, details: table.details, name: name.clone() };
+        let (kind, details, answer) = (table.kind, table.details, table.answer);
+        let target = Target { kind, url, token, details, answer, name: name.clone() };
         target.check().map_err(|why| bad(why.to_string()))?;
         targets.push(target);
     }

@@ -37,7 +37,7 @@ async fn a_webhook_and_a_topic_are_told_and_tried_again() {
     fs::create_dir_all(home.path()).unwrap();
     let config = home.path().join("config.toml");
     let targets = format!(
-        "public_url = \"https://tl.example/\"\n[notify_targets.chat]\nkind = \"webhook\"\nurl = \"http://{}/canary\"\n\
+        "public_url = \"https://tl.example/\"\n[notify_targets.chat]\nkind = \"webhook\"\nurl = \"http://{}/canary\"\nanswer = true\n\
          [notify_targets.phone]\nkind = \"ntfy\"\nurl = \"http://{}/topic\"\ndetails = true\n",
         at(&hook),
         at(&ntfy)
@@ -60,8 +60,26 @@ async fn a_webhook_and_a_topic_are_told_and_tried_again() {
         ("/canary", &json!("Which port?"), &json!(link))
     );
     assert_eq!(body["request"].get("question"), None);
+    let answer = body["answer"]["url"].as_str().unwrap().to_owned();
     assert_eq!(take(&hook, "200 OK").await, (path, body), "tried again");
     let (path, body) = take(&ntfy, "200 OK").await;
     assert_eq!((&*path, &body["topic"], &body["priority"]), ("/", &json!("topic"), &json!(4)));
     assert_eq!((&body["message"], &body["click"]), (&json!("Which port?\nOne that is free."), &json!(link)));
+    // The link outlives the daemon that made it.
+    let answer = answer.strip_prefix("https://tl.example").unwrap();
+    daemon.kill_9();
+    let daemon = Daemon::start(&home);
+    let sent = daemon
+        .http
+        .post(format!("{}{answer}", daemon.base_url))
+        .json(&json!({"text": "8080"}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 200, "{}", sent.text().await.unwrap());
+    let (_, request) = daemon.get(&format!("/v1/requests/{}", asked["id"].as_str().unwrap())).await;
+    assert_eq!(
+        (&request["closed"]["answer"]["text"], &request["closed"]["by"]),
+        (&json!("8080"), &json!("link/chat"))
+    );
 }

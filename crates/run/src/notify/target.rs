@@ -2,15 +2,18 @@
 //!
 //! What is told leaves this machine, so it is little unless its owner wishes more: who asks, what about, and where to answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use trunkline_core::answer_link::choices;
 use trunkline_core::refused::Refused;
-use trunkline_core::request::Priority;
+use trunkline_core::request::{Choice, Priority};
 use trunkline_core::view::RequestView;
 use trunkline_wire::model::{HttpRequest, Secret};
 
+use super::link::Links;
 use super::short;
 use crate::http::Http;
 use crate::hub::Hub;
@@ -37,6 +40,8 @@ pub struct Target {
     pub token: Option<Secret>,
     /// Whether the question is told too, and not only its title.
     pub details: bool,
+    /// Whether it gets links that answer: whoever reads what it is told may then answer what is of no high risk.
+    pub answer: bool,
 }
 
 /// What a service speaks.
@@ -68,13 +73,13 @@ impl Target {
     }
 
     /// Tells it what it is given, one after the other, until the hub stops.
-    pub(super) fn start(self, hub: &Hub, http: Http, url: &str) -> Teller {
+    pub(super) fn start(self, hub: &Hub, http: Http, url: &str, links: Arc<Links>) -> Teller {
         let (waiting, mut requests) = mpsc::channel::<RequestView>(WAITING);
         let (stop, name, url) = (hub.stopping(), self.name.clone(), url.to_owned());
         hub.tasks().spawn(async move {
             let tell = async {
                 while let Some(request) = requests.recv().await {
-                    self.send(&http, &request, &url).await;
+                    self.send(&http, &request, &url, &links).await;
                 }
             };
             tokio::select! {
@@ -85,10 +90,13 @@ impl Target {
         Teller { name, waiting }
     }
 
-    async fn send(&self, http: &Http, request: &RequestView, url: &str) {
-        let mut rests = RESTS.iter();
+    async fn send(&self, http: &Http, request: &RequestView, url: &str, links: &Links) {
+        let (mut rests, answer) = (RESTS.iter(), self.answer_at(request, url, links));
         loop {
-            let Err(failure) = http.post(self.request(request, url), PATIENCE).await else { return };
+            let Err(failure) = http.post(self.request(request, url, answer.as_deref()), PATIENCE).await
+            else {
+                return;
+            };
             let why = self.hide(&failure.message);
             match rests.next() {
                 Some(rest) => {
@@ -110,15 +118,26 @@ impl Target {
         text.replace(url, "its address").replace(without_query, "its address")
     }
 
-    fn request(&self, request: &RequestView, url: &str) -> HttpRequest {
+    /// Where the request can be answered without a token, if it may be.
+    fn answer_at(&self, request: &RequestView, url: &str, links: &Links) -> Option<String> {
+        let address = self.answer.then(|| links.address(url, request, &self.name))?;
+        address.unwrap_or_else(|error| {
+            tracing::error!(target = self.name, %error, "a notification goes without a link that answers");
+            None
+        })
+    }
+
+    fn request(&self, request: &RequestView, url: &str, answer: Option<&str>) -> HttpRequest {
         let link = format!("{url}/r/{}", request.id);
         let question = self.details.then(|| short(&request.question, QUESTION));
         let (to, body) = match self.kind {
             Kind::Ntfy => {
                 let (server, topic) = topic(self.url.reveal()).unwrap_or_default();
-                (server.to_owned(), ntfy(request, topic, &link, question.as_deref()))
+                (server.to_owned(), ntfy(request, topic, &link, question.as_deref(), answer))
             }
-            Kind::Webhook => (self.url.reveal().to_owned(), webhook(request, &link, question.as_deref())),
+            Kind::Webhook => {
+                (self.url.reveal().to_owned(), webhook(request, &link, question.as_deref(), answer))
+            }
         };
         let token = self.token.iter().map(|token| Secret::new(format!("Bearer {}", token.reveal())));
         HttpRequest {
@@ -152,8 +171,14 @@ fn topic(url: &str) -> Option<(&str, &str)> {
     (is_topic && server.len() > "https:/".len() && !server.ends_with(":/")).then_some((server, topic))
 }
 
-/// What ntfy takes as JSON: <https://docs.ntfy.sh/publish/#publish-as-json>.
-fn ntfy(request: &RequestView, topic: &str, link: &str, question: Option<&str>) -> Value {
+/// What ntfy takes as JSON: <https://docs.ntfy.sh/publish/#publish-as-json>. It shows three actions at most.
+fn ntfy(
+    request: &RequestView,
+    topic: &str,
+    link: &str,
+    question: Option<&str>,
+    answer: Option<&str>,
+) -> Value {
     let priority = match request.priority {
         Priority::Low => 2,
         Priority::Normal => 3,
@@ -166,10 +191,23 @@ fn ntfy(request: &RequestView, topic: &str, link: &str, question: Option<&str>) 
         Some(question) => format!("{asked}\n{question}"),
         None => asked,
     };
-    json!({ "topic": topic, "title": title, "message": message, "priority": priority, "click": link })
+    let click = answer.unwrap_or(link);
+    let mut told =
+        json!({ "topic": topic, "title": title, "message": message, "priority": priority, "click": click });
+    if let Some(answer) = answer {
+        let action = |choice: &Choice| {
+            json!({
+                "action": "http", "label": short(&choice.name, 40), "url": answer, "method": "POST",
+                "headers": { "content-type": "application/json" },
+                "body": json!({ "option": choice.id }).to_string(), "clear": true,
+            })
+        };
+        told["actions"] = choices(request).into_iter().take(3).map(action).collect();
+    }
+    told
 }
 
-fn webhook(request: &RequestView, link: &str, question: Option<&str>) -> Value {
+fn webhook(request: &RequestView, link: &str, question: Option<&str>, answer: Option<&str>) -> Value {
     let mut about = json!({
         "id": request.id, "session": request.session, "agent": request.agent, "kind": request.kind, "title": request.title,
         "priority": request.priority, "created_at": request.created_at, "deadline": request.deadline,
@@ -177,7 +215,11 @@ fn webhook(request: &RequestView, link: &str, question: Option<&str>) -> Value {
     if let Some(question) = question {
         about["question"] = question.into();
     }
-    json!({ "type": "request.opened", "request": about, "url": link })
+    let mut told = json!({ "type": "request.opened", "request": about, "url": link });
+    if let Some(answer) = answer {
+        told["answer"] = json!({ "url": answer, "options": choices(request) });
+    }
+    told
 }
 
 #[cfg(test)]
@@ -187,11 +229,13 @@ mod tests {
 
     fn target(kind: Kind, url: &str, details: bool) -> Target {
         let token = Some(Secret::new("tk"));
-        Target { name: "phone".to_owned(), kind, url: Secret::new(url), token, details }
+        Target { name: "phone".to_owned(), kind, url: Secret::new(url), token, details, answer: false }
     }
 
     fn sent(target: &Target) -> (String, Value) {
-        let sent = target.request(&request("Write a.txt?", "It is new: ü", false), "https://tl.example");
+        let answer = target.answer.then_some("https://tl.example/a/x");
+        let sent =
+            target.request(&request("Write a.txt?", "It is new: ü", false), "https://tl.example", answer);
         assert_eq!(sent.headers[0].1.reveal(), "Bearer tk");
         (sent.url, serde_json::from_slice(&sent.body).unwrap())
     }
@@ -219,6 +263,23 @@ mod tests {
         assert_eq!(body["request"].get("question"), None);
         let (_, body) = sent(&target(Kind::Webhook, "https://hooks.example/T0/x", true));
         assert_eq!(body["request"]["question"], "It is new: ü");
+    }
+
+    #[test]
+    fn one_that_may_answer_gets_the_link_and_what_to_choose_from() {
+        let ntfy = Target { answer: true, ..target(Kind::Ntfy, "https://ntfy.example/my-topic", false) };
+        let (_, body) = sent(&ntfy);
+        assert_eq!(body["click"], "https://tl.example/a/x");
+        let action = json!({
+            "action": "http", "label": "Allow", "url": "https://tl.example/a/x", "method": "POST", "clear": true,
+            "headers": { "content-type": "application/json" }, "body": r#"{"option":"y"}"#,
+        });
+        assert_eq!(body["actions"], json!([action]));
+        let webhook = Target { answer: true, ..target(Kind::Webhook, "https://hooks.example/x", false) };
+        let (_, body) = sent(&webhook);
+        assert_eq!(body["answer"]["url"], "https://tl.example/a/x");
+        assert_eq!(body["answer"]["options"][0]["id"], "y");
+        assert_eq!(body["url"], "https://tl.example/r/0190163d-8694-739b-aea5-966c26f8ad91");
     }
 
     #[test]

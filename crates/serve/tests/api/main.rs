@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod answer_links;
 mod audit;
 mod bad_input;
 mod bus;

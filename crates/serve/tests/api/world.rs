@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) hub: Hub,
     pub(crate) http: reqwest::Client,
+    pub(crate) links: Arc<trunkline_run::notify::link::Links>,
     server: Arc<Server>,
 }
 
@@ -68,7 +69,7 @@ impl World {
         let pools = [("p".to_owned(), pool)].into();
         let look = serde_json::from_value(json!({ "argv": ["true"] })).unwrap();
         let plain = plain::options(&hub, address);
-        let custody = plain.custody.clone();
+        let (custody, links) = (plain.custody.clone(), Arc::clone(&plain.links));
         let server = Arc::new(Server::new(Options {
             allowed: Allowed { hosts: vec![], origins: vec!["https://editor.example".into()] },
             actions: Actions::new(
@@ -85,7 +86,7 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "the server of a test ends with its runtime")]
         let task = tokio::spawn(async move { accepting.serve(Listener::Tcp(listener)).await });
         drop(task);
-        Self { address, hub, http: reqwest::Client::new(), server }
+        Self { address, hub, http: reqwest::Client::new(), links, server }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
