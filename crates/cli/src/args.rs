@@ -175,6 +175,10 @@ pub(crate) enum Command {
     Search(Search),
     /// Open the page in a browser
     Open(Open),
+    /// Let in a phone: show a one-time link to the page as a QR code
+    ///
+    /// The link leads to `public_url`, else to the address that the daemon listens on. It works once, within five minutes.
+    Pair,
     /// Run the daemon
     Serve(Serve),
     /// Show whether the daemon runs

@@ -17,6 +17,7 @@ pub(crate) mod import_hub;
 pub(crate) mod logs;
 pub(crate) mod mode;
 pub(crate) mod open;
+pub(crate) mod pair;
 pub(crate) mod pools;
 pub(crate) mod profiles;
 pub(crate) mod prompt;

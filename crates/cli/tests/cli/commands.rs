@@ -284,6 +284,25 @@ fn tokens_and_links_are_made() {
 }
 
 #[test]
+fn a_phone_is_let_in_by_a_code() {
+    let home = Home::new();
+    let alone = home.run(&["pair"]);
+    assert_eq!(alone.code, 1);
+    assert!(
+        alone.err.contains("an address of this machine alone") && alone.err.contains("public_url"),
+        "{}",
+        alone.err
+    );
+    fs::write(home.path().join("config.toml"), "public_url = \"https://tl.example\"\n").unwrap();
+    home.prints(&["stop"]);
+    let shown = home.run(&["pair"]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    let (code, url) = shown.out.trim_end().rsplit_once('\n').unwrap();
+    assert!(url.starts_with("https://tl.example/#code=") && code.lines().count() > 15, "{}", shown.out);
+    assert!(home.json(&["pair"])["url"].as_str().unwrap().starts_with("https://tl.example/#code="));
+}
+
+#[test]
 fn the_doctor_finds_what_is_wrong() {
     let home = Home::unconfined();
     home.prints(&["ls"]);
