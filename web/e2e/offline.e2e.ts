@@ -40,6 +40,24 @@ test('an unplugged daemon leaves a page that opens at any address, and comes bac
   expect(foreign).toEqual([]);
 });
 
+test('what is pushed is shown while no page is looked at, with a button for each answer', async () => {
+  const page = await visitor.page('/', { serviceWorkers: 'allow', permissions: ['notifications'] });
+  const devtools = await page.context().newCDPSession(page);
+  const registered = new Promise<string>((found) =>
+    devtools.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => registrations[0] && found(registrations[0].registrationId)),
+  );
+  await devtools.send('ServiceWorker.enable');
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  const answer = { path: '/a/x', options: [{ id: 'b', name: '8080' }] };
+  const data = JSON.stringify({ title: 'bot asks', body: 'Which port?', path: '/r/1', tag: '1', answer });
+  await devtools.send('ServiceWorker.deliverPushMessage', { origin: visitor.base, registrationId: await registered, data });
+  const shown = await page.waitForFunction(async () => {
+    const [one] = await (await navigator.serviceWorker.ready).getNotifications();
+    return one && { title: one.title, body: one.body, tag: one.tag, data: one.data as unknown, actions: (one as unknown as { actions: unknown }).actions };
+  });
+  expect(await shown.jsonValue()).toMatchObject({ title: 'bot asks', body: 'Which port?', tag: '1', data: { path: '/r/1', answer: '/a/x' }, actions: [{ action: 'b', title: '8080' }] });
+});
+
 test('the page can be installed: its manifest and its icons are what they say', async () => {
   const get = (path: string) => fetch(visitor.base + path);
   const manifest = (await (await get('/manifest.webmanifest')).json()) as { icons: { src: string; type: string }[]; start_url: string; display: string };

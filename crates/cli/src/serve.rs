@@ -29,6 +29,7 @@ use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::notify::Notifier;
 use trunkline_run::notify::desktop::Desktop;
 use trunkline_run::notify::link::Links;
+use trunkline_run::notify::push::Push;
 use trunkline_run::notify::target::Target;
 use trunkline_run::operator::{Action, Actions};
 use trunkline_run::pools::{self, Pools, WorkerDriver};
@@ -180,7 +181,7 @@ impl Daemon {
         let unix = home.socket()?;
         let secrets = Secrets::open(&self.home)?;
         let links = Arc::new(Links::new(secrets.clone()));
-        let profiles = Profiles::new(self.profiles, &self.env, secrets);
+        let profiles = Profiles::new(self.profiles, &self.env, secrets.clone());
         let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()));
         let address = tcp.local_addr()?;
         let desktop = self.notify.then(|| Desktop::find(&self.env)).flatten();
@@ -208,6 +209,8 @@ impl Daemon {
         .context("the sessions could not be loaded")?;
         // Here it stands outside of the database: `audit verify --head` compares with it.
         tracing::info!(head = %hub.audit_head().await.context("the audit could not be read")?, "audit");
+        let link = self.public_url.clone().unwrap_or_else(|| base_url.clone());
+        let push = Push::new(secrets, Arc::clone(&links), Http::default(), &link);
         let server = Server::new(Options {
             hub: hub.clone(),
             transcripts: Transcripts::follow(&hub, Search::open(&home.path("search.db"))?),
@@ -216,6 +219,7 @@ impl Daemon {
             actions,
             owner_token: token,
             links: Arc::clone(&links),
+            push: push.clone(),
             allowed: self.allowed,
             base_url: base_url.clone(),
             turn_timeout_ms: self.turn_timeout_ms,
@@ -226,8 +230,8 @@ impl Daemon {
             attach: self.attach.settings,
         });
         let mut notifier = Notifier::new(desktop);
-        let link = self.public_url.as_deref().unwrap_or(&base_url);
-        notifier.tell(&hub, &Http::default(), self.notify_targets, link, &links);
+        notifier.tell(&hub, &Http::default(), self.notify_targets, &link, &links);
+        notifier.push(&hub, push);
         let url = |listener: &Option<TcpListener>| {
             listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::serve::base_url)
         };
@@ -293,9 +297,7 @@ async fn stop(hub: &Hub, custody: &Custody, pools: &Pools, server: &Server, disk
 
 /// Tells of requests for as long as the daemon runs.
 async fn notify(notifier: Notifier, hub: &Hub, custody: &Custody) {
-    if !notifier.is_mute() {
-        notifier.run(hub.clone(), custody.clone()).await;
-    }
+    notifier.run(hub.clone(), custody.clone()).await;
     std::future::pending::<()>().await;
 }
 

@@ -43,6 +43,7 @@ mod messages;
 mod operator;
 mod passage;
 mod profiles;
+mod push;
 pub mod search;
 mod sse;
 pub mod types;

@@ -42,26 +42,7 @@ impl Http {
     /// # Errors
     /// [`Failure`], in the words of the provider where it says any.
     pub(crate) async fn post(&self, request: HttpRequest, silence: Duration) -> Result<Body, Failure> {
-        let mut built = Request::builder().method(Method::POST).uri(&request.url);
-        for (name, value) in &request.headers {
-            built = built.header(name, value.reveal());
-        }
-        let agent = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
-        let built = built
-            .header("content-type", "application/json")
-            .header("accept", "text/event-stream")
-            .header("user-agent", agent);
-        let built = built.body(Full::new(Bytes::from(request.body)));
-        // What cannot be a header may be a key: it is not quoted.
-        let bad = |_| {
-            Failure::new(
-                FailureKind::InvalidRequest,
-                "the address, the key or a header has characters that none can have",
-            )
-        };
-        let answer = tokio::time::timeout(silence, self.pool().await.request(built.map_err(bad)?)).await;
-        let answer =
-            answer.map_err(|_| silent(silence))?.map_err(|error| self.unreachable(&request.url, &error))?;
+        let answer = self.send(&request, silence).await?;
         let body = |answer: Response<Incoming>| Body { body: answer.into_body(), silence };
         if answer.status().is_success() {
             return Ok(body(answer));
@@ -71,6 +52,36 @@ impl Http {
             answer.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let told = body(answer).all(MAX_ERROR).await;
         Err(Failure::of_answer(status, after.as_deref(), &told))
+    }
+
+    /// Sends a request, and gives the status of the answer, whatever it is.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is no answer.
+    pub(crate) async fn status(&self, request: HttpRequest, silence: Duration) -> Result<u16, Failure> {
+        Ok(self.send(&request, silence).await?.status().as_u16())
+    }
+
+    async fn send(&self, request: &HttpRequest, silence: Duration) -> Result<Response<Incoming>, Failure> {
+        let mut built = Request::builder().method(Method::POST).uri(&request.url);
+        for (name, value) in &request.headers {
+            built = built.header(name, value.reveal());
+        }
+        let agent = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
+        if request.headers.iter().all(|(name, _)| name != "content-type") {
+            built = built.header("content-type", "application/json").header("accept", "text/event-stream");
+        }
+        let built = built.header("user-agent", agent);
+        let built = built.body(Full::new(Bytes::from(request.body.clone())));
+        // What cannot be a header may be a key: it is not quoted.
+        let bad = |_| {
+            Failure::new(
+                FailureKind::InvalidRequest,
+                "the address, the key or a header has characters that none can have",
+            )
+        };
+        let answer = tokio::time::timeout(silence, self.pool().await.request(built.map_err(bad)?)).await;
+        answer.map_err(|_| silent(silence))?.map_err(|error| self.unreachable(&request.url, &error))
     }
 
     async fn pool(&self) -> Pool {

@@ -4,12 +4,14 @@
 
 pub mod desktop;
 pub mod link;
+pub mod push;
 pub mod target;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use tokio::sync::mpsc;
 use trunkline_core::event::Fact;
 use trunkline_core::id::{Seq, SessionId};
 use trunkline_core::request::Priority;
@@ -21,6 +23,7 @@ use trunkline_log::frame::Change;
 
 use self::desktop::Desktop;
 use self::link::Links;
+use self::push::Push;
 use self::target::{Target, Teller};
 use crate::custody::Custody;
 use crate::http::Http;
@@ -38,6 +41,7 @@ const MAX_SESSIONS: usize = 1_000;
 pub struct Notifier {
     desktop: Option<Desktop>,
     tellers: Vec<Teller>,
+    devices: Option<mpsc::Sender<RequestView>>,
     shown: HashMap<SessionId, VecDeque<Time>>,
     order: VecDeque<SessionId>,
 }
@@ -55,10 +59,9 @@ impl Notifier {
         self.tellers.extend(targets.into_iter().map(start));
     }
 
-    /// Whether nobody would be told of anything.
-    #[must_use]
-    pub fn is_mute(&self) -> bool {
-        self.desktop.is_none() && self.tellers.is_empty()
+    /// Tells devices too, until the hub stops.
+    pub fn push(&mut self, hub: &Hub, push: Push) {
+        self.devices = Some(push.start(hub));
     }
 
     /// Tells of every request that comes, until the hub stops.
@@ -86,6 +89,9 @@ impl Notifier {
 
     async fn show(&self, request: RequestView, custody: &Custody) {
         self.tellers.iter().for_each(|teller| teller.tell(&request));
+        if self.devices.as_ref().is_some_and(|devices| devices.try_send(request.clone()).is_err()) {
+            tracing::warn!("devices are not told of a request: too many wait already");
+        }
         if let Some(desktop) = &self.desktop {
             desktop.show(&request, custody).await;
         }

@@ -69,6 +69,14 @@ impl Secrets {
         self.lock().get(name).cloned()
     }
 
+    /// Those whose name begins so.
+    #[must_use]
+    pub(crate) fn named(&self, prefix: &str) -> Vec<(String, Secret)> {
+        let all = self.lock();
+        let named = all.iter().filter(|(name, _)| name.starts_with(prefix));
+        named.map(|(name, secret)| (name.clone(), secret.clone())).collect()
+    }
+
     /// Changes several at once; `None` takes one away. Blocks.
     ///
     /// # Errors

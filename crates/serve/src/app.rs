@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) auth: Auth,
     pub(crate) links: Arc<trunkline_run::notify::link::Links>,
+    pub(crate) push: trunkline_run::notify::push::Push,
     pub(crate) allowed: Allowed,
     pub(crate) catalog: Arc<Catalog>,
     /// How agents are confined.

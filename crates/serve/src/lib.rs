@@ -6,7 +6,7 @@
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - One file for each resource of `/v1`: `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `messages`,
 //!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `operator`,
-//!   `tokens`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
+//!   `tokens`, `push`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
 //!   are built in. `answer_link`: a request answered without a token, in plain `html`.
 //! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
 //! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
@@ -45,6 +45,7 @@ mod pools;
 mod presence;
 mod problem;
 mod profiles;
+mod push;
 mod queue;
 mod registry;
 mod requests;

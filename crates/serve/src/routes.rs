@@ -16,13 +16,15 @@ use trunkline_core::handoff::{CheckpointView, HandoffView, LaneView, Whole};
 use trunkline_core::message::Message;
 use trunkline_core::presence::Client;
 use trunkline_core::view::{RequestView, SessionView};
+use trunkline_run::notify::push::{Device, Sent, Subscription};
 use trunkline_run::pools::PoolView;
 
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
     agents, audit, blobs, catalog, events, exchange, feed, grants, handoffs, health, import, inbox, messages,
-    openapi, operator, pools, presence, queue, requests, search, sessions, settings, shutdown, tokens, turns,
+    openapi, operator, pools, presence, push, queue, requests, search, sessions, settings, shutdown, tokens,
+    turns,
 };
 
 /// One method of one path.
@@ -426,6 +428,26 @@ fn token_routes() -> Vec<Route> {
             .takes::<tokens::Create>()
             .gives::<tokens::Made>(201),
         Route::delete("/v1/tokens/{token}", tokens::revoke, "Revoke a token."),
+        Route::get(
+            "/v1/push",
+            push::show,
+            "The key that browsers subscribe to Web Push with, and the devices that are told.",
+        )
+        .gives::<push::Push>(200),
+        Route::post(
+            "/v1/push/devices",
+            push::add,
+            "Tell a browser of new requests for as long as the caller's token counts.",
+        )
+        .takes::<Subscription>()
+        .gives::<Device>(201),
+        Route::delete("/v1/push/devices/{device}", push::remove, "Tell a device no more."),
+        Route::post(
+            "/v1/push/devices/{device}/test",
+            push::test,
+            "Send a device something to look at, and say what its service made of it.",
+        )
+        .gives::<Sent>(200),
     ]
 }
 

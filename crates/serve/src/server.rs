@@ -51,6 +51,8 @@ pub struct Options {
     pub owner_token: String,
     /// The links by which a request is answered without a token.
     pub links: Arc<trunkline_run::notify::link::Links>,
+    /// The devices that are told of requests by Web Push.
+    pub push: trunkline_run::notify::push::Push,
     /// Which hosts and origins are ours.
     pub allowed: Allowed,
     /// The URL of the page, as the owner would type it.
@@ -99,6 +101,7 @@ impl Server {
             tasks: tasks.clone(),
             auth: Auth::new(&options.owner_token),
             links: options.links,
+            push: options.push,
             hub: options.hub,
             allowed: options.allowed,
             catalog: options.catalog,

@@ -2,7 +2,7 @@
 
 import type { Dial } from './dials';
 import { asTexts, isJson, joined, type Raw, withText } from './raw';
-import type { Agents, AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, KeyEntry, KeyTransfer, KeyWrite, Me, Namespace, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Published, Token, TokenMade, TokenScope, Topic, TopicMessage } from './things';
+import type { Agents, AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, KeyEntry, KeyTransfer, KeyWrite, Me, Namespace, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Published, Push, PushDevice, Token, TokenMade, TokenScope, Topic, TopicMessage } from './things';
 import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
 
 /** Which sessions to list. */
@@ -252,6 +252,23 @@ export class Api {
 
   revokeToken(id: string): Promise<void> {
     return this.#json('DELETE', `/v1/tokens/${seg(id)}`, { body: {} });
+  }
+
+  /** What a browser subscribes to Web Push with, and which devices are told. */
+  push(): Promise<Push> {
+    return this.#json('GET', '/v1/push');
+  }
+
+  addPushDevice(body: PushSubscriptionJSON): Promise<PushDevice> {
+    return this.#json('POST', '/v1/push/devices', { body });
+  }
+
+  removePushDevice(id: string): Promise<void> {
+    return this.#json('DELETE', `/v1/push/devices/${seg(id)}`, { body: {} });
+  }
+
+  testPushDevice(id: string): Promise<{ taken: boolean; detail: string }> {
+    return this.#json('POST', `/v1/push/devices/${seg(id)}/test`, { body: {} });
   }
 
   /** A link that lets one more browser in, once. */

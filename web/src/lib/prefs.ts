@@ -9,6 +9,8 @@ export interface Prefs {
   theme: Theme;
   /** Whether new requests are told on the desktop while the page is out of sight. */
   notify: boolean;
+  /** The id by which the daemon tells this device, also while no page is open. */
+  device?: string | undefined;
   /** Whether the details of a session stand beside its transcript. */
   rail: boolean;
   /** Whether the inbox is grouped by session. */

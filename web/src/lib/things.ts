@@ -103,6 +103,19 @@ export interface TokenMade extends Pick<Token, 'id' | 'name' | 'scope' | 'expire
   token: string;
 }
 
+/** A device that Web Push tells of requests. */
+export interface PushDevice {
+  id: string;
+  by: string;
+  service: string;
+}
+
+export interface Push {
+  /** What browsers subscribe with. */
+  key: string;
+  devices: PushDevice[];
+}
+
 export interface OneTimeLink {
   url: string;
   expires: number;

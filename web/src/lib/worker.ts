@@ -17,7 +17,7 @@ export interface Asked {
 }
 
 /** What belongs to the daemon's interfaces, and is never kept. */
-const OWN = /^\/(?:v1|api|mcp|health|\.well-known)(?:\/|$)/;
+const OWN = /^\/(?:v1|a|api|mcp|health|\.well-known)(?:\/|$)/;
 
 export function plan(asked: Asked, origin: string, files: readonly string[]): Plan {
   const url = new URL(asked.url);

@@ -1,5 +1,6 @@
 /** The service worker: the page opens without the daemon, and a notification leads to its request. */
 
+import { answer, type Clicked as Known, read, shown } from '../lib/pushed';
 import { plan } from '../lib/worker';
 
 /** The parts of a service worker's world that are used here; the types of the page's world do not know them. */
@@ -12,6 +13,11 @@ interface Fetched extends Extendable {
 }
 interface Clicked extends Extendable {
   notification: Notification;
+  /** The button that was pressed; empty where it was none. */
+  action: string;
+}
+interface Pushed extends Extendable {
+  data: { text(): string } | null;
 }
 interface Window {
   url: string;
@@ -21,6 +27,7 @@ interface Window {
 interface Scope {
   location: Location;
   skipWaiting(): Promise<void>;
+  registration: ServiceWorkerRegistration;
   clients: { claim(): Promise<void>; matchAll(options: { type: 'window' }): Promise<Window[]>; openWindow(url: string): Promise<unknown> };
   addEventListener<E extends Extendable>(type: string, listener: (event: E) => void): void;
 }
@@ -58,9 +65,20 @@ scope.addEventListener<Fetched>('fetch', (event) => {
 
 scope.addEventListener<Clicked>('notificationclick', (event) => {
   event.notification.close();
-  const { path } = (event.notification.data ?? {}) as { path?: string };
-  event.waitUntil(go(path ?? SHELL));
+  const known = (event.notification.data ?? {}) as Known;
+  event.waitUntil(event.action && known.answer ? reply(event.notification, known.answer, event.action) : go(known.path ?? SHELL));
 });
+
+scope.addEventListener<Pushed>('push', (event) => {
+  const told = read(event.data?.text() ?? '');
+  event.waitUntil(scope.registration.showNotification(told.title, shown(told)));
+});
+
+/** Answers; where that was not taken, says so in the notification's place. */
+async function reply({ title, tag, data }: Notification, path: string, option: string): Promise<void> {
+  const problem = await answer(path, option, fetch);
+  if (problem) await scope.registration.showNotification(title, { body: problem, tag, icon: '/icon-192.png', data: { path: (data as Known).path } });
+}
 
 async function kept(request: Request): Promise<Response> {
   return (await caches.match(request)) ?? fetch(request);

@@ -17,7 +17,7 @@ const QUIET: i32 = 4;
 pub(crate) async fn pair(app: &App) -> Result<Exit> {
     let client = app.connect().await?;
     let Link { url, code, expires } = client.link().await?;
-    let base = app.config.public_url.clone().unwrap_or_else(|| client.base_url().to_owned());
+    let base = app.config.public_url.clone().unwrap_or_else(|| client.base_url());
     if is_of_this_machine(&base) {
         return Err(CliError::failure(format!("{base} is an address of this machine alone: no other device gets there"))
             .hint("set public_url to where your phone reaches the daemon (a tunnel, a VPN, a proxy), or listen on an address of \

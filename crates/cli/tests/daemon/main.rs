@@ -18,6 +18,7 @@ mod moving;
 mod notifying;
 mod originals;
 mod permissions;
+mod pushing;
 mod searching;
 mod sending;
 mod start;

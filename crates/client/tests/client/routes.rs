@@ -84,6 +84,7 @@ async fn call_everything(client: &Client, base_url: &str) {
     client.shutdown().await.ok();
     call_the_bus(client).await;
     call_profiles(client).await;
+    call_push(client).await;
     call_handoffs(client).await;
 }
 
@@ -119,6 +120,13 @@ async fn call_the_bus(client: &Client) {
     client.search("x", None, 7, None).await.ok();
     client.tell("x", "hello").await.ok();
     client.message(ID.parse().unwrap(), ID.parse().unwrap()).await.ok();
+}
+
+async fn call_push(client: &Client) {
+    client.push().await.ok();
+    client.add_push_device(&serde_json::json!({})).await.ok();
+    client.remove_push_device("a/b").await.ok();
+    client.test_push_device("a/b").await.ok();
 }
 
 async fn call_profiles(client: &Client) {
@@ -167,7 +175,7 @@ async fn every_route_has_a_method() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         routes.extend(methods.as_object().unwrap().keys().map(|method| route(method, path)));
     }
-    let mut server = Server::play(vec![json("200 OK", "{}"); 100]).await;
+    let mut server = Server::play(vec![json("200 OK", "{}"); 200]).await;
     let client = Client::new(&server.base_url(), "t").unwrap();
     call_everything(&client, &server.base_url()).await;
     let mut called = BTreeSet::new();

@@ -99,6 +99,7 @@ async fn every_operation_answers_as_documented() {
     handoffs(&mut reader).await;
     shared(&mut reader).await;
     profiles(&mut reader).await;
+    push(&mut reader).await;
     reader.get("/v1/audit", &[]).await;
     reader.get("/v1/audit/chain", &[]).await;
     reader.get("/v1/operator-actions", &[]).await;
@@ -150,6 +151,20 @@ async fn shared(reader: &mut Reader) {
     reader.does("put", "/v1/agents/{agent}", &agent, Some("{}")).await;
     reader.get("/v1/agents/{agent}", &agent).await;
     reader.does("delete", "/v1/agents/{agent}", &agent, None).await;
+}
+
+async fn push(reader: &mut Reader) {
+    let auth = "BTBZMqHH6r4Tts7J_aSIgg";
+    let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    // Nothing listens there, so the test says that the service was not reached.
+    let device = json!({ "endpoint": "http://127.0.0.1:1/x", "keys": { "p256dh": p256dh, "auth": auth } });
+    let device = reader.post("/v1/push/devices", &[], device).await;
+    let named = [("device", &*id(&device))];
+    reader.get("/v1/push", &[]).await;
+    let sent = reader.act("/v1/push/devices/{device}/test", &named).await;
+    assert_eq!(sent["taken"], false);
+    assert!(!sent.to_string().contains("127.0.0.1:1/x"), "{sent}");
+    reader.does("delete", "/v1/push/devices/{device}", &named, None).await;
 }
 
 async fn profiles(reader: &mut Reader) {
