@@ -1,6 +1,7 @@
 //! Every route once: the router, the OpenAPI document and the tests are made from this table.
 
 mod bus;
+mod devices;
 mod profiles;
 
 use std::sync::Arc;
@@ -9,22 +10,19 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use trunkline_core::access::Token;
 use trunkline_core::event::Event;
 use trunkline_core::grant::Grant;
 use trunkline_core::handoff::{CheckpointView, HandoffView, LaneView, Whole};
 use trunkline_core::message::Message;
 use trunkline_core::presence::Client;
 use trunkline_core::view::{RequestView, SessionView};
-use trunkline_run::notify::push::{Device, Sent, Subscription};
 use trunkline_run::pools::PoolView;
 
 use crate::app::App;
 use crate::problem::Problem;
 use crate::{
     agents, audit, blobs, catalog, events, exchange, feed, grants, handoffs, health, import, inbox, messages,
-    openapi, operator, pools, presence, push, queue, requests, search, sessions, settings, shutdown, tokens,
-    turns,
+    openapi, operator, pools, presence, queue, requests, search, sessions, settings, shutdown, tokens, turns,
 };
 
 /// One method of one path.
@@ -188,7 +186,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(request_routes());
     all.extend(grant_routes());
     all.extend(audit_routes());
-    all.extend(token_routes());
+    all.extend(devices::routes());
     all.extend(pool_routes());
     all.extend(profiles::routes());
     all.extend(operator_routes());
@@ -417,37 +415,6 @@ fn audit_routes() -> Vec<Route> {
         Route::get("/v1/audit/chain", audit::chain, "The whole audit, oldest first, to be verified.")
             .query(&[("after", "Records after this number; `next` of the page before.")])
             .gives::<audit::Records>(200),
-    ]
-}
-
-fn token_routes() -> Vec<Route> {
-    vec![
-        Route::get("/v1/tokens", tokens::list, "The tokens in force, without their secrets.")
-            .gives::<List<Token>>(200),
-        Route::post("/v1/tokens", tokens::create, "Make a token. Its secret is shown this once.")
-            .takes::<tokens::Create>()
-            .gives::<tokens::Made>(201),
-        Route::delete("/v1/tokens/{token}", tokens::revoke, "Revoke a token."),
-        Route::get(
-            "/v1/push",
-            push::show,
-            "The key that browsers subscribe to Web Push with, and the devices that are told.",
-        )
-        .gives::<push::Push>(200),
-        Route::post(
-            "/v1/push/devices",
-            push::add,
-            "Tell a browser of new requests for as long as the caller's token counts.",
-        )
-        .takes::<Subscription>()
-        .gives::<Device>(201),
-        Route::delete("/v1/push/devices/{device}", push::remove, "Tell a device no more."),
-        Route::post(
-            "/v1/push/devices/{device}/test",
-            push::test,
-            "Send a device something to look at, and say what its service made of it.",
-        )
-        .gives::<Sent>(200),
     ]
 }
 
