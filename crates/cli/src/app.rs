@@ -126,6 +126,7 @@ impl App {
             Command::Catalog => commands::catalog::list(self).await,
             Command::Action(args) => commands::actions::action(self, args).await,
             Command::Pools(args) => commands::pools::pools(self, args).await,
+            Command::McpServers(args) => commands::mcp_servers::mcp_servers(self, args).await,
             Command::Profiles(args) => commands::profiles::profiles(self, args).await,
             Command::Kv(args) => commands::bus::kv(self, args).await,
             Command::Pub(args) => commands::bus::publish(self, args).await,

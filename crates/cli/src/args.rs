@@ -10,6 +10,7 @@ mod handoff;
 #[cfg(test)]
 mod help;
 mod mcp;
+mod mcp_servers;
 mod pools;
 mod profiles;
 mod search;
@@ -34,6 +35,7 @@ pub(crate) use export::{Export, Import, Source};
 pub(crate) use grants::{GrantAction, Grants};
 pub(crate) use handoff::{Handoff, HandoffAction, ListHandoffs, Resume, Save};
 pub(crate) use mcp::{Hook, HookAction, HookVendor, Host, Mcp};
+pub(crate) use mcp_servers::{AddMcpServer, McpServers, McpServersAction};
 pub(crate) use pools::{Pools, PoolsAction};
 pub(crate) use profiles::{AddProfile, Profiles, ProfilesAction};
 pub(crate) use search::Search;
@@ -207,6 +209,12 @@ pub(crate) enum Command {
     /// [profiles.NAME] in the configuration, and from keys in the daemon's environment, such as ANTHROPIC_API_KEY.
     #[command(after_help = profiles::EXAMPLES)]
     Profiles(Profiles),
+    /// Show the MCP servers that give the built-in agent more tools, add and remove them, and connect sessions to them
+    ///
+    /// Servers come from here, from [mcp_servers.NAME] in the configuration, and from `.trunkline/mcp.json` or `.mcp.json` in a
+    /// session's workspace. What a workspace brings runs only once you have let it, with `mcp-servers trust`.
+    #[command(after_help = mcp_servers::EXAMPLES)]
+    McpServers(McpServers),
     /// Read and write what agents share: keys with values
     #[command(after_help = bus::KV_EXAMPLES)]
     Kv(Kv),

@@ -15,6 +15,7 @@ pub(crate) mod handoff;
 pub(crate) mod import_bus;
 pub(crate) mod import_hub;
 pub(crate) mod logs;
+pub(crate) mod mcp_servers;
 pub(crate) mod mode;
 pub(crate) mod open;
 pub(crate) mod pair;

@@ -7,6 +7,7 @@ pub(crate) mod attach;
 mod delivery;
 pub(crate) mod engram;
 pub(crate) mod handoffs;
+mod mcp;
 mod notify;
 mod profiles;
 
@@ -109,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) actions: BTreeMap<String, Action>,
     /// Where models are.
     pub(crate) profiles: BTreeMap<String, OfFile>,
+    /// Where the built-in agent gets more tools.
+    pub(crate) mcp_servers: BTreeMap<String, trunkline_run::mcp::OfFile>,
     /// The dialect of attachable sessions.
     pub(crate) attach: Attach,
     /// What the daemon keeps by itself for the next agent.
@@ -212,6 +215,7 @@ struct File {
     pool_limits: pools::Limits,
     operator_actions: BTreeMap<String, Action>,
     profiles: BTreeMap<String, profiles::Table>,
+    mcp_servers: BTreeMap<String, mcp::Table>,
     attach: attach::Table,
     handoffs: Handoffs,
     delivery: delivery::Table,
@@ -302,6 +306,7 @@ impl Config {
         }
         let attach = Attach::of(env, file.attach, file.serve)?;
         let profiles = profiles::take(file.profiles, found.as_deref())?;
+        let mcp_servers = mcp::take(file.mcp_servers, found.as_deref())?;
         let notify_targets = notify::take(file.notify_targets, env, found.as_deref())?;
         let (agents, shown) = (file.agents, layers.shown);
         Ok(Self {
@@ -326,6 +331,7 @@ impl Config {
             pool_limits: file.pool_limits,
             actions: file.operator_actions,
             profiles,
+            mcp_servers,
             attach,
             handoffs: file.handoffs,
             guards: file.delivery.guards()?,

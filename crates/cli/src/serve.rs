@@ -25,6 +25,7 @@ use trunkline_run::custody::{Custody, CustodyOptions, become_subreaper, probe, r
 use trunkline_run::driver::Driver;
 use trunkline_run::http::Http;
 use trunkline_run::limit::limited;
+use trunkline_run::mcp as servers;
 use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::notify::Notifier;
 use trunkline_run::notify::desktop::Desktop;
@@ -77,6 +78,8 @@ pub(crate) struct Daemon {
     pub(crate) catalog: Catalog,
     /// The profiles of the user's file.
     pub(crate) profiles: BTreeMap<String, OfFile>,
+    /// The MCP servers of the user's file.
+    pub(crate) mcp_servers: BTreeMap<String, servers::OfFile>,
     /// This program: the bridge to the MCP server.
     pub(crate) exe: Option<PathBuf>,
     /// Take a free port if the one to listen on is in use.
@@ -181,6 +184,7 @@ impl Daemon {
         let unix = home.socket()?;
         let secrets = Secrets::open(&self.home)?;
         let links = Arc::new(Links::new(secrets.clone()));
+        let servers = servers::Mcp::new(self.mcp_servers, self.env.clone(), secrets.clone());
         let profiles = Profiles::new(self.profiles, &self.env, secrets.clone());
         let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()));
         let address = tcp.local_addr()?;
@@ -193,17 +197,26 @@ impl Daemon {
         // Before anybody can know that there is a daemon to be signalled.
         let mut signals = Signals::new().context("signals cannot be handled")?;
         let mcp = Mcp { base_url: base_url.clone(), bridge: self.exe };
+        let model = ModelDriver::new(
+            custody.clone(),
+            Arc::clone(&catalog),
+            profiles.clone(),
+            servers.clone(),
+            self.env.clone(),
+        );
+        let drivers = drivers(&custody, &catalog, &pools, model, self.env, mcp);
         let hub = Hub::start(trunkline_run::hub::Options {
             disk: disk.clone() as Arc<dyn Log>,
             live: Arc::new(Memory::new(clock.now())),
             node: node(clock.now()),
             clock,
             drivers: match self.max_concurrent_turns {
-                Some(turns) => limited(drivers(&custody, &catalog, &pools, &profiles, self.env, mcp), turns),
-                None => drivers(&custody, &catalog, &pools, &profiles, self.env, mcp),
+                Some(turns) => limited(drivers, turns),
+                None => drivers,
             },
             checkpoints: self.checkpoints,
             profiles,
+            mcp: servers,
         })
         .await
         .context("the sessions could not be loaded")?;
@@ -317,11 +330,10 @@ fn drivers(
     custody: &Custody,
     catalog: &Arc<Catalog>,
     pools: &Pools,
-    profiles: &Profiles,
+    model: ModelDriver,
     env: Vec<(OsString, OsString)>,
     mcp: Mcp,
 ) -> Drivers {
-    let model = ModelDriver::new(custody.clone(), Arc::clone(catalog), profiles.clone(), env.clone());
     let acp = AcpDriver::new(Arc::new(custody.clone()), Arc::clone(catalog), env).with_mcp(mcp);
     let acp: Arc<dyn Driver> = Arc::new(acp);
     let worker = WorkerDriver::new(pools.clone());

@@ -39,6 +39,7 @@ mod grants;
 mod handoffs;
 mod home;
 mod http;
+mod mcp;
 mod messages;
 mod operator;
 mod passage;

@@ -16,6 +16,7 @@ use trunkline_core::view::{RequestStatus, SessionState};
 pub use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 pub use crate::grants::{Covered, Grant, NewGrant, Preview};
 pub use crate::handoffs::{HandoffQuery, NewHandoff, OldHandoff, OldLane, Restored};
+pub use crate::mcp::{McpServerView, McpSessionServer, McpSessionServers, McpToolView};
 pub use crate::messages::SentMessage;
 pub use crate::operator::{Action, ActionRun};
 pub use crate::profiles::{ProfileTested, ProfileView};

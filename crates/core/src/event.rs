@@ -20,7 +20,7 @@ use crate::principal::Principal;
 use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
-    access, agent, audit, blob, grant, group, handoff, kv, message, name, operator, outside, presence,
+    access, agent, audit, blob, grant, group, handoff, kv, mcp, message, name, operator, outside, presence,
     profile, registry, request, session, setting, tell, topic, turn,
 };
 
@@ -281,6 +281,14 @@ facts! {
     ProfilePut(profile::ProfilePut) = "profile.put",
     /// A profile of a model is gone.
     ProfileDeleted(profile::ProfileDeleted) = "profile.deleted",
+    /// An MCP server is like this from now on.
+    McpPut(mcp::McpPut) = "mcp.put",
+    /// An MCP server is gone.
+    McpDeleted(mcp::McpDeleted) = "mcp.deleted",
+    /// A server that a project brings may run.
+    McpTrusted(mcp::McpTrusted) = "mcp.trusted",
+    /// It may run no longer.
+    McpDistrusted(mcp::McpDistrusted) = "mcp.distrusted",
     /// The audit tells of something.
     AuditRecorded(audit::Recorded) = "audit.recorded",
     /// A handoff exists from now on.

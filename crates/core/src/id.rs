@@ -184,6 +184,12 @@ impl LogId {
         Self("profiles".to_owned())
     }
 
+    /// The log of the MCP servers that were made.
+    #[must_use]
+    pub fn mcp() -> Self {
+        Self("mcp".to_owned())
+    }
+
     /// The log of the grants of all projects.
     #[must_use]
     pub fn grants() -> Self {

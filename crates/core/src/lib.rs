@@ -11,6 +11,7 @@
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`profile`]: where a model is, and how it is asked.
 //! - [`answer_link`]: what is answered without a token.
+//! - [`mcp`]: servers that give the built-in agent more tools.
 //! - [`tell`]: messages that wake an agent, and the guards that keep agents from waking each other for ever.
 //! - [`handoff`]: records of work that another agent goes on from.
 //! - [`audit`]: who allowed what, in a chain of hashes.
@@ -33,6 +34,7 @@ pub mod import;
 pub mod key;
 pub mod kv;
 pub mod machine;
+pub mod mcp;
 pub mod message;
 pub mod name;
 pub mod operator;

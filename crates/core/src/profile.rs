@@ -225,7 +225,7 @@ impl Profile {
             ));
         };
         check_name("base_url", address, MAX_URL)?;
-        check_address(address, has_key || !self.headers.is_empty())?;
+        check_address("base_url", address, has_key || !self.headers.is_empty())?;
         let variable =
             |name: &String| !name.is_empty() && name.len() <= 255 && !name.contains(['=', '\0', ' ']);
         if !self.api_key_env.iter().all(variable) {
@@ -272,7 +272,7 @@ pub fn check_profile_name(name: &str) -> Result<(), Refused> {
 }
 
 /// A secret travels no network in the clear.
-fn check_address(address: &str, secret: bool) -> Result<(), Refused> {
+pub(crate) fn check_address(field: &'static str, address: &str, secret: bool) -> Result<(), Refused> {
     let host = |rest: &str| {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = match authority.strip_prefix('[') {
@@ -284,23 +284,20 @@ fn check_address(address: &str, secret: bool) -> Result<(), Refused> {
     let (secure, rest) = match address.split_once("://") {
         Some(("https", rest)) => (true, rest),
         Some(("http", rest)) => (false, rest),
-        _ => return Err(Refused::invalid("base_url", "must begin with https:// or http://")),
+        _ => return Err(Refused::invalid(field, "must begin with https:// or http://")),
     };
     let Some(host) = host(rest) else {
-        return Err(Refused::invalid("base_url", "must name a host, and no user or password"));
+        return Err(Refused::invalid(field, "must name a host, and no user or password"));
     };
     // An address is shown; a key in it would be too.
     if address.contains(['?', '#']) {
-        return Err(Refused::invalid("base_url", "must have no `?` and no `#`: a key has its own place"));
+        return Err(Refused::invalid(field, "must have no `?` and no `#`: a key has its own place"));
     }
     let local = host == "localhost"
         || host == "::1"
         || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
     if secret && !secure && !local {
-        return Err(Refused::invalid(
-            "base_url",
-            "must be https:// where a key is sent, except on this machine",
-        ));
+        return Err(Refused::invalid(field, "must be https:// where a key is sent, except on this machine"));
     }
     Ok(())
 }

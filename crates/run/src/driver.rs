@@ -40,6 +40,9 @@ pub trait Host: Send {
         std::future::pending::<()>().await;
     }
 
+    /// Makes ready what can be used without a turn, such as connections. Returns soon.
+    async fn wake(&mut self) {}
+
     /// Ends the agent's processes within their grace.
     async fn end(&mut self);
 

@@ -42,7 +42,7 @@ impl Http {
     /// # Errors
     /// [`Failure`], in the words of the provider where it says any.
     pub(crate) async fn post(&self, request: HttpRequest, silence: Duration) -> Result<Body, Failure> {
-        let answer = self.send(&request, silence).await?;
+        let answer = self.ask(&request, silence).await?;
         let body = |answer: Response<Incoming>| Body { body: answer.into_body(), silence };
         if answer.status().is_success() {
             return Ok(body(answer));
@@ -59,10 +59,10 @@ impl Http {
     /// # Errors
     /// [`Failure`] when there is no answer.
     pub(crate) async fn status(&self, request: HttpRequest, silence: Duration) -> Result<u16, Failure> {
-        Ok(self.send(&request, silence).await?.status().as_u16())
+        Ok(self.ask(&request, silence).await?.status().as_u16())
     }
 
-    async fn send(&self, request: &HttpRequest, silence: Duration) -> Result<Response<Incoming>, Failure> {
+    async fn ask(&self, request: &HttpRequest, silence: Duration) -> Result<Response<Incoming>, Failure> {
         let mut built = Request::builder().method(Method::POST).uri(&request.url);
         for (name, value) in &request.headers {
             built = built.header(name, value.reveal());
@@ -80,8 +80,21 @@ impl Http {
                 "the address, the key or a header has characters that none can have",
             )
         };
-        let answer = tokio::time::timeout(silence, self.pool().await.request(built.map_err(bad)?)).await;
-        answer.map_err(|_| silent(silence))?.map_err(|error| self.unreachable(&request.url, &error))
+        self.send(built.map_err(bad)?, silence).await
+    }
+
+    /// Sends any request, and waits until its answer begins.
+    ///
+    /// # Errors
+    /// [`Failure`] when there is no answer within `silence`.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        silence: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        let url = request.uri().to_string();
+        let answer = tokio::time::timeout(silence, self.pool().await.request(request)).await;
+        answer.map_err(|_| silent(silence))?.map_err(|error| self.unreachable(&url, &error))
     }
 
     async fn pool(&self) -> Pool {
@@ -144,7 +157,7 @@ impl Body {
 }
 
 fn silent(silence: Duration) -> Failure {
-    Failure::connection(format!("the provider said nothing for {} s", silence.as_secs()))
+    Failure::connection(format!("nothing was said for {} s", silence.as_secs()))
 }
 
 /// The pool, and why the machine's certificates are not known to it, if they are not. Without them what needs no TLS works

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_core::access::{self, Access, Token};
 use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, Pos, Seq, SessionId, TurnId};
+use trunkline_core::mcp::Book as McpBook;
 use trunkline_core::name::{Claimed, Name, creation_key};
 use trunkline_core::operator::{self, Operator};
 use trunkline_core::presence::{self, Presence};
@@ -34,6 +36,7 @@ use crate::cells::Cells;
 use crate::clock::Clock;
 use crate::handoff::Handoffs;
 use crate::latest::LatestCells;
+use crate::mcp::{KeepMade as KeepMcp, Mcp};
 use crate::profiles::{KeepMade, Profiles};
 use crate::runner::{Drivers, Reconcile, Runner};
 use crate::tail::Follow;
@@ -45,6 +48,8 @@ const UNREADABLE_REST: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 64;
 /// How long an agent has to end its turn when the daemon stops.
 const SHUTDOWN_GRACE_MS: u64 = 1_000;
+/// How long an agent may take until it is awake.
+const WAKING: Duration = Duration::from_secs(15);
 /// How long a shutdown waits for agents and appends in all.
 const SHUTDOWN: Duration = Duration::from_millis(1_400);
 
@@ -64,6 +69,8 @@ pub struct Options {
     pub checkpoints: bool,
     /// Where models are. Those that are made are added to them.
     pub profiles: Profiles,
+    /// Where the built-in agent gets more tools. Those that are made are added to them.
+    pub mcp: Mcp,
 }
 
 /// The hub. Cheap to clone.
@@ -82,6 +89,8 @@ struct Inner {
     operator: Cells<Operator>,
     books: Cells<Book>,
     profiles: Profiles,
+    mcp_books: Cells<McpBook>,
+    mcp: Mcp,
     handoffs: Handoffs,
     bus: Bus,
     keeper: Keeper,
@@ -96,7 +105,7 @@ impl Hub {
     /// # Errors
     /// When the store cannot be read.
     pub async fn start(options: Options) -> Result<Self, CommandError> {
-        let Options { disk, live, clock, node, drivers, checkpoints, profiles } = options;
+        let Options { disk, live, clock, node, drivers, checkpoints, profiles, mcp } = options;
         let tasks = TaskTracker::new();
         let projects = cells(&disk, &clock, &node, &tasks);
         let sessions = cells(&disk, &clock, &node, &tasks);
@@ -118,6 +127,8 @@ impl Hub {
         access.set_keeper(keeper.clone());
         let books = cells(&disk, &clock, &node, &tasks);
         books.set_keeper(keeper.clone());
+        let mcp_books = cells(&disk, &clock, &node, &tasks);
+        mcp_books.set_keeper(keeper.clone());
         let hub = Self(Arc::new(Inner {
             access,
             keeper,
@@ -127,6 +138,8 @@ impl Hub {
             operator: cells(&disk, &clock, &node, &tasks),
             books,
             profiles,
+            mcp_books,
+            mcp,
             handoffs,
             bus,
             sessions,
@@ -144,6 +157,8 @@ impl Hub {
         // Before any turn begins: it may be with one that was made.
         hub.0.books.set_effects(Arc::new(KeepMade(hub.0.profiles.clone())));
         hub.0.books.view(&LogId::profiles(), |_, _| ()).await?;
+        hub.0.mcp_books.set_effects(Arc::new(KeepMcp(hub.0.mcp.clone())));
+        hub.0.mcp_books.view(&LogId::mcp(), |_, _| ()).await?;
         hub.recover().await?;
         hub.operate(&Caller::trunkline(), operator::Command::Recover).await?;
         hub.sweep().await?;
@@ -233,6 +248,21 @@ impl Hub {
                 Err(Refused::RequestClosed { closed: Box::new(closed.clone()) }.into())
             }
             (outcome, _) => outcome,
+        }
+    }
+
+    /// Has a session's agent make ready what can be used without a turn.
+    ///
+    /// # Errors
+    /// When there is no such session, it is closed, or its agent is busy with something else for too long.
+    pub(crate) async fn wake(&self, id: SessionId) -> Result<(), CommandError> {
+        let (tell, told) = oneshot::channel();
+        let (runner, log) = (Arc::clone(&self.0.runner), LogId::session(id));
+        self.look(id, move |session| runner.wake(id, &log, session, tell)).await?;
+        match tokio::time::timeout(WAKING, told).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Refused::SessionClosed.into()),
+            Err(_) => Err(CommandError::Stopping),
         }
     }
 
@@ -444,6 +474,14 @@ impl Hub {
 
     pub(crate) fn books(&self) -> &Cells<Book> {
         &self.0.books
+    }
+
+    pub(crate) fn mcp_books(&self) -> &Cells<McpBook> {
+        &self.0.mcp_books
+    }
+
+    pub(crate) fn mcp_kept(&self) -> &Mcp {
+        &self.0.mcp
     }
 
     pub(crate) fn profiles_kept(&self) -> &Profiles {

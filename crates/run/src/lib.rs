@@ -10,6 +10,7 @@
 //! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
 //! - [`model`]: the driver that asks a model itself; [`profiles`]: where models are; [`secrets`]: their keys; `http`: the way there.
+//! - [`mcp`]: servers that give `model` more tools.
 //! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`operator`]: commands that run without any model.
 //! - [`pools`]: workers that many sessions share.
@@ -36,6 +37,7 @@ mod import;
 pub mod keep;
 mod latest;
 pub mod limit;
+pub mod mcp;
 pub mod model;
 pub mod notify;
 pub mod operator;

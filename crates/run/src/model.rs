@@ -13,6 +13,8 @@
 //! - A turn that is stopped leaves a conversation that any provider accepts: what was not carried out says so.
 //! - What passes is tried again, a few times, and each time is told. A conversation that is too long is made shorter, and that is
 //!   told too (`compact`).
+//! - Tools are those that are built in and those of the MCP servers that are connected ([`mcp`](crate::mcp)); what is offered is
+//!   what can be carried out at that moment.
 //! - A tool that only looks into the workspace asks nobody, unless the session asks about all; every other asks by the session's
 //!   permissions.
 
@@ -21,6 +23,7 @@ mod compact;
 pub mod history;
 mod host;
 mod prompt;
+mod servers;
 mod stream;
 mod tools;
 
@@ -30,10 +33,16 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::custody::Custody;
 use crate::driver::{Driver, Host, SessionPort};
+use crate::mcp::Mcp;
 use crate::profiles::Profiles;
 
 /// The name of the driver, and of the agent in the catalog.
 pub const MODEL: &str = "model";
+
+/// The names of the tools that are built in.
+pub(crate) fn built_in() -> Vec<&'static str> {
+    tools::NAMES.to_vec()
+}
 
 /// Makes hosts that ask models.
 #[derive(Debug)]
@@ -46,19 +55,21 @@ struct Shared {
     custody: Custody,
     catalog: Arc<Catalog>,
     profiles: Profiles,
+    mcp: Mcp,
     env: Vec<(OsString, OsString)>,
 }
 
 impl ModelDriver {
-    /// A driver whose models are those of the profiles. Commands get what they may have of `env`, the daemon's environment.
+    /// A driver whose models are those of the profiles, and whose tools beside its own those of MCP servers. Commands get what they may have of `env`, the daemon's environment.
     #[must_use]
     pub fn new(
         custody: Custody,
         catalog: Arc<Catalog>,
         profiles: Profiles,
+        mcp: Mcp,
         env: Vec<(OsString, OsString)>,
     ) -> Self {
-        Self { shared: Arc::new(Shared { custody, catalog, profiles, env }) }
+        Self { shared: Arc::new(Shared { custody, catalog, profiles, mcp, env }) }
     }
 }
 

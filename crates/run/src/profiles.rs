@@ -21,6 +21,7 @@ use crate::http::Http;
 use crate::secrets::{Secrets, SecretsError};
 
 pub(crate) use made::Keep as KeepMade;
+pub(crate) use made::check_secret;
 pub use made::{MAX_SECRET, NotChanged, SecretChange};
 pub use test::{TestError, Tested};
 

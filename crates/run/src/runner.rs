@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, SessionId, TurnId};
@@ -63,6 +63,7 @@ struct HostHandle {
 
 enum Order {
     Run(Box<Running>, watch::Receiver<Option<Stopping>>),
+    Wake(oneshot::Sender<()>),
     End,
 }
 
@@ -190,6 +191,27 @@ impl Runner {
         }
     }
 
+    /// Has the host of an open session make ready what can be used without a turn; without a word if it cannot.
+    pub(crate) fn wake(
+        self: &Arc<Self>,
+        id: SessionId,
+        log: &LogId,
+        state: &Session,
+        awake: oneshot::Sender<()>,
+    ) {
+        if state.closed.is_some() || state.deleted || self.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.entry(id).or_insert_with(|| self.host(id, log, state));
+        if let Err(mpsc::error::SendError(order)) = host.orders.send(Order::Wake(awake)) {
+            // The host has just left: make another.
+            let anew = self.host(id, log, state);
+            let _just_made = anew.orders.send(order);
+            *host = anew;
+        }
+    }
+
     fn host(self: &Arc<Self>, id: SessionId, log: &LogId, state: &Session) -> HostHandle {
         let (orders, inbox) = mpsc::unbounded_channel();
         let settings = watch::Sender::default();
@@ -279,6 +301,12 @@ impl HostTask {
             };
             match order {
                 Some(Order::Run(running, stop)) => self.turn(*running, stop).await,
+                Some(Order::Wake(awake)) => {
+                    if let Some(host) = &mut self.host {
+                        host.wake().await;
+                    }
+                    let _nobody_waits_any_more = awake.send(());
+                }
                 Some(Order::End) | None => {
                     if let Some(host) = &mut self.host {
                         host.end().await;

@@ -5,8 +5,8 @@
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
 //! - One file for each resource of `/v1`: `sessions`, `events`, `blobs`, `feed`, `turns`, `queue`, `requests`, `inbox`, `messages`,
-//!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `operator`,
-//!   `tokens`, `push`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
+//!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `mcp_servers`,
+//!   `operator`, `tokens`, `push`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
 //!   are built in. `answer_link`: a request answered without a token, in plain `html`.
 //! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
 //! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
@@ -37,6 +37,7 @@ mod inbox;
 mod kv;
 mod local;
 pub mod mcp;
+mod mcp_servers;
 mod messages;
 mod moment;
 pub mod openapi;

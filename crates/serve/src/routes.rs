@@ -2,6 +2,7 @@
 
 mod bus;
 mod devices;
+mod mcp_servers;
 mod profiles;
 
 use std::sync::Arc;
@@ -189,6 +190,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(devices::routes());
     all.extend(pool_routes());
     all.extend(profiles::routes());
+    all.extend(mcp_servers::routes());
     all.extend(operator_routes());
     all.extend(handoff_routes());
     all
@@ -405,7 +407,8 @@ fn audit_routes() -> Vec<Route> {
                     "kind",
                     "Only those: request.answered, request.granted, request.expired, grant.added, grant.revoked, \
                      mode.changed, setting.chosen, token.created, token.revoked, operator.started, \
-                     operator.ran, profile.put, profile.deleted, session.deleted.",
+                     operator.ran, profile.put, profile.deleted, mcp.put, mcp.deleted, mcp.trusted, \
+                     mcp.distrusted, session.deleted.",
                 ),
                 ("since", "Only what was recorded at this time or later, in milliseconds since 1970."),
                 PAGE,

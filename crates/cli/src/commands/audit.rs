@@ -161,6 +161,10 @@ fn risk(deed: &Deed) -> Option<Level> {
         | Deed::ActionRan { .. }
         | Deed::ProfilePut { .. }
         | Deed::ProfileDeleted { .. }
+        | Deed::McpPut { .. }
+        | Deed::McpDeleted { .. }
+        | Deed::McpTrusted { .. }
+        | Deed::McpDistrusted { .. }
         | Deed::SessionDeleted { .. } => None,
     }
 }
@@ -193,7 +197,11 @@ fn about(record: &Record) -> String {
         Deed::ProfilePut { name, provider, model, address } => {
             format!("{name}: {model} at {}", address.as_deref().unwrap_or_else(|| provider.name()))
         }
-        Deed::ProfileDeleted { name } => name.clone(),
+        Deed::ProfileDeleted { name } | Deed::McpDeleted { name } => name.clone(),
+        Deed::McpPut { name, what } => format!("{name}: {what}"),
+        Deed::McpTrusted { name, workspace, .. } | Deed::McpDistrusted { name, workspace } => {
+            format!("{name} of {workspace}")
+        }
         Deed::SessionDeleted { title } => title.clone().unwrap_or_else(|| "-".to_owned()),
     }
 }

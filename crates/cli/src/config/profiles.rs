@@ -130,13 +130,14 @@ pub(super) fn told(text: &str, error: &toml::de::Error) -> String {
     format!("line {line}, which is not shown because a secret may stand there: {why}")
 }
 
-/// Whether a place is in a table of profiles or of services to tell, or in a line that names a key.
+/// Whether a place is in a table of profiles, MCP servers or services to tell, or in a line that names a key.
 fn is_near_secret(text: &str, span: Range<usize>) -> bool {
     let upto = text.get(..span.start).unwrap_or(text);
     let begin = upto.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default();
     let table = text[..begin].lines().rev().map(str::trim_start).find(|line| line.starts_with('['));
     let is_head = line.trim_start().starts_with('[');
-    let may_have = |text: &str| text.contains("profiles") || text.contains("notify_targets");
+    let may_have =
+        |text: &str| ["profiles", "notify_targets", "mcp_servers"].iter().any(|name| text.contains(name));
     (!is_head && table.is_some_and(may_have)) || line.contains("api_key") || may_have(line)
 }

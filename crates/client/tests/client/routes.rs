@@ -85,6 +85,7 @@ async fn call_everything(client: &Client, base_url: &str) {
     call_the_bus(client).await;
     call_profiles(client).await;
     call_push(client).await;
+    call_mcp(client).await;
     call_handoffs(client).await;
 }
 
@@ -138,6 +139,19 @@ async fn call_profiles(client: &Client) {
     client.set_profile_secrets("a/b", Some("k"), &BTreeMap::new()).await.ok();
     client.drop_profile_secrets("a/b").await.ok();
     client.test_profile("a/b").await.ok();
+}
+
+async fn call_mcp(client: &Client) {
+    let id = ID.parse().unwrap();
+    client.mcp_servers().await.ok();
+    client.mcp_server("a/b").await.ok();
+    client.put_mcp_server("a/b", &serde_json::json!({ "command": "x" })).await.ok();
+    client.delete_mcp_server("a/b").await.ok();
+    client.session_mcp(id).await.ok();
+    client.connect_mcp(id, "a/b").await.ok();
+    client.disconnect_mcp(id, "a/b").await.ok();
+    client.trust_mcp(id, "a/b", "x").await.ok();
+    client.distrust_mcp(id, "a/b").await.ok();
 }
 
 async fn call_handoffs(client: &Client) {

@@ -8,6 +8,7 @@ use crate::access::{self, Access};
 use crate::event::{Event, Fact};
 use crate::grant::{Added, Grants, Judged, ProjectGrants};
 use crate::id::{GrantId, RequestId, Seq, TokenId, TurnId};
+use crate::mcp;
 use crate::operator::{self, Operator};
 use crate::principal::{Principal, Scope};
 use crate::profile::{self, Provider};
@@ -123,6 +124,38 @@ pub enum Deed {
         /// Its name.
         name: String,
     },
+    /// An MCP server was made or changed: what is started, or where it is.
+    #[serde(rename = "mcp.put")]
+    McpPut {
+        /// Its name.
+        name: String,
+        /// The program, or the address.
+        what: String,
+    },
+    /// An MCP server was deleted.
+    #[serde(rename = "mcp.deleted")]
+    McpDeleted {
+        /// Its name.
+        name: String,
+    },
+    /// A server that a project brings was let run.
+    #[serde(rename = "mcp.trusted")]
+    McpTrusted {
+        /// Its name.
+        name: String,
+        /// The workspace.
+        workspace: String,
+        /// A hash of all that is said of it there.
+        fingerprint: String,
+    },
+    /// A server that a project brings may run no longer.
+    #[serde(rename = "mcp.distrusted")]
+    McpDistrusted {
+        /// Its name.
+        name: String,
+        /// The workspace.
+        workspace: String,
+    },
     /// A session was deleted, log and all.
     #[serde(rename = "session.deleted")]
     SessionDeleted {
@@ -208,7 +241,7 @@ pub struct Chosen {
 
 impl Deed {
     /// The kinds, as filters name them.
-    pub const KINDS: [&str; 14] = [
+    pub const KINDS: [&str; 18] = [
         "request.answered",
         "request.granted",
         "request.expired",
@@ -222,6 +255,10 @@ impl Deed {
         "operator.ran",
         "profile.put",
         "profile.deleted",
+        "mcp.put",
+        "mcp.deleted",
+        "mcp.trusted",
+        "mcp.distrusted",
         "session.deleted",
     ];
 
@@ -242,6 +279,10 @@ impl Deed {
             Self::ActionRan { .. } => "operator.ran",
             Self::ProfilePut { .. } => "profile.put",
             Self::ProfileDeleted { .. } => "profile.deleted",
+            Self::McpPut { .. } => "mcp.put",
+            Self::McpDeleted { .. } => "mcp.deleted",
+            Self::McpTrusted { .. } => "mcp.trusted",
+            Self::McpDistrusted { .. } => "mcp.distrusted",
             Self::SessionDeleted { .. } => "session.deleted",
         }
     }
@@ -316,6 +357,28 @@ impl Deed {
             Fact::ProfileDeleted(profile::ProfileDeleted { name }) => {
                 Some(Self::ProfileDeleted { name: name.clone() })
             }
+            _ => None,
+        }
+    }
+
+    /// The deed in a fact about MCP servers.
+    pub(crate) fn in_mcp(event: &Event) -> Option<Self> {
+        match &event.fact {
+            Fact::McpPut(mcp::McpPut { name, server }) => {
+                let command = || server.command.iter().chain(&server.args).map(String::as_str);
+                let what = server.url.clone().unwrap_or_else(|| command().collect::<Vec<_>>().join(" "));
+                Some(Self::McpPut { name: name.clone(), what: words(&what) })
+            }
+            Fact::McpDeleted(mcp::McpDeleted { name }) => Some(Self::McpDeleted { name: name.clone() }),
+            Fact::McpTrusted(trusted) => Some(Self::McpTrusted {
+                name: trusted.server.clone(),
+                workspace: words(&trusted.workspace),
+                fingerprint: trusted.fingerprint.clone(),
+            }),
+            Fact::McpDistrusted(distrusted) => Some(Self::McpDistrusted {
+                name: distrusted.server.clone(),
+                workspace: words(&distrusted.workspace),
+            }),
             _ => None,
         }
     }

@@ -147,8 +147,13 @@ impl AcpHost {
         let incarnation =
             self.port.look(|session| session.agent.incarnation).await.map_err(Trouble::Store)? + 1;
         let env = environment(&self.shared.env, &entry);
-        let shut_in =
-            Shut::new(self.shared.custody.sandbox(), (self.port.id, incarnation), &entry, &env, &workspace)?;
+        let shut_in = Shut::new(
+            self.shared.custody.sandbox(),
+            &format!("{}-{incarnation}", self.port.id),
+            &entry,
+            &env,
+            &workspace,
+        )?;
         let spawn = Spawn {
             resource: format!("agent/{}", self.port.id),
             incarnation: Uuid::from_u128(u128::from(incarnation)),

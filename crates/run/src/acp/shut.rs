@@ -7,7 +7,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use trunkline_core::agent::Confined;
-use trunkline_core::id::SessionId;
 
 use super::trouble::Trouble;
 use crate::catalog::Entry;
@@ -28,9 +27,10 @@ pub(crate) struct Shut {
 struct Scratch(PathBuf);
 
 impl Shut {
+    /// The name is that of the directory for temporary files: of nobody else who is shut in.
     pub(crate) fn new(
         sandbox: &Sandbox,
-        (session, incarnation): (SessionId, u64),
+        name: &str,
         entry: &Entry,
         env: &[(OsString, OsString)],
         workspace: &Path,
@@ -39,7 +39,7 @@ impl Shut {
         let scratch = match confined {
             Confined::No => None,
             Confined::Namespace | Confined::Landlock => {
-                let path = sandbox.home.join(SCRATCH).join(format!("{session}-{incarnation}"));
+                let path = sandbox.home.join(SCRATCH).join(name);
                 Some(Scratch::new(path).map_err(Trouble::Scratch)?)
             }
         };

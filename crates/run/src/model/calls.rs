@@ -20,12 +20,7 @@ const ALLOW: &str = "allow";
 const DENY: &str = "deny";
 
 /// Carries out calls. Gives their results, and whether all of them were reached before the turn was asked to stop.
-pub(super) async fn carry_out(
-    tools: &mut Toolbox,
-    port: &SessionPort,
-    turn: &Turn,
-    calls: &[Call],
-) -> (Vec<ToolResult>, bool) {
+pub(super) async fn carry_out(tools: &mut Toolbox, turn: &Turn, calls: &[Call]) -> (Vec<ToolResult>, bool) {
     let mut results = Vec::new();
     for call in calls {
         let done = tokio::select! {
@@ -36,7 +31,7 @@ pub(super) async fn carry_out(
                 results.push(result(call, why));
                 return (results, false);
             }
-            done = one(tools, port, turn, call) => done,
+            done = one(tools, turn, call) => done,
         };
         for fact in &done.facts {
             turn.fact(fact.clone()).await;
@@ -47,7 +42,7 @@ pub(super) async fn carry_out(
     (results, true)
 }
 
-async fn one(tools: &mut Toolbox, port: &SessionPort, turn: &Turn, call: &Call) -> Done {
+async fn one(tools: &mut Toolbox, turn: &Turn, call: &Call) -> Done {
     let plan = match tools.plan(call).await {
         Ok(plan) => plan,
         Err(why) => {
@@ -57,7 +52,7 @@ async fn one(tools: &mut Toolbox, port: &SessionPort, turn: &Turn, call: &Call) 
     };
     let shown = SessionUpdate::ToolCall(pending(plan.shown.clone())).to_raw();
     turn.update(shown.into()).await;
-    if let Err(why) = permitted(port, turn, &plan).await {
+    if let Err(why) = permitted(&tools.port, turn, &plan).await {
         return Done::failed(why);
     }
     let running = ToolCall {

@@ -16,6 +16,7 @@ use trunkline_wire::acp::{SessionUpdate, UsageUpdate};
 use trunkline_wire::model::{Ask, Call, Failure, FailureKind, Message, Part, Reply, Stop, Tool, repair};
 
 use super::history::{Answer, Entry, History, Said, call_ids};
+use super::servers::{Remote, Servers};
 use super::stream::{Answered, Voice};
 use super::tools::Toolbox;
 use super::{MODEL, Shared, calls, compact, prompt, stream, tools};
@@ -40,6 +41,7 @@ pub(super) struct ModelHost {
     port: SessionPort,
     shared: Arc<Shared>,
     life: Option<Life>,
+    servers: Option<Servers>,
 }
 
 /// What is there once a turn has begun.
@@ -80,7 +82,16 @@ impl Host for ModelHost {
         }
     }
 
+    async fn wake(&mut self) {
+        if let Err(why) = self.servers() {
+            tracing::warn!(session = %self.port.id, why, "its MCP servers cannot be connected");
+        }
+    }
+
     async fn end(&mut self) {
+        if let Some(servers) = self.servers.take() {
+            servers.close().await;
+        }
         let Some(mut life) = self.life.take() else { return };
         life.toolbox.terminals.kill_all(GRACE).await;
         let exited =
@@ -91,10 +102,11 @@ impl Host for ModelHost {
 
 impl ModelHost {
     pub(super) fn new(port: SessionPort, shared: Arc<Shared>) -> Self {
-        Self { port, shared, life: None }
+        Self { port, shared, life: None, servers: None }
     }
 
     async fn attempt(&mut self, turn: &Turn) -> Result<Outcome, String> {
+        let (port, shared) = (self.port.clone(), Arc::clone(&self.shared));
         if self.life.is_none() {
             self.open().await?;
         }
@@ -102,13 +114,22 @@ impl ModelHost {
             turn.fact(fact).await;
         }
         self.tell_models().await;
-        let life = self.life.as_mut().expect("it was opened");
-        life.refresh(&self.shared)?;
+        self.servers()?.meet(&port, &shared, turn).await;
+        let (life, servers) = self.life.as_mut().zip(self.servers.as_ref()).expect("both were opened");
+        life.refresh(&shared)?;
         let content = prompt::content(turn.prompt());
         life.remember(turn, Entry::said(Message::User { content })).await;
         let mut spent = Usage::default();
-        let outcome = life.go_on(&self.shared, &self.port, turn, &mut spent).await;
+        let outcome = life.go_on(&shared, servers, turn, &mut spent).await;
         Ok(Outcome { usage: (spent != Usage::default()).then_some(spent), ..outcome })
+    }
+
+    /// Its MCP servers, which need no model.
+    fn servers(&mut self) -> Result<&mut Servers, String> {
+        if self.servers.is_none() {
+            self.servers = Some(Servers::open(&self.port, &self.shared)?);
+        }
+        Ok(self.servers.as_mut().expect("it was opened"))
     }
 
     /// Finds out where the session stands, and tells that it is at work.
@@ -130,7 +151,8 @@ impl ModelHost {
         let agent = shared.catalog.resolve(Some(&created.agent), None);
         let agent = agent.unwrap_or_else(|_| Agent::plain(MODEL, Vec::new()));
         let env = environment(&shared.env, &agent);
-        let shut = Shut::new(shared.custody.sandbox(), (self.port.id, incarnation), &agent, &env, &workspace);
+        let scratch = format!("{}-{incarnation}", self.port.id);
+        let shut = Shut::new(shared.custody.sandbox(), &scratch, &agent, &env, &workspace);
         let shut = shut.map_err(|trouble| {
             trouble.tell(&Culprit { name: MODEL, argv: &created.argv, workspace: &workspace }, None)
         })?;
@@ -147,8 +169,10 @@ impl ModelHost {
         let custody = Arc::new(shared.custody.clone());
         let terminals = Terminals::new(custody, self.port.clone(), env, workspace.clone(), incarnation, shut);
         let system = system(&workspace).await;
-        let toolbox = Toolbox { files: Arc::new(files), workspace, terminals };
-        self.life = Some(Life { incarnation, history, ready, toolbox, offered: tools::offered(), system });
+        let (port, remote) = (self.port.clone(), Vec::new());
+        let toolbox = Toolbox { files: Arc::new(files), workspace, terminals, remote, port };
+        let offered = tools::offered();
+        self.life = Some(Life { incarnation, history, ready, toolbox, offered, system });
         Ok(())
     }
 
@@ -204,13 +228,7 @@ impl Life {
     }
 
     /// Asks and carries out until there is no more to do.
-    async fn go_on(
-        &mut self,
-        shared: &Shared,
-        port: &SessionPort,
-        turn: &Turn,
-        spent: &mut Usage,
-    ) -> Outcome {
+    async fn go_on(&mut self, shared: &Shared, servers: &Servers, turn: &Turn, spent: &mut Usage) -> Outcome {
         let steps = self.ready.profile.max_steps.unwrap_or(MAX_STEPS);
         let mut compacted = 0;
         let mut step = 0;
@@ -227,7 +245,8 @@ impl Life {
                 }
             }
             step += 1;
-            let reply = match self.ask(shared, port, turn, step).await {
+            self.toolbox.remote = servers.tools();
+            let reply = match self.ask(shared, turn, step).await {
                 Answered::Whole(reply) => reply,
                 Answered::Stopped(reply) => {
                     add(spent, &reply, self.ready.profile.prices);
@@ -258,7 +277,7 @@ impl Life {
                 _ if calls.is_empty() => return Outcome::of(StopReason::EndTurn),
                 _ => {}
             }
-            let (results, all) = calls::carry_out(&mut self.toolbox, port, turn, &calls).await;
+            let (results, all) = calls::carry_out(&mut self.toolbox, turn, &calls).await;
             self.remember(turn, Entry::said(Message::Tool { results })).await;
             if !all {
                 return Outcome::of(StopReason::Cancelled);
@@ -271,14 +290,16 @@ impl Life {
         Outcome::of(StopReason::MaxTurnRequests)
     }
 
-    async fn ask(&self, shared: &Shared, port: &SessionPort, turn: &Turn, step: u32) -> Answered {
+    async fn ask(&self, shared: &Shared, turn: &Turn, step: u32) -> Answered {
         let repaired = repair(&self.history.messages);
-        let (profile, session) = (&self.ready.profile, port.id.to_string());
+        let (profile, session) = (&self.ready.profile, self.toolbox.port.id.to_string());
+        let remote = self.toolbox.remote.iter().map(Remote::about);
+        let offered: Vec<Tool> = self.offered.iter().cloned().chain(remote).collect();
         let ask = Ask {
             model: &profile.model,
             system: &self.system,
             messages: &repaired.0,
-            tools: if profile.tools == Some(false) { &[] } else { &self.offered },
+            tools: if profile.tools == Some(false) { &[] } else { &offered },
             max_tokens: profile.max_tokens,
             temperature: profile.temperature,
             top_p: profile.top_p,

@@ -20,18 +20,38 @@ use trunkline_core::event::Fact;
 use trunkline_wire::acp::{ToolCall, ToolCallContent, ToolCallLocation, ToolKind};
 use trunkline_wire::model::{Call, Content, Tool};
 
+use super::servers::{Remote, RemoteCall};
 use crate::acp::files::Files;
 use crate::acp::terminal::Terminals;
+use crate::driver::SessionPort;
 use crate::turn::Turn;
 
 /// How many bytes of what a tool gives a model gets.
 pub(super) const MAX_OUTPUT: usize = 64 << 10;
+
+/// The names of the tools that are built in.
+pub(super) const NAMES: [&str; 11] = [
+    "shell",
+    "shell_output",
+    "shell_stop",
+    "read",
+    "list",
+    "glob",
+    "grep",
+    "write",
+    "edit",
+    "move",
+    "delete",
+];
 
 /// What the tools of one session work on.
 pub(super) struct Toolbox {
     pub(super) files: Arc<Files>,
     pub(super) workspace: PathBuf,
     pub(super) terminals: Terminals,
+    /// The tools of the MCP servers that are connected.
+    pub(super) remote: Vec<Remote>,
+    pub(super) port: SessionPort,
 }
 
 /// A call that has been understood.
@@ -40,6 +60,13 @@ pub(super) struct Plan {
     pub(super) shown: ToolCall,
     pub(super) asks: Asks,
     action: Action,
+}
+
+impl Plan {
+    /// For a tool of a server: only that knows what it does, so it is always asked about.
+    pub(super) fn remote(shown: ToolCall, call: RemoteCall) -> Self {
+        Self { shown, asks: Asks::Always, action: Action::Remote(call) }
+    }
 }
 
 /// Whether a person is asked, where the session does not ask about all.
@@ -64,6 +91,7 @@ enum Action {
     Write(edit::Change),
     Move(files::Move),
     Delete(files::Delete),
+    Remote(RemoteCall),
 }
 
 /// What a call gave.
@@ -180,7 +208,10 @@ impl Toolbox {
                 );
                 Ok(Plan { shown, asks: Asks::Always, action: Action::Delete(asked) })
             }
-            unknown => Err(format!("there is no tool {unknown}")),
+            name => match self.remote.iter().find(|remote| remote.is(name)) {
+                Some(remote) => Ok(remote.plan(call)),
+                None => Err(format!("there is no tool {name}")),
+            },
         }
     }
 
@@ -191,6 +222,7 @@ impl Toolbox {
             Action::Shell(command) => return self.run_shell(&command, &plan.shown, turn).await,
             Action::Output(asked) => return Done::of(self.shell_output(&asked).await),
             Action::Stop(asked) => return Done::of(self.shell_stop(&asked).await),
+            Action::Remote(call) => return call.run(&self.port).await,
             Action::Read(asked) => blocking(move || asked.run(&files)).await,
             Action::List(asked) => blocking(move || asked.run(&files)).await,
             Action::Glob(asked) => blocking(move || asked.run(&files)).await,

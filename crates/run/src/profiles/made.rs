@@ -167,7 +167,7 @@ fn of_file() -> Refused {
 }
 
 /// What cannot be the value of a header is refused here, not when the model is asked.
-fn check_secret(field: &str, secret: &Secret) -> Result<(), Refused> {
+pub(crate) fn check_secret(field: &str, secret: &Secret) -> Result<(), Refused> {
     let text = secret.reveal();
     if text.is_empty() || text.len() > MAX_SECRET {
         return Err(Refused::invalid(field, format!("must have 1 to {MAX_SECRET} bytes")));

@@ -27,6 +27,7 @@ async fn hub(turns: usize) -> Hub {
         drivers,
         checkpoints: false,
         profiles: trunkline_run::profiles::Profiles::default(),
+        mcp: trunkline_run::mcp::Mcp::default(),
     })
     .await
     .unwrap()

@@ -86,6 +86,7 @@ async fn talk(guards: Guards) -> ([u64; 2], Vec<Guard>) {
         drivers,
         checkpoints: false,
         profiles: trunkline_run::profiles::Profiles::default(),
+        mcp: trunkline_run::mcp::Mcp::default(),
     };
     let hub = Hub::start(options).await.unwrap();
     let make = async || hub.create(&owner(), created("talker"), None).await.unwrap().0;

@@ -192,6 +192,7 @@ async fn start(
         drivers,
         checkpoints,
         profiles: trunkline_run::profiles::Profiles::default(),
+        mcp: trunkline_run::mcp::Mcp::default(),
     })
     .await
     .unwrap()

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper of a test fails the test")]
 
 mod faults;
+mod mcp;
 mod profiles;
 #[path = "../hub/script.rs"]
 mod script;

@@ -19,6 +19,7 @@ use trunkline_run::catalog::Catalog;
 use trunkline_run::custody::{Custody, probe};
 use trunkline_run::driver::Driver;
 use trunkline_run::hub::Hub;
+use trunkline_run::mcp::Mcp;
 use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::profiles::{OfFile, Profiles};
 use trunkline_run::sandbox::Sandbox;
@@ -50,6 +51,7 @@ pub(crate) struct Stage {
     pub(crate) disk: Arc<dyn Log>,
     dir: TempDir,
     driver: Arc<dyn Driver>,
+    mcp: Mcp,
     life: u64,
     seen: Seq,
 }
@@ -99,7 +101,8 @@ impl Stage {
         let other = Profile { model: "other-model".to_owned(), ..first.clone() };
         let of = |profile| OfFile { profile, api_key: Some(Secret::new(CANARY)), headers: Vec::new() };
         let file = BTreeMap::from([("default".to_owned(), of(first)), ("other".to_owned(), of(other))]);
-        let profiles = Profiles::new(file, &[], Secrets::open(&home).unwrap());
+        let secrets = Secrets::open(&home).unwrap();
+        let profiles = Profiles::new(file, &[], secrets.clone());
         let sandbox = Sandbox { found: probe(Path::new(KEEP)), home, ..Sandbox::default() };
         let custody = Custody::confining(played::custody(), sandbox);
         let env = vec![
@@ -108,11 +111,12 @@ impl Stage {
             ("TRUNKLINE_HOME".into(), "/secret".into()),
         ];
         let catalog = Arc::new(Catalog::new(BTreeMap::new(), played::PATH).unwrap());
-        let driver = ModelDriver::new(custody.clone(), catalog, profiles, env);
+        let mcp = Mcp::new(BTreeMap::new(), env.clone(), secrets);
+        let driver = ModelDriver::new(custody.clone(), catalog, profiles, mcp.clone(), env);
         let (disk, driver): (_, Arc<dyn Driver>) = (memory(), Arc::new(driver));
-        let hub = played::hub(&disk, MODEL, &driver, 1).await;
+        let hub = played::hub_with(&disk, MODEL, &driver, 1, mcp.clone()).await;
         let (id, reader) = session(&hub, &dir.path().join("work")).await;
-        Self { hub, id, reader, server, custody, disk, dir, driver, life: 1, seen: Seq::ZERO }
+        Self { hub, id, reader, server, custody, disk, dir, driver, mcp, life: 1, seen: Seq::ZERO }
     }
 
     pub(crate) fn workspace(&self) -> PathBuf {
@@ -198,7 +202,7 @@ impl Stage {
     pub(crate) async fn restart(&mut self) {
         self.hub.shutdown().await;
         self.life += 1;
-        self.hub = played::hub(&self.disk, MODEL, &self.driver, self.life).await;
+        self.hub = played::hub_with(&self.disk, MODEL, &self.driver, self.life, self.mcp.clone()).await;
         self.reader = Reader::attach(&self.hub, self.id, self.seen).await;
     }
 

@@ -98,7 +98,7 @@ async fn files_stage() -> Stage {
     .await
 }
 
-async fn stage_log(stage: &Stage) -> Vec<trunkline_core::event::Event> {
+pub(crate) async fn stage_log(stage: &Stage) -> Vec<trunkline_core::event::Event> {
     crate::world::log(&*stage.disk, stage.id).await
 }
 

@@ -10,6 +10,7 @@ mod external;
 mod flaky;
 mod gate;
 mod handoffs;
+mod mcp_servers;
 mod messages;
 #[path = "../fixtures/plain.rs"]
 mod plain;

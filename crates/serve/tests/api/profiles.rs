@@ -12,6 +12,7 @@ use trunkline_core::profile::{Profile, Provider};
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory};
 use trunkline_model_server::{ModelServer, Script};
+use trunkline_run::mcp::Mcp;
 use trunkline_run::profiles::{OfFile, Profiles};
 use trunkline_run::secrets::Secrets;
 use trunkline_wire::model::Secret;
@@ -44,7 +45,8 @@ struct Asker {
 
 impl Asker {
     async fn new(disk: &Arc<dyn Log>, home: &Path) -> Self {
-        let world = World::having(Arc::clone(disk), Ipv4Addr::LOCALHOST.into(), profiles(home)).await;
+        let world =
+            World::having(Arc::clone(disk), Ipv4Addr::LOCALHOST.into(), profiles(home), Mcp::default()).await;
         Self { world, answers: Mutex::default() }
     }
 

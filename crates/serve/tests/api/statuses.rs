@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use trunkline_core::time::Time;
 use trunkline_log::Memory;
+use trunkline_run::mcp::Mcp;
 use trunkline_run::profiles::Profiles;
 use trunkline_run::secrets::Secrets;
 use trunkline_wire::sse::Event;
@@ -28,9 +29,11 @@ type Names<'a> = &'a [(&'a str, &'a str)];
 impl Reader {
     async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let profiles = Profiles::new(Default::default(), &[], Secrets::open(home.path()).unwrap());
+        let secrets = Secrets::open(home.path()).unwrap();
+        let profiles = Profiles::new(Default::default(), &[], secrets.clone());
+        let mcp = Mcp::new(Default::default(), Vec::new(), secrets);
         let disk = Arc::new(Memory::new(Time(1_000)));
-        let world = World::having(disk, Ipv4Addr::LOCALHOST.into(), profiles).await;
+        let world = World::having(disk, Ipv4Addr::LOCALHOST.into(), profiles, mcp).await;
         let (_, document) = world.get("/v1/openapi.json").await;
         Self { world, document, done: BTreeSet::new(), _home: home }
     }
@@ -100,6 +103,7 @@ async fn every_operation_answers_as_documented() {
     shared(&mut reader).await;
     profiles(&mut reader).await;
     push(&mut reader).await;
+    mcp_servers(&mut reader).await;
     reader.get("/v1/audit", &[]).await;
     reader.get("/v1/audit/chain", &[]).await;
     reader.get("/v1/operator-actions", &[]).await;
@@ -177,6 +181,30 @@ async fn profiles(reader: &mut Reader) {
     reader.does("delete", secrets, &named, None).await;
     // It has no key any more: nothing is sent.
     reader.act("/v1/profiles/{profile}/test", &named).await;
+    reader.does("delete", one, &named, None).await;
+}
+
+async fn mcp_servers(reader: &mut Reader) {
+    let workspace = tempfile::tempdir().unwrap();
+    let brought = json!({ "mcpServers": { "theirs": { "command": "no-such-program" } } });
+    std::fs::write(workspace.path().join(".mcp.json"), brought.to_string()).unwrap();
+    let (named, one) = ([("server", "mine")], "/v1/mcp/servers/{server}");
+    let put = r#"{"command": "no-such-program", "env": {"A": "x"}, "enabled": false}"#;
+    reader.does("put", one, &named, Some(put)).await;
+    reader.get("/v1/mcp/servers", &[]).await;
+    reader.get(one, &named).await;
+    let create = json!({"agent": "model", "workspace": workspace.path()});
+    let session = id(&reader.world.post("/v1/sessions", &create).await.1);
+    let of = [("session", session.as_str())];
+    let all = reader.get("/v1/sessions/{session}/mcp", &of).await;
+    let off = [of[0], ("server", "mine")];
+    let connect = "/v1/sessions/{session}/mcp/{server}/connect";
+    assert_eq!(reader.act(connect, &off).await["status"], "failed", "nothing can be started here");
+    reader.act("/v1/sessions/{session}/mcp/{server}/disconnect", &off).await;
+    let trust = json!({ "fingerprint": all["items"][1]["fingerprint"] }).to_string();
+    let (path, theirs) = ("/v1/sessions/{session}/mcp/{server}/trust", [of[0], ("server", "theirs")]);
+    reader.does("put", path, &theirs, Some(&trust)).await;
+    reader.does("delete", path, &theirs, None).await;
     reader.does("delete", one, &named, None).await;
 }
 

@@ -1,8 +1,9 @@
 //! A server on a free port, and a client that says what it means.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -12,9 +13,12 @@ use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory};
 use trunkline_run::Hub;
-use trunkline_run::catalog::ACP;
+use trunkline_run::catalog::{ACP, Catalog};
 use trunkline_run::clock::Clock;
+use trunkline_run::custody::{Custody, CustodyOptions};
 use trunkline_run::driver::Driver;
+use trunkline_run::mcp::Mcp;
+use trunkline_run::model::{MODEL, ModelDriver};
 use trunkline_run::operator::Actions;
 use trunkline_run::pools::{Limits, Pools, Settings};
 use trunkline_run::profiles::Profiles;
@@ -46,20 +50,24 @@ impl World {
 
     /// One over this store.
     pub(crate) async fn over(disk: Arc<dyn Log>, ip: IpAddr) -> Self {
-        Self::having(disk, ip, Profiles::default()).await
+        Self::having(disk, ip, Profiles::default(), Mcp::default()).await
     }
 
     /// One that knows these models.
-    pub(crate) async fn having(disk: Arc<dyn Log>, ip: IpAddr, profiles: Profiles) -> Self {
+    pub(crate) async fn having(disk: Arc<dyn Log>, ip: IpAddr, profiles: Profiles, mcp: Mcp) -> Self {
         let clock = Clock::system();
         let hub = Hub::start(trunkline_run::hub::Options {
             disk,
             live: Arc::new(Memory::new(Time(2_000))),
             clock,
             node: Node { name: "here".into(), incarnation: 1 },
-            drivers: HashMap::from([(ACP.to_owned(), Arc::new(Quiet) as Arc<dyn Driver>)]),
+            drivers: HashMap::from([
+                (ACP.to_owned(), Arc::new(Quiet) as Arc<dyn Driver>),
+                (MODEL.to_owned(), model(&profiles, &mcp)),
+            ]),
             checkpoints: false,
             profiles,
+            mcp,
         })
         .await
         .unwrap();
@@ -181,4 +189,12 @@ impl Stream {
             }
         }
     }
+}
+
+/// The built-in agent, which can start nothing here.
+fn model(profiles: &Profiles, mcp: &Mcp) -> Arc<dyn Driver> {
+    let options = CustodyOptions { keep_program: "/no/keep".into(), grace: Duration::ZERO, subreaper: None };
+    let catalog = Arc::new(Catalog::new(BTreeMap::new(), "/usr/bin").unwrap());
+    let driver = ModelDriver::new(Custody::new(options), catalog, profiles.clone(), mcp.clone(), Vec::new());
+    Arc::new(driver)
 }

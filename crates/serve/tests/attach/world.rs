@@ -56,6 +56,7 @@ impl World {
             drivers: HashMap::from([(ACP.to_owned(), Arc::new(Actor) as Arc<dyn Driver>)]),
             checkpoints: false,
             profiles: trunkline_run::profiles::Profiles::default(),
+            mcp: trunkline_run::mcp::Mcp::default(),
         })
         .await
         .unwrap();

@@ -72,6 +72,7 @@ impl World {
             drivers: HashMap::new(),
             checkpoints: false,
             profiles: trunkline_run::profiles::Profiles::default(),
+            mcp: trunkline_run::mcp::Mcp::default(),
         })
         .await
         .unwrap();
