@@ -29,7 +29,7 @@ fn script() -> Script {
 }
 
 /// With a key of a provider in its environment.
-fn keyed(home: &Home, args: &[&str]) -> Command {
+pub(crate) fn keyed(home: &Home, args: &[&str]) -> Command {
     let mut command = home.command(args);
     // Its address is where nobody listens: only what is asked for is asked.
     command
@@ -47,7 +47,7 @@ async fn run(home: &Home, args: &[&str], stdin: &str) -> Output {
     tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap()
 }
 
-async fn says(home: &Home, args: &[&str], stdin: &str) -> String {
+pub(crate) async fn says(home: &Home, args: &[&str], stdin: &str) -> String {
     let output = run(home, args, stdin).await;
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{args:?}: {said}");
@@ -56,7 +56,7 @@ async fn says(home: &Home, args: &[&str], stdin: &str) -> String {
 }
 
 /// The one request that is open.
-async fn open(daemon: &Daemon) -> Value {
+pub(crate) async fn open(daemon: &Daemon) -> Value {
     loop {
         let (status, list) = daemon.get("/v1/requests?status=open").await;
         assert_eq!(status, 200, "{list}");

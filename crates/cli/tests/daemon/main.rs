@@ -21,6 +21,7 @@ mod permissions;
 mod pushing;
 mod searching;
 mod sending;
+mod servers;
 mod start;
 mod strangers;
 mod turns;
