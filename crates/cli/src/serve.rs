@@ -186,7 +186,7 @@ impl Daemon {
         let links = Arc::new(Links::new(secrets.clone()));
         let servers = servers::Mcp::new(self.mcp_servers, self.env.clone(), secrets.clone());
         let profiles = Profiles::new(self.profiles, &self.env, secrets.clone());
-        let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()));
+        let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()).with_bundles(self.home.clone()));
         let address = tcp.local_addr()?;
         let desktop = self.notify.then(|| Desktop::find(&self.env)).flatten();
         let actions = Actions::new(self.actions, custody.clone(), self.env.clone(), self.pool_cwd.clone());

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::{self, Bundle};
 use crate::profiles::Profiles;
 use crate::sandbox::Policy;
 
@@ -27,6 +28,8 @@ pub struct Catalog {
     entries: BTreeMap<String, Entry>,
     path: OsString,
     profiles: Profiles,
+    /// The daemon's home, where the user's agents that are folders are.
+    home: Option<PathBuf>,
 }
 
 /// One agent, and how it is run.
@@ -144,6 +147,14 @@ pub enum Unrunnable {
     /// The command line has no program.
     #[error("the command line is empty; its first word must be the program")]
     NoProgram,
+    /// It is a folder, and something is wrong with it.
+    #[error("the agent {name} cannot be read: {why}")]
+    Broken {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
     /// No agent has this name.
     #[error("there is no agent called {name}{}", similar(.closest.as_deref()))]
     Unknown {
@@ -186,13 +197,19 @@ impl Catalog {
             }
             entries.insert(name, entry);
         }
-        Ok(Self { entries, path: path.into(), profiles: Profiles::default() })
+        Ok(Self { entries, path: path.into(), profiles: Profiles::default(), home: None })
     }
 
     /// Says where models are: the agent that asks them itself can be run while one of them can be used.
     #[must_use]
     pub fn with_profiles(self, profiles: Profiles) -> Self {
         Self { profiles, ..self }
+    }
+
+    /// Says where the user's agents are that are folders ([`bundle`](crate::bundle)).
+    #[must_use]
+    pub fn with_bundles(self, home: PathBuf) -> Self {
+        Self { home: Some(home), ..self }
     }
 
     /// Adds agents that are run otherwise than by their command line: pools.
@@ -217,7 +234,42 @@ impl Catalog {
     /// All agents as lists show them, by name.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
-        self.entries().map(|entry| self.listed(entry)).collect()
+        let mut all: Vec<Listed> = self.entries().map(|entry| self.listed(entry)).collect();
+        for (name, bundle) in self.home.iter().flat_map(|home| bundle::list(home)) {
+            if !self.entries.contains_key(&name) {
+                let wrong = bundle.as_ref().err().cloned();
+                let listed = self.listed(&bundled(Bundle { name, ..bundle.unwrap_or_default() }));
+                all.push(Listed {
+                    found: listed.found && wrong.is_none(),
+                    why: wrong.or(listed.why),
+                    ..listed
+                });
+            }
+        }
+        all
+    }
+
+    /// As [`resolve`](Self::resolve), for a session in this workspace: an agent may be a folder too, the user's or one that
+    /// the workspace brings. Blocks.
+    ///
+    /// # Errors
+    /// See [`Unrunnable`].
+    pub fn resolve_in(
+        &self,
+        agent: Option<&str>,
+        argv: Option<&[String]>,
+        workspace: &Path,
+    ) -> Result<Entry, Unrunnable> {
+        match (self.resolve(agent, argv), &self.home, agent) {
+            (Err(Unrunnable::Unknown { name, closest }), Some(home), Some(asked)) => {
+                match bundle::find(home, Some(workspace), asked) {
+                    Ok(Some(bundle)) => Ok(bundled(bundle)),
+                    Ok(None) => Err(Unrunnable::Unknown { name, closest }),
+                    Err(why) => Err(Unrunnable::Broken { name, why }),
+                }
+            }
+            (resolved, _, _) => resolved,
+        }
     }
 
     /// The agent of this name, with this command line where one is given.
@@ -269,6 +321,13 @@ impl Catalog {
         let Entry { name, title, driver, argv, presets, .. } = entry.clone();
         Listed { name, title, driver, argv, path, found: why.is_none(), why, presets }
     }
+}
+
+/// An agent that is a folder, as an entry.
+fn bundled(bundle: Bundle) -> Entry {
+    let about = Some(bundle.description).filter(|about| !about.is_empty());
+    let title = bundle.title.or(about).unwrap_or_else(|| bundle.name.clone());
+    Entry { driver: crate::model::MODEL.to_owned(), title, ..Entry::plain(&bundle.name, Vec::new()) }
 }
 
 /// The agent that is run by a program of this name.

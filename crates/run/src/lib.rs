@@ -10,6 +10,7 @@
 //! - [`limit`]: how many turns run at a time.
 //! - [`clock`]: the one place where time is read.
 //! - [`model`]: the driver that asks a model itself; [`profiles`]: where models are; [`secrets`]: their keys; `http`: the way there.
+//! - [`bundle`]: agents that are folders, for `model`.
 //! - [`mcp`]: servers that give `model` more tools.
 //! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`operator`]: commands that run without any model.
@@ -22,6 +23,7 @@
 pub mod acp;
 pub mod audit;
 mod blob;
+pub mod bundle;
 mod bus;
 pub mod catalog;
 mod cell;

@@ -24,6 +24,7 @@ pub mod history;
 mod host;
 mod prompt;
 mod servers;
+mod skills;
 mod stream;
 mod tools;
 
@@ -41,7 +42,7 @@ pub const MODEL: &str = "model";
 
 /// The names of the tools that are built in.
 pub(crate) fn built_in() -> Vec<&'static str> {
-    tools::NAMES.to_vec()
+    tools::NAMES.iter().copied().chain([skills::NAME]).collect()
 }
 
 /// Makes hosts that ask models.

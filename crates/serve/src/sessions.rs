@@ -151,7 +151,8 @@ impl Create {
             ));
         }
         let wanted = |error: trunkline_run::catalog::Unrunnable| Problem::invalid("agent", error.to_string());
-        let entry = app.catalog.resolve(agent.as_deref(), argv.as_deref()).map_err(wanted)?;
+        let place = Path::new(workspace.as_deref().unwrap_or_default());
+        let entry = app.catalog.resolve_in(agent.as_deref(), argv.as_deref(), place).map_err(wanted)?;
         if driver.as_ref().is_some_and(|driver| *driver != entry.driver) {
             let detail = format!("driver must be `{}` for this agent, or absent", entry.driver);
             return Err(Problem::invalid("driver", detail));

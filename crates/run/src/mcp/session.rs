@@ -35,6 +35,9 @@ pub(crate) struct Wishes {
     /// Those not to connect to.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     off: BTreeSet<String>,
+    /// Those that are usual, where the agent says.
+    #[serde(skip)]
+    only: Option<Vec<String>>,
 }
 
 impl Wishes {
@@ -42,9 +45,15 @@ impl Wishes {
         session.agent.status.get(GAUGE).and_then(|raw| raw.read().ok()).unwrap_or_default()
     }
 
+    /// The same, where only these are usual.
+    pub(crate) fn among(self, only: Option<Vec<String>>) -> Self {
+        Self { only, ..self }
+    }
+
     fn wants(&self, defined: &Defined) -> bool {
-        let usual = defined.enabled() || self.on.contains(&defined.name);
-        usual && !self.off.contains(&defined.name)
+        let named = |only: &Vec<String>| only.contains(&defined.name);
+        let usual = self.only.as_ref().map_or_else(|| defined.enabled(), named);
+        (usual || self.on.contains(&defined.name)) && !self.off.contains(&defined.name)
     }
 }
 
@@ -106,9 +115,7 @@ impl Hub {
         }
         let mut wished = wishes.clone();
         wished.off.remove(name);
-        if !defined.enabled() {
-            wished.on.insert(name.to_owned());
-        }
+        wished.on.insert(name.to_owned());
         self.mcp_wish(id, &wishes, &wished).await?;
         let connections = self.mcp_connections(id).await?;
         connections.connect(defined).await;

@@ -17,13 +17,15 @@ use trunkline_wire::model::{Ask, Call, Failure, FailureKind, Message, Part, Repl
 
 use super::history::{Answer, Entry, History, Said, call_ids};
 use super::servers::{Remote, Servers};
+use super::skills::Skill;
 use super::stream::{Answered, Voice};
 use super::tools::Toolbox;
-use super::{MODEL, Shared, calls, compact, prompt, stream, tools};
+use super::{MODEL, Shared, calls, compact, prompt, skills, stream, tools};
 use crate::acp::files::Files;
 use crate::acp::shut::Shut;
 use crate::acp::terminal::Terminals;
 use crate::acp::trouble::Culprit;
+use crate::bundle::{self, Bundle};
 use crate::catalog::{Entry as Agent, environment};
 use crate::driver::{Host, SessionPort};
 use crate::profiles::Ready;
@@ -114,7 +116,8 @@ impl ModelHost {
             turn.fact(fact).await;
         }
         self.tell_models().await;
-        self.servers()?.meet(&port, &shared, turn).await;
+        let only = self.life.as_ref().and_then(|life| life.toolbox.bundle.mcp_servers.clone());
+        self.servers()?.meet(&port, &shared, turn, only).await;
         let (life, servers) = self.life.as_mut().zip(self.servers.as_ref()).expect("both were opened");
         life.refresh(&shared)?;
         let content = prompt::content(turn.prompt());
@@ -122,6 +125,23 @@ impl ModelHost {
         let mut spent = Usage::default();
         let outcome = life.go_on(&shared, servers, turn, &mut spent).await;
         Ok(Outcome { usage: (spent != Usage::default()).then_some(spent), ..outcome })
+    }
+
+    /// What the agent is, where it is a folder.
+    async fn bundle(&self, workspace: &Path) -> Result<Bundle, String> {
+        let name = self.port.created.agent.clone();
+        if name == MODEL {
+            return Ok(Bundle::default());
+        }
+        let (home, workspace) = (self.shared.custody.sandbox().home.clone(), workspace.to_owned());
+        let asked = name.clone();
+        let found = tokio::task::spawn_blocking(move || bundle::find(&home, Some(&workspace), &asked)).await;
+        let found = found.map_err(|error| error.to_string())??;
+        found.ok_or_else(|| {
+            format!(
+                "the agent {name} is gone: its folder is neither in the daemon's home nor in the workspace"
+            )
+        })
     }
 
     /// Its MCP servers, which need no model.
@@ -144,6 +164,8 @@ impl ModelHost {
         let look = self.port.look(|session| (session.agent.incarnation, session.offered().model));
         let (before, model) = look.await.map_err(|error| store(&error))?;
         let chosen = model.and_then(|model| model.chosen.or(model.current));
+        let bundle = self.bundle(&workspace).await?;
+        let chosen = chosen.or_else(|| bundle.profile.clone());
         let ready = shared.profiles.ready(chosen.as_deref()).map_err(|error| error.to_string())?;
         let history =
             History::load(self.port.cells.log(), self.port.id).await.map_err(|error| store(&error))?;
@@ -168,10 +190,15 @@ impl ModelHost {
         self.port.agent(vec![started.into()]).await.map_err(|error| store(&error))?;
         let custody = Arc::new(shared.custody.clone());
         let terminals = Terminals::new(custody, self.port.clone(), env, workspace.clone(), incarnation, shut);
-        let system = system(&workspace).await;
-        let (port, remote) = (self.port.clone(), Vec::new());
-        let toolbox = Toolbox { files: Arc::new(files), workspace, terminals, remote, port };
-        let offered = tools::offered();
+        let home = shared.custody.sandbox().home.clone();
+        let (system, skills) = system(home, &workspace, &bundle).await;
+        let mut offered = tools::offered();
+        offered.retain(|tool| bundle.offers(&tool.name));
+        if !skills.is_empty() {
+            offered.push(tools::skill());
+        }
+        let (files, remote, port, skills) = (Arc::new(files), Vec::new(), self.port.clone(), skills.into());
+        let toolbox = Toolbox { files, workspace, terminals, remote, port, bundle, skills };
         self.life = Some(Life { incarnation, history, ready, toolbox, offered, system });
         Ok(())
     }
@@ -245,7 +272,7 @@ impl Life {
                 }
             }
             step += 1;
-            self.toolbox.remote = servers.tools();
+            self.toolbox.remote = servers.tools(&self.toolbox.bundle);
             let reply = match self.ask(shared, turn, step).await {
                 Answered::Whole(reply) => reply,
                 Answered::Stopped(reply) => {
@@ -368,11 +395,18 @@ impl Life {
     }
 }
 
-/// What stands over the conversation. Reading it blocks.
-async fn system(workspace: &Path) -> String {
-    let path = workspace.to_owned();
-    let read = tokio::task::spawn_blocking(move || prompt::system(&path, None)).await;
-    read.unwrap_or_default()
+/// What stands over the conversation, and the skills that it tells of.
+async fn system(home: PathBuf, workspace: &Path, bundle: &Bundle) -> (String, Vec<Skill>) {
+    let (path, bundle) = (workspace.to_owned(), bundle.clone());
+    let read = move || {
+        let skills = skills::found(&home, &path, bundle.skills.as_deref());
+        let mut system = prompt::system(&path, bundle.prompt.as_deref());
+        if !skills.is_empty() {
+            system.push_str(&skills::told(&skills));
+        }
+        (system, skills)
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or_default()
 }
 
 fn usage(used: &trunkline_wire::model::Usage, prices: Option<Prices>) -> Usage {

@@ -13,6 +13,7 @@ use trunkline_wire::model::{Call, Tool};
 use super::tools::{Done, MAX_OUTPUT, Plan, bare};
 use super::{MODEL, Shared};
 use crate::acp::shut::Shut;
+use crate::bundle::Bundle;
 use crate::catalog::{Entry as Agent, environment};
 use crate::driver::SessionPort;
 use crate::mcp::{self, Connections, Found, Ground, Link, Named, Wishes};
@@ -73,10 +74,16 @@ impl Servers {
     }
 
     /// Connects to what the session is to be connected to, and waits a while for what was not met before.
-    pub(super) async fn meet(&mut self, port: &SessionPort, shared: &Shared, turn: &Turn) {
+    pub(super) async fn meet(
+        &mut self,
+        port: &SessionPort,
+        shared: &Shared,
+        turn: &Turn,
+        only: Option<Vec<String>>,
+    ) {
         let (mcp, workspace) = (shared.mcp.clone(), self.workspace.clone());
         let found = tokio::task::spawn_blocking(move || mcp.found(&workspace)).await.unwrap_or_default();
-        let wishes = port.look(Wishes::of).await.unwrap_or_default();
+        let wishes = port.look(Wishes::of).await.unwrap_or_default().among(only);
         self.connections.sync(&shared.mcp, &self.workspace, &found, &wishes).await;
         tokio::select! {
             biased;
@@ -113,7 +120,7 @@ impl Servers {
     }
 
     /// The tools of those that are connected now.
-    pub(super) fn tools(&self) -> Vec<Remote> {
+    pub(super) fn tools(&self, bundle: &Bundle) -> Vec<Remote> {
         let links = self.connections.links();
         let listed: Vec<_> = links.iter().map(|(server, link)| (server, link, link.tools())).collect();
         let names = listed
@@ -133,7 +140,8 @@ impl Servers {
             let about = Tool { name: named.offered.clone(), description, input };
             Remote { named, link: Arc::clone(link), about }
         };
-        all.zip(named).map(remote).collect()
+        let remote = all.zip(named).map(remote);
+        remote.filter(|one| bundle.offers_of(&one.named.server, &one.named.tool)).collect()
     }
 
     /// Ends all connections, with their programs.

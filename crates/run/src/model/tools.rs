@@ -21,8 +21,10 @@ use trunkline_wire::acp::{ToolCall, ToolCallContent, ToolCallLocation, ToolKind}
 use trunkline_wire::model::{Call, Content, Tool};
 
 use super::servers::{Remote, RemoteCall};
+use super::skills::{self, Skill};
 use crate::acp::files::Files;
 use crate::acp::terminal::Terminals;
+use crate::bundle::Bundle;
 use crate::driver::SessionPort;
 use crate::turn::Turn;
 
@@ -52,6 +54,9 @@ pub(super) struct Toolbox {
     /// The tools of the MCP servers that are connected.
     pub(super) remote: Vec<Remote>,
     pub(super) port: SessionPort,
+    /// What the agent is, where it is a folder.
+    pub(super) bundle: Bundle,
+    pub(super) skills: Arc<[Skill]>,
 }
 
 /// A call that has been understood.
@@ -92,6 +97,7 @@ enum Action {
     Move(files::Move),
     Delete(files::Delete),
     Remote(RemoteCall),
+    Skill(skills::Asked),
 }
 
 /// What a call gave.
@@ -118,6 +124,11 @@ impl Done {
     fn of(done: Result<Self, String>) -> Self {
         done.unwrap_or_else(Self::failed)
     }
+}
+
+/// The tool that gives skills, where there are some.
+pub(super) fn skill() -> Tool {
+    tool::<skills::Asked>(skills::NAME, skills::ABOUT)
 }
 
 /// The tools that are built in.
@@ -157,6 +168,9 @@ impl Toolbox {
         if let Some(broken) = &call.broken {
             let begin: String = broken.chars().take(200).collect();
             return Err(format!("the input is no JSON object; it begins with: {begin}"));
+        }
+        if NAMES.contains(&call.name.as_str()) && !self.bundle.offers(&call.name) {
+            return Err(format!("there is no tool {}", call.name));
         }
         match call.name.as_str() {
             "shell" => self.plan_shell(call),
@@ -208,6 +222,9 @@ impl Toolbox {
                 );
                 Ok(Plan { shown, asks: Asks::Always, action: Action::Delete(asked) })
             }
+            skills::NAME if !self.skills.is_empty() => {
+                self.plan_looking(call, Action::Skill, ToolKind::Read, "Read a skill")
+            }
             name => match self.remote.iter().find(|remote| remote.is(name)) {
                 Some(remote) => Ok(remote.plan(call)),
                 None => Err(format!("there is no tool {name}")),
@@ -223,6 +240,10 @@ impl Toolbox {
             Action::Output(asked) => return Done::of(self.shell_output(&asked).await),
             Action::Stop(asked) => return Done::of(self.shell_stop(&asked).await),
             Action::Remote(call) => return call.run(&self.port).await,
+            Action::Skill(asked) => {
+                let skills = Arc::clone(&self.skills);
+                blocking(move || asked.run(&skills)).await
+            }
             Action::Read(asked) => blocking(move || asked.run(&files)).await,
             Action::List(asked) => blocking(move || asked.run(&files)).await,
             Action::Glob(asked) => blocking(move || asked.run(&files)).await,
