@@ -11,6 +11,7 @@
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`profile`]: where a model is, and how it is asked.
 //! - [`answer_link`]: what is answered without a token.
+//! - [`budget`]: what a session may use before a person is asked.
 //! - [`mcp`]: servers that give the built-in agent more tools.
 //! - [`tell`]: messages that wake an agent, and the guards that keep agents from waking each other for ever.
 //! - [`handoff`]: records of work that another agent goes on from.
@@ -24,6 +25,7 @@ pub mod agent;
 pub mod answer_link;
 pub mod audit;
 pub mod blob;
+pub mod budget;
 pub mod call;
 pub mod event;
 pub mod grant;

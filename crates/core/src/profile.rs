@@ -5,6 +5,7 @@ mod book;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::refused::Refused;
 use crate::text::check_name;
 
@@ -67,6 +68,9 @@ pub struct Profile {
     /// What tokens cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
+    /// What a session may use before a person is asked whether it may go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 /// Who runs a model.
@@ -203,6 +207,7 @@ impl Profile {
             timeout_s: None,
             tools: None,
             prices: None,
+            budget: None,
         }
     }
 
@@ -250,6 +255,9 @@ impl Profile {
         }
         if self.context.is_some_and(|context| context < 4_000) {
             return Err(Refused::invalid("context", "must be 4000 tokens or more"));
+        }
+        if let Some(budget) = &self.budget {
+            budget.check()?;
         }
         if self.description.chars().count() > 1_000 {
             return Err(Refused::invalid("description", "must have 1000 characters at most"));

@@ -18,6 +18,7 @@
 //! - A tool that only looks into the workspace asks nobody, unless the session asks about all; every other asks by the session's
 //!   permissions.
 
+mod budget;
 mod calls;
 mod compact;
 pub mod history;

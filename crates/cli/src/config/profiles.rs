@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::Deserialize;
+use trunkline_core::budget::Budget;
 use trunkline_core::profile::{Effort, Prices, Profile, Provider, check_profile_name};
 use trunkline_run::profiles::OfFile;
 use trunkline_wire::model::Secret;
@@ -39,6 +40,7 @@ pub(super) struct Table {
     timeout_s: Option<u64>,
     tools: Option<bool>,
     prices: Option<Prices>,
+    budget: Option<Budget>,
 }
 
 /// A text that is not printed.
@@ -74,6 +76,7 @@ impl Table {
                 timeout_s: self.timeout_s,
                 tools: self.tools,
                 prices: self.prices,
+                budget: self.budget,
                 ..Profile::new(self.provider, self.model)
             },
         }

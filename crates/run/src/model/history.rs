@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use trunkline_core::budget::Spent;
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::id::{LogId, Seq, SessionId, TurnId};
 use trunkline_core::raw::Raw;
@@ -29,6 +30,8 @@ pub enum Entry {
     },
     /// All of it was forgotten.
     Cleared {},
+    /// A person has let as much again be used as the budget says.
+    Raised {},
 }
 
 /// A message, and how it came about.
@@ -61,6 +64,10 @@ pub struct History {
     pub messages: Vec<Message>,
     /// How many tokens the last answer has read and written.
     pub tokens: Option<u64>,
+    /// What the session has used, whatever was forgotten since.
+    pub spent: Spent,
+    /// How often a person has let as much again be used.
+    pub raised: u32,
 }
 
 /// An entry with its place in the log.
@@ -101,6 +108,11 @@ impl History {
                 if let Some(answer) = &said.answer {
                     let used = [answer.usage.input, answer.usage.output];
                     self.tokens = used.iter().any(Option::is_some).then(|| used.iter().flatten().sum());
+                    self.spent.tokens += self.tokens.unwrap_or(0);
+                    self.spent.cost += answer.usage.cost.unwrap_or(0.0);
+                }
+                if matches!(said.message, Message::User { .. }) {
+                    self.spent.turns += 1;
                 }
                 self.messages.push(said.message.clone());
             }
@@ -111,7 +123,10 @@ impl History {
                 self.messages.extend(kept);
                 self.tokens = None;
             }
-            Entry::Cleared {} => *self = Self::default(),
+            Entry::Cleared {} => {
+                *self = Self { spent: self.spent, raised: self.raised, ..Self::default() };
+            }
+            Entry::Raised {} => self.raised += 1,
         }
     }
 
@@ -209,8 +224,11 @@ mod tests {
         let told = texts(&history);
         assert_eq!(told.len(), 2);
         assert!(told[0].contains("a and b") && told[1].contains("\"c\""), "{told:?}");
+        history.apply(&Entry::Raised {});
         history.apply(&Entry::Cleared {});
-        assert_eq!(history, History::default());
+        let used = Spent { turns: 3, ..Spent::default() };
+        let left = History { spent: used, raised: 1, ..History::default() };
+        assert_eq!(history, left, "what was used stays used");
     }
 
     #[test]
@@ -218,7 +236,12 @@ mod tests {
         let usage = Usage { input: Some(3), output: Some(4), ..Usage::default() };
         let answer = Answer { profile: "p".into(), model: "m".into(), stop: "stop".into(), usage };
         let said = Said { message: Message::Assistant { parts: vec![] }, answer: Some(answer) };
-        for entry in [Entry::said(Message::user("x")), Entry::Said(Box::new(said)), Entry::Cleared {}] {
+        for entry in [
+            Entry::said(Message::user("x")),
+            Entry::Said(Box::new(said)),
+            Entry::Cleared {},
+            Entry::Raised {},
+        ] {
             assert_eq!(entry.to_raw().read::<Entry>().unwrap(), entry);
         }
         assert!(

@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use trunkline_core::agent::{Exited, Memo, Started};
+use trunkline_core::budget::Spent;
 use trunkline_core::event::Fact;
 use trunkline_core::profile::Prices;
 use trunkline_core::raw::Raw;
 use trunkline_core::setting::{Pending, Setting, Settled};
+use trunkline_core::time::Time;
 use trunkline_core::turn::{Outcome, StopReason, Usage};
 use trunkline_wire::acp::{SessionUpdate, UsageUpdate};
 use trunkline_wire::model::{Ask, Call, Failure, FailureKind, Message, Part, Reply, Stop, Tool, repair};
@@ -20,7 +22,7 @@ use super::servers::{Remote, Servers};
 use super::skills::Skill;
 use super::stream::{Answered, Voice};
 use super::tools::Toolbox;
-use super::{MODEL, Shared, calls, compact, prompt, skills, stream, tools};
+use super::{MODEL, Shared, budget, calls, compact, prompt, skills, stream, tools};
 use crate::acp::files::Files;
 use crate::acp::shut::Shut;
 use crate::acp::terminal::Terminals;
@@ -259,6 +261,7 @@ impl Life {
         let steps = self.ready.profile.max_steps.unwrap_or(MAX_STEPS);
         let mut compacted = 0;
         let mut step = 0;
+        let begun = self.toolbox.port.cells.now();
         while step < steps {
             let full = compact::is_due(self.history.tokens, &self.history.messages, self.ready.context());
             if full && compacted < MAX_COMPACTED && self.history.messages.len() > 2 {
@@ -270,6 +273,9 @@ impl Life {
                     Err(failure) if failure.kind == FailureKind::ContextTooLong => {}
                     Err(failure) => return self.fail(turn, &failure).await,
                 }
+            }
+            if let Some(outcome) = self.within_budget(turn, begun).await {
+                return outcome;
             }
             step += 1;
             self.toolbox.remote = servers.tools(&self.toolbox.bundle);
@@ -315,6 +321,27 @@ impl Life {
         );
         turn.note("max_steps_reached", message, None).await;
         Outcome::of(StopReason::MaxTurnRequests)
+    }
+
+    /// Asks a person where the budget is used up; gives how the turn ends, if it does.
+    async fn within_budget(&mut self, turn: &Turn, begun: Time) -> Option<Outcome> {
+        let budget = self.ready.profile.budget?;
+        loop {
+            let taken = self.toolbox.port.cells.now().0.saturating_sub(begun.0) / 1_000;
+            let spent = Spent { turn_s: u64::try_from(taken).unwrap_or(0), ..self.history.spent };
+            let reached = budget.reached(&spent, self.history.raised)?;
+            let more = tokio::select! {
+                biased;
+                _ = turn.stopping() => return Some(Outcome::of(StopReason::Cancelled)),
+                more = budget::may_go_on(turn, &self.ready.name, &reached) => more,
+            };
+            if !more {
+                let message = format!("The budget is used up: {}.", reached.told);
+                turn.note("budget_reached", message, None).await;
+                return Some(Outcome::of(StopReason::MaxTurnRequests));
+            }
+            self.remember(turn, Entry::Raised {}).await;
+        }
     }
 
     async fn ask(&self, shared: &Shared, turn: &Turn, step: u32) -> Answered {
