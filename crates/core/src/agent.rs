@@ -135,6 +135,9 @@ pub struct Memo {
     pub raw: Raw,
 }
 
+/// The memory of an agent that remembers nothing.
+const CLEARED: &str = r#"{"cleared":{}}"#;
+
 /// The agent of a session, as its log tells.
 #[derive(Debug, Clone, Default)]
 pub struct Agent {
@@ -146,9 +149,46 @@ pub struct Agent {
     pub status: BTreeMap<String, Raw>,
     /// The driver's newest memory.
     pub memo: Option<Raw>,
+    /// How many messages an agent of our own remembers.
+    pub remembered: u64,
+    /// How often it was told to forget them.
+    pub forgotten: u64,
+}
+
+impl Memo {
+    /// An agent of our own remembers nothing from here on.
+    ///
+    /// # Panics
+    /// Never: it is JSON.
+    #[must_use]
+    pub fn cleared() -> Self {
+        Self { raw: Raw::parse(CLEARED).expect("it is JSON") }
+    }
 }
 
 impl Agent {
+    /// Counts what an agent of our own remembers, by the words in which it keeps that. Memories of other drivers begin otherwise.
+    fn count(&mut self, raw: &Raw) {
+        #[derive(Deserialize)]
+        struct Compacted {
+            compacted: Kept,
+        }
+        #[derive(Deserialize)]
+        struct Kept {
+            kept: u64,
+        }
+        let text = raw.get();
+        if text.starts_with(r#"{"said":"#) {
+            self.remembered += 1;
+        } else if text == CLEARED {
+            self.remembered = 0;
+            self.forgotten += 1;
+        } else if let Ok(Compacted { compacted }) = raw.read() {
+            // The summary takes the place of all that is not kept.
+            self.remembered = compacted.kept.min(self.remembered) + 1;
+        }
+    }
+
     /// Whether something is known to confine it: not while no process of it runs, nor if that says nothing.
     #[must_use]
     pub fn is_confined(&self) -> bool {
@@ -168,8 +208,37 @@ impl Agent {
             Fact::AgentStatus(Status { kind, update }) => {
                 self.status.insert(kind.clone(), update.clone());
             }
-            Fact::DriverMemo(memo) => self.memo = Some(memo.raw.clone()),
+            Fact::DriverMemo(memo) => {
+                self.count(&memo.raw);
+                self.memo = Some(memo.raw.clone());
+            }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Seq;
+    use crate::principal::Principal;
+    use crate::time::Time;
+
+    #[test]
+    fn what_an_agent_of_our_own_remembers_is_counted() {
+        let mut agent = Agent::default();
+        let mut keep = |raw: &str| {
+            let memo = Memo { raw: Raw::parse(raw).unwrap() };
+            let by = Principal::trunkline();
+            let event = Event { seq: Seq(1), at: Time(1), by, turn: None, key: None, fact: memo.into() };
+            agent.apply(&event);
+            (agent.remembered, agent.forgotten)
+        };
+        for n in 1..=5 {
+            assert_eq!(keep(r#"{"said":{"message":{}}}"#), (n, 0));
+        }
+        assert_eq!(keep(r#"{"acp_session":"s"}"#), (5, 0), "what another driver keeps counts for nothing");
+        assert_eq!(keep(r#"{"compacted":{"summary":"s","kept":2}}"#), (3, 0));
+        assert_eq!(keep(Memo::cleared().raw.get()), (0, 1));
     }
 }

@@ -6,6 +6,7 @@
 
 mod judge;
 mod project;
+mod suggest;
 
 use std::collections::BTreeMap;
 
@@ -235,6 +236,13 @@ impl Grants {
         let modes = self.all.values().filter(counts);
         let mode = modes.max_by_key(|grant| grant.added.principal.is_some());
         mode.is_some_and(|grant| grant.added.mode == Some(Mode::ConfirmAll))
+    }
+
+    /// What turns of people ask about at all, where somebody has said so.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        let of_people = |grant: &&Grant| grant.added.mode.is_some() && grant.added.principal.is_none();
+        self.all.values().find(of_people).and_then(|grant| grant.added.mode)
     }
 
     pub(crate) fn add(&self, added: &Added, now: Time) -> Result<Vec<Draft>, Refused> {

@@ -33,6 +33,19 @@ pub fn creation_key(by: &Principal, key: &str) -> Result<LogId, Refused> {
         .map_err(|_| Refused::invalid("idempotency-key", "must be at most 120 characters"))
 }
 
+/// The log in which a session's name in a dialect is claimed.
+///
+/// # Errors
+/// `Invalid` when the name is none that fits a path: 1 to 100 letters, digits, `-`, `_`, `.` and `:`.
+pub fn alias(dialect: &str, name: &str) -> Result<LogId, Refused> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if name.is_empty() || name.len() > 100 || !name.chars().all(fits) || name.starts_with('.') {
+        let why = "must be 1 to 100 letters, digits, `-`, `_`, `.` or `:`, and not begin with `.`";
+        return Err(Refused::invalid("session_id", why));
+    }
+    format!("name/{dialect}/{name}").parse().map_err(|_| Refused::invalid("session_id", "is too long"))
+}
+
 /// The state of a claim.
 #[derive(Debug, Clone, Default)]
 pub struct Name {
@@ -64,6 +77,14 @@ impl Machine for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alias_is_a_name_that_fits_a_path() {
+        assert_eq!(alias("engine", "sess_1").unwrap().as_str(), "name/engine/sess_1", "as it is on disks");
+        for bad in ["", "a/b", "..", ".a", "a b", "ä", &"x".repeat(101)] {
+            assert!(alias("engine", bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_key_of_one_principal_is_none_of_another() {

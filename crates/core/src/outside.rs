@@ -105,6 +105,7 @@ impl Born {
             title: Some(called),
             metadata,
             born: Some(self),
+            setup: None,
             imported: None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod command;
 mod permit;
+mod setup;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ use crate::turn::{self, Turns, Why};
 
 use command::Right;
 pub use command::{Beside, Command, Effect, Run};
+pub use setup::{MAX_SYSTEM_PROMPT, Setup};
 
 /// How many bytes the metadata of a session may have.
 pub const MAX_METADATA_BYTES: usize = 64 << 10;
@@ -62,6 +64,9 @@ pub struct Created {
     /// How it came to be, where a client of another protocol made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<Born>,
+    /// What its maker has decided for an agent of our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Box<Setup>>,
     /// The session this is a copy of, from an export. Its facts follow, then `session.imported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<SessionId>,
@@ -175,6 +180,7 @@ impl Session {
             }
         }
         check_labels(created.title.as_deref(), created.metadata.as_ref())?;
+        created.setup.as_ref().map_or(Ok(()), |setup| setup.check())?;
         Ok(vec![created.clone().into()])
     }
 
@@ -218,6 +224,15 @@ impl Session {
         }
         facts.push(Deleted {}.into());
         facts
+    }
+
+    /// Has the agent forget what was said. Not while a turn goes on with it.
+    fn forget(&self) -> Result<Vec<Draft>, Refused> {
+        match &self.turns.running {
+            Some(running) => Err(Refused::Busy { turn: running.turn }),
+            None if self.agent.remembered == 0 => Ok(Vec::new()),
+            None => Ok(vec![crate::agent::Memo::cleared().into()]),
+        }
     }
 
     fn stop(
@@ -419,6 +434,7 @@ impl Session {
             Command::Missed(seen) => Ok(self.miss(*seen)),
             Command::Grant(added) => self.open().and_then(|_| self.grant(added, ctx)),
             Command::Revoke(grant) => self.grants.revoke(*grant),
+            Command::Forget => self.open().and_then(|_| self.forget()),
             Command::Set(_) if self.is_external() => Err(Refused::External),
             Command::Set(setting) => self.open().and_then(|_| self.settings.choose(&self.agent, setting)),
             Command::Run(run) => self.run(run, ctx),

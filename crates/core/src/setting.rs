@@ -126,6 +126,20 @@ impl Settings {
         View::of(agent, self)
     }
 
+    /// The model that the agent is set to, or is about to be. This looks at no more than it must: lists ask it of every session.
+    pub(crate) fn model_of(&self, agent: &Agent) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Told {
+            current_model_id: String,
+        }
+        let told = || agent.status.get("models")?.read::<Told>().ok().map(|told| told.current_model_id);
+        match self.waiting("model") {
+            Some(Setting::Model(id)) => Some(id.clone()),
+            Some(Setting::Mode(_) | Setting::Option { .. }) | None => self.model.clone().or_else(told),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }

@@ -290,6 +290,8 @@ pub struct Turns {
     pub last: Option<(TurnId, Ended)>,
     /// How many have ended.
     pub count: u64,
+    /// How many tokens all of them have read and written, as far as that was told.
+    pub tokens: (u64, u64),
     /// The last one that ended of which a checkpoint is owed.
     pub unkept: Option<TurnId>,
     claimed: Option<(TurnId, Claimed)>,
@@ -394,6 +396,10 @@ impl Turns {
             Fact::TurnEnded(ended) => {
                 self.running = None;
                 self.count += 1;
+                if let Some(usage) = &ended.usage {
+                    self.tokens.0 = self.tokens.0.saturating_add(usage.input.unwrap_or(0));
+                    self.tokens.1 = self.tokens.1.saturating_add(usage.output.unwrap_or(0));
+                }
                 self.last = Some((turn, ended.clone()));
                 if ended.checkpoint {
                     self.unkept = Some(turn);

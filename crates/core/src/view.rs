@@ -84,6 +84,21 @@ pub struct SessionView {
     pub pending: usize,
     /// How many turns have ended.
     pub turns: u64,
+    /// How many tokens they have read, as far as that was told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_tokens: u64,
+    /// How many tokens they have written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub output_tokens: u64,
+    /// How many messages an agent of our own remembers.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub remembered: u64,
+    /// What it asks about at all, for turns of people, where somebody has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<crate::grant::Mode>,
+    /// The model, by the agent's name for it, that it is set to or is about to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// How the last one ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_stop_reason: Option<StopReason>,
@@ -105,6 +120,11 @@ pub struct SessionView {
     /// Whether it has taken the last answer it was given, and waits for no other.
     #[serde(default, skip_serializing_if = "is_false")]
     pub answer_taken: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes every field so")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes every field so")]
@@ -272,6 +292,11 @@ impl Session {
             queued: self.turns.queue.len(),
             pending: self.requests.pending().count(),
             turns: self.turns.count,
+            input_tokens: self.turns.tokens.0,
+            output_tokens: self.turns.tokens.1,
+            remembered: self.agent.remembered,
+            mode: self.grants.mode(),
+            model: self.settings.model_of(&self.agent),
             last_stop_reason: last.map(|ended| ended.stop_reason),
             last_error: last.and_then(|ended| ended.error.clone()),
             born: created.born.clone(),

@@ -53,6 +53,7 @@ impl World {
             project: Some(PROJECT.into()),
             title: None,
             metadata: None,
+            setup: None,
             imported: None,
             born: None,
         };

@@ -77,6 +77,7 @@ fn created(is_born: bool) -> Created {
         title: None,
         metadata: None,
         born: is_born.then_some(born),
+        setup: None,
         imported: None,
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use trunkline_core::agent::Memo;
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::grant::Added;
 use trunkline_core::id::{GrantId, MessageId, Node, RequestId, Seq, SessionId, TurnId};
@@ -18,7 +19,7 @@ use trunkline_core::row::{Row, RowKind};
 use trunkline_core::session::{Beside, Command, Created, Effect, Run, Session, moves};
 use trunkline_core::setting::{Setting, Settled};
 use trunkline_core::time::Time;
-use trunkline_core::turn::{self, StopReason, WhenBusy, Why};
+use trunkline_core::turn::{self, StopReason, Usage, WhenBusy, Why};
 use uuid::Uuid;
 
 /// A session, its log and its rows, driven by hand.
@@ -54,6 +55,7 @@ impl World {
             title: None,
             metadata: None,
             born: None,
+            setup: None,
             imported: imported.then(|| SessionId::new(Uuid::from_u128(8))),
         };
         world.owner(&Command::Create(created)).unwrap();
@@ -546,4 +548,28 @@ fn a_deadline_denies_only_if_it_was_asked_to() {
     assert_eq!(world.session.requests.open[&request(3)].asked.priority, Priority::Urgent);
     assert_eq!(world.session.requests.open[&request(1)].asked.priority, Priority::Normal);
     assert_eq!(world.session.wanted().next, None);
+}
+
+#[test]
+fn what_was_said_is_forgotten_between_turns_and_totals_stay() {
+    let mut world = World::new("model");
+    world.owner(&prompt("a", None, WhenBusy::Reject)).unwrap();
+    let (turn, attempt) = world.running().unwrap();
+    let said = Memo { raw: Raw::parse(r#"{"said":{}}"#).unwrap() };
+    world.owner(&Command::Run(Run::Report { turn, attempt, facts: vec![said.into()] })).unwrap();
+    assert_eq!(world.owner(&Command::Forget), Err(Refused::Busy { turn }));
+    let usage = Usage { input: Some(30), output: Some(7), ..Usage::default() };
+    let outcome = turn::Outcome { usage: Some(usage), ..turn::Outcome::of(StopReason::EndTurn) };
+    world.owner(&Command::Run(Run::End { turn, attempt, outcome, checkpoint: false })).unwrap();
+    let view = world.session.view().unwrap();
+    assert_eq!((view.input_tokens, view.output_tokens, view.remembered), (30, 7, 1));
+    assert!(
+        matches!(world.agent(&Command::Forget), Err(Refused::Forbidden { .. })),
+        "not for an agent to wish"
+    );
+    assert_eq!(world.owner(&Command::Forget).unwrap().len(), 1);
+    assert_eq!(world.owner(&Command::Forget), Ok(Vec::new()), "there is nothing more to forget");
+    let view = world.session.view().unwrap();
+    assert_eq!((view.input_tokens, view.remembered), (30, 0));
+    world.check();
 }

@@ -4,6 +4,7 @@
 
 mod detect;
 mod made;
+mod overlay;
 mod test;
 
 use std::collections::BTreeMap;
@@ -19,10 +20,12 @@ use trunkline_wire::model::{self, Endpoint, Secret, Shows, Wire};
 
 use crate::http::Http;
 use crate::secrets::{Secrets, SecretsError};
+use overlay::Overlay;
 
 pub(crate) use made::Keep as KeepMade;
 pub(crate) use made::check_secret;
 pub use made::{MAX_SECRET, NotChanged, SecretChange};
+pub use overlay::{FIELDS, variable};
 pub use test::{TestError, Tested};
 
 /// How long a provider may say nothing unless its profile says.
@@ -38,6 +41,7 @@ struct Inner {
     detected: Vec<(String, Profile)>,
     made: RwLock<BTreeMap<String, Profile>>,
     env: BTreeMap<String, Secret>,
+    overlay: Overlay,
     secrets: Secrets,
     http: Http,
 }
@@ -139,9 +143,18 @@ impl Profiles {
             Some((name.to_str()?.to_owned(), value.to_owned()))
         };
         let env: BTreeMap<String, String> = env.iter().filter_map(text).collect();
-        let detected = detect::all(&env);
+        let overlay = Overlay::of(&env);
+        let detected = if overlay.detects_nothing { Vec::new() } else { detect::all(&env) };
         let env = env.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-        Self(Arc::new(Inner { file, detected, made: RwLock::default(), env, secrets, http: Http::default() }))
+        Self(Arc::new(Inner {
+            file,
+            detected,
+            made: RwLock::default(),
+            env,
+            overlay,
+            secrets,
+            http: Http::default(),
+        }))
     }
 
     /// All of them: the file's, then those that were made, then what was detected. A name counts once.
@@ -162,6 +175,9 @@ impl Profiles {
                 all.push(one);
             }
         }
+        for (name, _, profile) in &mut all {
+            self.0.overlay.change(name, profile);
+        }
         let first = self.default_of(&all);
         let listed = |(place, (name, source, profile)): (usize, (String, Source, Profile))| Listed {
             has_api_key: self.key(&name, &profile).is_some(),
@@ -173,6 +189,18 @@ impl Profiles {
             profile,
         };
         all.into_iter().enumerate().map(listed).collect()
+    }
+
+    /// The one of this name that was made, without what the environment changes of it.
+    #[must_use]
+    pub fn plain(&self, name: &str) -> Option<Profile> {
+        self.made().get(name).cloned()
+    }
+
+    /// Whether a variable is set in the daemon's environment.
+    #[must_use]
+    pub fn is_set(&self, variable: &str) -> bool {
+        self.0.env.contains_key(variable)
     }
 
     /// The one of this name, as lists show it.
@@ -268,7 +296,8 @@ impl Profiles {
     fn key(&self, name: &str, profile: &Profile) -> Option<Secret> {
         let of_file = || self.0.file.get(name)?.api_key.clone();
         let of_env = || self.0.env.get(profile.api_key_env.as_ref()?).cloned();
-        self.0.secrets.get(&key_name(name)).or_else(of_file).or_else(of_env)
+        let named = || self.0.secrets.get(&key_name(name)).or_else(of_file).or_else(of_env);
+        self.0.overlay.key(name).or_else(named)
     }
 
     fn endpoint(&self, name: &str, profile: &Profile, key: Option<Secret>) -> Endpoint {

@@ -136,6 +136,7 @@ impl Create {
                 title,
                 metadata,
                 born: None,
+                setup: None,
                 imported: None,
             }
         };

@@ -11,6 +11,7 @@
 //! * [`model`]: the wires of model providers: requests, streams, failures.
 //! * [`engram`]: the agent bus over TCP.
 //! * [`router`]: the routing core of `stdio_bus`: sessions, correlation, back-pressure and restarts, without I/O.
+//! * [`engine`]: the words of the original engine of model turns.
 //! * [`tool_use`]: a tool call as other agents tell it, as one of the Agent Client Protocol.
 //! * [`raw`]: looking into raw JSON.
 //! * [`fuzz`]: entry points for a fuzzer.
@@ -19,6 +20,7 @@
 
 pub mod acp;
 pub mod claude;
+pub mod engine;
 pub mod engram;
 pub mod fuzz;
 pub mod jsonrpc;

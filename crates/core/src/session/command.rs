@@ -78,6 +78,8 @@ pub enum Command {
     Revoke(GrantId),
     /// Set the agent to something that it offers.
     Set(Setting),
+    /// Have the agent forget what was said. The transcript stays.
+    Forget,
     /// What the runner of a turn, or of the agent's process, has to say.
     Run(Run),
     /// Time has passed.
@@ -120,6 +122,7 @@ impl Command {
             | Self::Send(_)
             | Self::Grant(_)
             | Self::Revoke(_)
+            | Self::Forget
             | Self::Set(_) => (Right::Operator, false),
             Self::Ask(_) | Self::Withdraw(..) | Self::Report(_) | Self::Fetch(_) | Self::Ack(_) => {
                 (Right::Agent, true)

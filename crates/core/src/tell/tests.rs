@@ -44,6 +44,7 @@ impl World {
             title: None,
             metadata: None,
             born: None,
+            setup: None,
             imported: None,
         };
         world.command(&Command::Create(created), &owner()).unwrap();

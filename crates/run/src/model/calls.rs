@@ -3,7 +3,7 @@
 use serde_json::json;
 use trunkline_core::call;
 use trunkline_core::raw::Raw;
-use trunkline_core::request::Outcome;
+use trunkline_core::request::{OnTimeout, Outcome};
 use trunkline_core::risk::{Level, Risk};
 use trunkline_wire::acp::{
     PermissionOption, PermissionOptionKind, RequestPermissionRequest, SessionUpdate, ToolCall,
@@ -92,7 +92,12 @@ async fn permitted(port: &SessionPort, turn: &Turn, plan: &Plan) -> Result<(), S
         ],
         meta: None,
     };
-    let closed = turn.ask(permission::opened(&asked)).await;
+    let mut opened = permission::opened(&asked);
+    if let Some(ask_ms) = port.created.setup.as_ref().and_then(|setup| setup.ask_ms) {
+        opened.deadline = Some(port.cells.now().plus_ms(ask_ms));
+        opened.on_timeout = OnTimeout::Deny;
+    }
+    let closed = turn.ask(opened).await;
     let closed =
         closed.map_err(|error| format!("it could not be asked whether this may be done: {error}"))?;
     let answer = closed.answer.unwrap_or_default();

@@ -56,6 +56,8 @@ struct Life {
     toolbox: Toolbox,
     offered: Vec<Tool>,
     system: String,
+    /// How often the agent had been told to forget when `history` was read.
+    forgotten: u64,
 }
 
 #[async_trait]
@@ -122,6 +124,7 @@ impl ModelHost {
         self.servers()?.meet(&port, &shared, turn, only).await;
         let (life, servers) = self.life.as_mut().zip(self.servers.as_ref()).expect("both were opened");
         life.refresh(&shared)?;
+        life.forget(&self.port).await?;
         let content = prompt::content(turn.prompt());
         life.remember(turn, Entry::said(Message::User { content })).await;
         let mut spent = Usage::default();
@@ -163,8 +166,10 @@ impl ModelHost {
         };
         let files = Files::open(&workspace)
             .map_err(|error| format!("the workspace {} cannot be used: {error}", workspace.display()))?;
-        let look = self.port.look(|session| (session.agent.incarnation, session.offered().model));
-        let (before, model) = look.await.map_err(|error| store(&error))?;
+        let look = self
+            .port
+            .look(|session| (session.agent.incarnation, session.agent.forgotten, session.offered().model));
+        let (before, forgotten, model) = look.await.map_err(|error| store(&error))?;
         let chosen = model.and_then(|model| model.chosen.or(model.current));
         let bundle = self.bundle(&workspace).await?;
         let chosen = chosen.or_else(|| bundle.profile.clone());
@@ -193,7 +198,8 @@ impl ModelHost {
         let custody = Arc::new(shared.custody.clone());
         let terminals = Terminals::new(custody, self.port.clone(), env, workspace.clone(), incarnation, shut);
         let home = shared.custody.sandbox().home.clone();
-        let (system, skills) = system(home, &workspace, &bundle).await;
+        let own = created.setup.as_ref().and_then(|setup| setup.system_prompt.clone());
+        let (system, skills) = system(home, &workspace, &bundle, own).await;
         let mut offered = tools::offered();
         offered.retain(|tool| bundle.offers(&tool.name));
         if !skills.is_empty() {
@@ -201,7 +207,7 @@ impl ModelHost {
         }
         let (files, remote, port, skills) = (Arc::new(files), Vec::new(), self.port.clone(), skills.into());
         let toolbox = Toolbox { files, workspace, terminals, remote, port, bundle, skills };
-        self.life = Some(Life { incarnation, history, ready, toolbox, offered, system });
+        self.life = Some(Life { incarnation, history, ready, toolbox, offered, system, forgotten });
         Ok(())
     }
 
@@ -248,6 +254,17 @@ impl Life {
     /// A profile may have changed since the last turn.
     fn refresh(&mut self, shared: &Shared) -> Result<(), String> {
         self.ready = shared.profiles.ready(Some(&self.ready.name)).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Somebody may have had it forget between two turns.
+    async fn forget(&mut self, port: &SessionPort) -> Result<(), String> {
+        let told = |error: &dyn std::fmt::Display| format!("the session's log cannot be used: {error}");
+        let forgotten = port.look(|session| session.agent.forgotten).await.map_err(|error| told(&error))?;
+        if forgotten != self.forgotten {
+            self.history = History::load(port.cells.log(), port.id).await.map_err(|error| told(&error))?;
+            self.forgotten = forgotten;
+        }
         Ok(())
     }
 
@@ -422,12 +439,12 @@ impl Life {
     }
 }
 
-/// What stands over the conversation, and the skills that it tells of.
-async fn system(home: PathBuf, workspace: &Path, bundle: &Bundle) -> (String, Vec<Skill>) {
+/// What stands over the conversation, and the skills that it tells of. The session's own prompt counts before its agent's.
+async fn system(home: PathBuf, workspace: &Path, bundle: &Bundle, own: Option<String>) -> (String, Vec<Skill>) {
     let (path, bundle) = (workspace.to_owned(), bundle.clone());
     let read = move || {
         let skills = skills::found(&home, &path, bundle.skills.as_deref());
-        let mut system = prompt::system(&path, bundle.prompt.as_deref());
+        let mut system = prompt::system(&path, own.as_deref().or(bundle.prompt.as_deref()));
         if !skills.is_empty() {
             system.push_str(&skills::told(&skills));
         }

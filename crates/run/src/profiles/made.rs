@@ -11,7 +11,7 @@ use trunkline_core::profile::{Book, Profile, ProfileCommand, ProfilePut};
 use trunkline_core::refused::Refused;
 use trunkline_wire::model::Secret;
 
-use super::{Listed, Profiles};
+use super::{Listed, Profiles, header_name, key_name};
 use crate::cell::CommandError;
 use crate::cell::Effects;
 use crate::hub::Hub;
@@ -139,6 +139,27 @@ impl Hub {
         }
         self.write(name, change).await?;
         self.listed(name)
+    }
+
+    /// Gives a profile that was made another name. Its secrets go with it, and nothing is left under the old one.
+    ///
+    /// # Errors
+    /// When there is none that was made, the new name is taken, or it is not kept.
+    pub async fn rename_profile(&self, caller: &Caller, from: &str, to: &str) -> Result<Listed, NotChanged> {
+        caller.may_administer()?;
+        let made = self.profiles().made().get(from).cloned();
+        let profile = made.ok_or_else(|| Refused::not_found("profile", from))?;
+        if self.profiles().get(to).is_some() {
+            return Err(Refused::Exists { what: "profile", id: to.to_owned() }.into());
+        }
+        let of =
+            |header: &String| (header.clone(), self.profiles().0.secrets.get(&header_name(from, header)));
+        let headers = profile.headers.iter().map(of).collect();
+        let key = Some(self.profiles().0.secrets.get(&key_name(from)));
+        self.put_profile(caller, to, profile).await?;
+        self.write(to, SecretChange { key, headers }).await?;
+        self.delete_profile(caller, from).await?;
+        self.listed(to)
     }
 
     fn listed(&self, name: &str) -> Result<Listed, NotChanged> {

@@ -213,6 +213,7 @@ pub(crate) fn created(driver: &str) -> Created {
         title: None,
         metadata: None,
         born: None,
+        setup: None,
         imported: None,
     }
 }

@@ -67,6 +67,7 @@ pub(super) async fn create(app: &App, caller: &Caller) -> Outcome {
         title: None,
         metadata: None,
         born: Some(Born { dialect: DIALECT.to_owned(), name: settings.agent.clone(), tenant: None }),
+        setup: None,
         imported: None,
     };
     app.hub.create(caller, created, None).await?;

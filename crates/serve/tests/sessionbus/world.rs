@@ -158,6 +158,7 @@ impl World {
             title: None,
             metadata: None,
             born: None,
+            setup: None,
             imported: None,
         };
         self.hub.create(&owner, created, None).await.unwrap();

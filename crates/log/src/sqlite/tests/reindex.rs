@@ -41,6 +41,7 @@ impl Writer {
             title: None,
             metadata: None,
             born: None,
+            setup: None,
             imported: None,
         };
         writer.write(vec![Command::Create(created)]).await;
