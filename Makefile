@@ -10,7 +10,7 @@ TRUNKLINE ?= $(RELEASE)/trunkline
 # Where `make setup` puts its links: a directory of your PATH.
 BIN ?= $(HOME)/.local/bin
 # The names of the original hub and the original agent bus that the binary answers to.
-NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp engram-bus
+NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp engram-bus kollabor-engine
 
 .DEFAULT_GOAL := help
 # The program holds the page, so the page is built before it.
@@ -84,9 +84,15 @@ web-test: web       ## Types, logic.
 test-long:          ## A thousand agent lifecycles.
 	TRUNKLINE_LIFECYCLES=1000 $(CARGO) test -p trunkline-cli --test daemon lifecycles
 
-browser-test:       ## The page in a real browser, against the built binary. Chromium is fetched if there is none.
+browser-test: target/kollabor/ready ## The page in a real browser, against the built binary. Chromium is fetched if there is none.
 	$(CARGO) test --workspace --no-run
 	cd web && CHROMIUM="$$(NPM=$(NPM) node ../tests/browser/find.mjs)" $(NPM) run e2e
+
+target/kollabor/ready: tests/kollabor/requirements.txt
+	rm -rf target/kollabor
+	$(PYTHON) -m pip download -q --disable-pip-version-check --no-deps --ignore-requires-python --require-hashes -r $< -d target/kollabor
+	$(PYTHON) -m zipfile -e target/kollabor/*.whl target/kollabor
+	touch $@
 
 sdk-test: target/venv/ready ## The Python SDK against the built router and daemon: tests, types, style.
 	$(CARGO) test --workspace --no-run

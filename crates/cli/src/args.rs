@@ -423,6 +423,9 @@ pub(crate) struct Open {
     /// The client of attachable sessions, on its own address, in place of the page
     #[arg(long, conflicts_with = "demo")]
     pub(crate) attach: bool,
+    /// The page of kollabor's client, on its own address, in place of the page
+    #[arg(long, conflicts_with_all = ["demo", "attach"])]
+    pub(crate) engine: bool,
     /// Also start a session of the built-in demo agent
     #[arg(long)]
     pub(crate) demo: bool,
@@ -442,6 +445,9 @@ pub(crate) struct Serve {
     /// Print where the agent bus listens, as the original does
     #[arg(long, hide = true)]
     pub(crate) engram_bus: bool,
+    /// Print the port once it listens, as the original engine does
+    #[arg(long, hide = true)]
+    pub(crate) kollabor_engine: bool,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }

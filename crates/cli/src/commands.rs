@@ -14,6 +14,7 @@ pub(crate) mod grants;
 pub(crate) mod handoff;
 pub(crate) mod import_bus;
 pub(crate) mod import_hub;
+pub(crate) mod import_kollab;
 pub(crate) mod logs;
 pub(crate) mod mcp_servers;
 pub(crate) mod mode;

@@ -5,6 +5,7 @@
 
 pub(crate) mod attach;
 mod delivery;
+pub(crate) mod engine;
 pub(crate) mod engram;
 pub(crate) mod handoffs;
 mod mcp;
@@ -31,6 +32,7 @@ use trunkline_serve::{Allowed, Sessionbus};
 
 use crate::announce;
 use attach::Attach;
+use engine::Engine;
 use engram::Engram;
 use handoffs::Handoffs;
 
@@ -114,6 +116,8 @@ pub(crate) struct Config {
     pub(crate) mcp_servers: BTreeMap<String, trunkline_run::mcp::OfFile>,
     /// The dialect of attachable sessions.
     pub(crate) attach: Attach,
+    /// The dialect of the original engine of model turns.
+    pub(crate) engine: Engine,
     /// What the daemon keeps by itself for the next agent.
     pub(crate) handoffs: Handoffs,
     /// How much agents may write to each other.
@@ -217,6 +221,7 @@ struct File {
     profiles: BTreeMap<String, profiles::Table>,
     mcp_servers: BTreeMap<String, mcp::Table>,
     attach: attach::Table,
+    engine: engine::Table,
     handoffs: Handoffs,
     delivery: delivery::Table,
     serve: attach::Served,
@@ -305,6 +310,7 @@ impl Config {
             pool.check(name).map_err(|why| CliError::usage(format!("pools.{name}: {why} (from {FILE})")))?;
         }
         let attach = Attach::of(env, file.attach, file.serve)?;
+        let engine = Engine::of(env, &home, file.engine)?;
         let profiles = profiles::take(file.profiles, found.as_deref())?;
         let mcp_servers = mcp::take(file.mcp_servers, found.as_deref())?;
         let notify_targets = notify::take(file.notify_targets, env, found.as_deref())?;
@@ -333,6 +339,7 @@ impl Config {
             profiles,
             mcp_servers,
             attach,
+            engine,
             handoffs: file.handoffs,
             guards: file.delivery.guards()?,
             shown,

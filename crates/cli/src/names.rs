@@ -24,6 +24,8 @@ pub(crate) fn translate(mut args: Vec<OsString>) -> Vec<OsString> {
         }
         // The agent bus in the foreground, by its own arguments.
         Some("engram-bus") => return engram_bus(args),
+        // The engine in the foreground, likewise.
+        Some("kollabor-engine") => return kollabor_engine(args),
         Some(_) | None => &[],
     };
     let at = args.len().min(1);
@@ -31,9 +33,30 @@ pub(crate) fn translate(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// `engram-bus [--host HOST] [--port PORT]`. What it does not know it leaves to our own command to refuse.
+/// `engram-bus [--host HOST] [--port PORT]`.
 fn engram_bus(args: Vec<OsString>) -> Vec<OsString> {
-    let (mut host, mut port, mut rest) = ("127.0.0.1".to_owned(), "9470".to_owned(), Vec::new());
+    let (name, address, _, rest) = at_address(args, "9470");
+    let ours = ["serve", "--any-port", "--engram-bus"].map(OsString::from);
+    let listen = OsString::from(format!("--engram-listen={address}"));
+    name.into_iter().chain(ours).chain([listen]).chain(rest).collect()
+}
+
+/// `kollabor-engine serve [--host HOST] [--port PORT] [--log-level LEVEL]`.
+fn kollabor_engine(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_none_or(|command| command != "serve") {
+        return args;
+    }
+    args.remove(1);
+    let (name, address, level, rest) = at_address(args, "7433");
+    let ours = ["serve".to_owned(), "--kollabor-engine".to_owned(), format!("--listen={address}")];
+    let level = level.map(|level| format!("--log={}", if level == "warning" { "warn" } else { &level }));
+    name.into_iter().chain(ours.into_iter().chain(level).map(OsString::from)).chain(rest).collect()
+}
+
+/// Takes host, port and level out of a command line. What it does not know it leaves to our own command to refuse.
+fn at_address(args: Vec<OsString>, port: &str) -> (Option<OsString>, String, Option<String>, Vec<OsString>) {
+    let (mut host, mut port, mut level, mut rest) =
+        ("127.0.0.1".to_owned(), port.to_owned(), String::new(), Vec::new());
     let mut args = args.into_iter();
     let name = args.next();
     while let Some(arg) = args.next() {
@@ -43,6 +66,7 @@ fn engram_bus(args: Vec<OsString>) -> Vec<OsString> {
         let place = match flag {
             "--host" => &mut host,
             "--port" => &mut port,
+            "--log-level" => &mut level,
             _ => {
                 rest.push(arg);
                 continue;
@@ -56,13 +80,7 @@ fn engram_bus(args: Vec<OsString>) -> Vec<OsString> {
         six if six.contains(':') && !six.starts_with('[') => format!("[{six}]"),
         _ => host,
     };
-    let ours = [
-        "serve".to_owned(),
-        "--any-port".to_owned(),
-        "--engram-bus".to_owned(),
-        format!("--engram-listen={host}:{port}"),
-    ];
-    name.into_iter().chain(ours.map(OsString::from)).chain(rest).collect()
+    (name, format!("{host}:{port}"), Some(level).filter(|level| !level.is_empty()), rest)
 }
 
 #[cfg(test)]
@@ -87,6 +105,11 @@ mod tests {
         assert_eq!(bus(&["engram-bus"]), ["--engram-listen=127.0.0.1:9470"]);
         assert_eq!(bus(&["engram-bus", "--host", "::1", "--port=0"]), ["--engram-listen=[::1]:0"]);
         assert_eq!(bus(&["engram-bus", "-h"]), ["--engram-listen=127.0.0.1:9470", "-h"]);
+        let engine = |words: &[&str]| means(&[&["kollabor-engine"], words].concat())[1..].join(" ");
+        assert_eq!(engine(&["serve"]), "serve --kollabor-engine --listen=127.0.0.1:7433");
+        let all = ["serve", "--port", "0", "--host=localhost", "--log-level", "warning"];
+        assert_eq!(engine(&all), "serve --kollabor-engine --listen=127.0.0.1:0 --log=warn");
+        assert_eq!(engine(&[]), "");
         assert!(means(&[]).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,11 +39,14 @@ use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
 use trunkline_run::search::Transcripts;
 use trunkline_run::secrets::Secrets;
 use trunkline_run::{Drivers, Hub};
-use trunkline_serve::{Allowed, Listener, Options, Server, Sessionbus};
+use trunkline_serve::auth::sha256;
+use trunkline_serve::{Allowed, EngineSettings, Listener, Options, Server, Sessionbus};
 
 use crate::announce::announce;
 use crate::config::attach::Attach;
+use crate::config::engine::Engine;
 use crate::config::engram::Engram;
+use crate::listen::{base_url, bind};
 use crate::start::LOCK;
 
 /// A file may not grow further.
@@ -92,10 +95,14 @@ pub(crate) struct Daemon {
     pub(crate) engram: Engram,
     /// Whether it is printed where that listens, as the original does.
     pub(crate) engram_told: bool,
+    /// Whether the port is printed once it listens, as the original engine does.
+    pub(crate) engine_told: bool,
     /// What runs without any model.
     pub(crate) actions: BTreeMap<String, Action>,
     /// The dialect of attachable sessions, and where its listener for browsers is.
     pub(crate) attach: Attach,
+    /// The dialect of the original engine of model turns, and where its listener for browsers is.
+    pub(crate) engine: Engine,
     /// Files in which original clients look for the daemon.
     pub(crate) announce: Vec<PathBuf>,
     /// Whether a new request is shown on the desktop.
@@ -118,7 +125,7 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     fn check_addresses(&self) -> Result<()> {
-        let also = [self.dashboard, self.attach.listen, self.engram.listen];
+        let also = [self.dashboard, self.attach.listen, self.engine.listen, self.engram.listen];
         for address in also.into_iter().flatten().chain([self.listen]) {
             if !address.ip().is_loopback() && !self.insecure_bind {
                 bail!(
@@ -175,12 +182,15 @@ impl Daemon {
         if let Err(error) = raise_open_files() {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
-        let custody = custody(home.sandbox(self.sandbox.clone()).await?)?;
+        let (token, engine_token) = (home.token("token")?, home.token("engine.token")?);
+        let mut policy = self.sandbox.clone();
+        policy.hide.extend(crate::engine::place(self.engine.token_file.as_deref(), &engine_token));
+        let custody = custody(home.sandbox(policy).await?)?;
         let clock = Clock::system();
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
-        let token = home.token()?;
         let tcp = bind(self.listen, self.any_port).await?;
         let (pages, attach, bus) = (self.pages().await?, self.attach().await?, self.bus().await?);
+        let engine = crate::engine::listen(self.engine.listen).await?;
         let unix = home.socket()?;
         let secrets = Secrets::open(&self.home)?;
         let links = Arc::new(Links::new(secrets.clone()));
@@ -241,28 +251,39 @@ impl Daemon {
             sessionbus: self.sessionbus,
             engram: self.engram.access,
             attach: self.attach.settings,
+            engine: EngineSettings { token_sha256: Some(sha256(&engine_token)), ..self.engine.settings },
         });
         let mut notifier = Notifier::new(desktop);
         notifier.tell(&hub, &Http::default(), self.notify_targets, &link, &links);
         notifier.push(&hub, push);
         let url = |listener: &Option<TcpListener>| {
-            listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::serve::base_url)
+            listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(crate::listen::base_url)
         };
         let bus_address =
             bus.as_ref().and_then(|bus| bus.local_addr().ok()).map(|address| address.to_string());
         if let Some(address) = bus_address.as_ref().filter(|_| self.engram_told) {
             writeln!(io::stdout(), "engram-bus server listening on {address}")?;
         }
-        let also = [("dashboard", url(&pages)), ("attach", url(&attach)), ("engram", bus_address)];
+        let (pages_url, attach_url, engine_url) = (url(&pages), url(&attach), url(&engine));
+        let also = [
+            ("dashboard", pages_url),
+            ("attach", attach_url),
+            ("engine", engine_url),
+            ("engram", bus_address),
+        ];
         home.announce(address, &base_url, also)?;
         let files = if self.sessionbus == Sessionbus::Off { &[][..] } else { &self.announce };
         let announced = announce(files, address, &base_url, hub.now());
+        if self.engine_told {
+            writeln!(io::stdout(), "READY:{}", address.port())?;
+        }
         tracing::info!(%base_url, home = %self.home.display(), "ready");
         let listeners = [
             Some(Listener::Tcp(tcp)),
             Some(Listener::Unix(unix)),
             pages.map(Listener::Dashboard),
             attach.map(Listener::Attach),
+            engine.map(Listener::Engine),
             bus.map(Listener::Engram),
         ];
         let served = try_join_all(listeners.into_iter().flatten().map(|listener| server.serve(listener)));
@@ -348,31 +369,6 @@ fn drivers(
 /// This daemon, in this life.
 fn node(now: Time) -> Node {
     Node { name: "local".to_owned(), incarnation: u64::try_from(now.0).unwrap_or(0) }
-}
-
-fn base_url(address: SocketAddr) -> String {
-    let host: IpAddr = if address.ip().is_unspecified() { [127, 0, 0, 1].into() } else { address.ip() };
-    format!("http://{}", SocketAddr::new(host, address.port()))
-}
-
-async fn bind(address: SocketAddr, any_port: bool) -> Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let holder = crate::holder::of(address.port());
-            let holder = holder.map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
-            if any_port {
-                tracing::warn!(%address, holder, "the address is in use; a free port is taken");
-                let free = SocketAddr::new(address.ip(), 0);
-                return TcpListener::bind(free).await.context("no port is free");
-            }
-            bail!(
-                "{address} is in use by {holder}. Stop it, or choose another address with --listen \
-                 (port 0 takes a free one)"
-            )
-        }
-        Err(error) => Err(error).with_context(|| format!("{address} cannot be listened on")),
-    }
 }
 
 /// The signals that end the daemon, noted from when this is made.
@@ -468,9 +464,9 @@ impl Home {
         Ok(Sandbox { policy, found, home })
     }
 
-    /// The owner's token: read, or made at the first start.
-    fn token(&self) -> Result<String> {
-        let path = self.path("token");
+    /// A token of the owner's: read, or made at the first start.
+    fn token(&self, name: &str) -> Result<String> {
+        let path = self.path(name);
         match fs::read_to_string(&path) {
             Ok(text) if !text.trim().is_empty() => {
                 fs::set_permissions(&path, Permissions::from_mode(0o600))?;
@@ -509,7 +505,7 @@ impl Home {
         &self,
         address: SocketAddr,
         base_url: &str,
-        others: [(&str, Option<String>); 3],
+        others: [(&str, Option<String>); 4],
     ) -> Result<()> {
         let mut runtime = json!({
             "base_url": base_url,
@@ -573,7 +569,7 @@ fn private() -> OpenOptions {
 
 /// Writes a private file so that readers see the old one or the new one, never half of it.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension("new");
+    let temporary = path.with_added_extension("new");
     let write = || -> io::Result<()> {
         let mut file = private().write(true).create(true).truncate(true).open(&temporary)?;
         file.set_permissions(Permissions::from_mode(0o600))?;

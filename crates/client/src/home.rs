@@ -26,6 +26,9 @@ pub struct Runtime {
     /// Where a browser's client of attachable sessions is, if it has an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<String>,
+    /// Where the page of kollabor's client is, if it has an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
 }
 
 impl Runtime {

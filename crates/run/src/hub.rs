@@ -1,5 +1,6 @@
 //! The hub: the one handle through which everything outside commands, reads, finds and follows.
 
+mod dialect;
 mod upkeep;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use trunkline_core::access::{self, Access, Token};
 use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, Pos, Seq, SessionId, TurnId};
 use trunkline_core::mcp::Book as McpBook;
-use trunkline_core::name::{Claimed, Name, alias, creation_key};
+use trunkline_core::name::{Claimed, Name, creation_key};
 use trunkline_core::operator::{self, Operator};
 use trunkline_core::presence::{self, Presence};
 use trunkline_core::principal::Caller;
@@ -37,7 +38,6 @@ use crate::clock::Clock;
 use crate::handoff::Handoffs;
 use crate::latest::LatestCells;
 use crate::mcp::{KeepMade as KeepMcp, Mcp};
-use crate::model::history::History;
 use crate::profiles::{KeepMade, Profiles};
 use crate::runner::{Drivers, Reconcile, Runner};
 use crate::tail::Follow;
@@ -205,41 +205,6 @@ impl Hub {
             Err(CommandError::Refused(Refused::Exists { .. })) if again => Ok((id, self.0.disk.pos())),
             Err(error) => Err(error),
         }
-    }
-
-    /// Claims a session's name in a dialect. Gives whose it is: the name is another session's if that was first.
-    ///
-    /// # Errors
-    /// When it can be no name, or is not kept.
-    pub async fn claim(
-        &self,
-        caller: &Caller,
-        dialect: &str,
-        name: &str,
-        session: SessionId,
-    ) -> Result<SessionId, CommandError> {
-        let log = alias(dialect, name)?;
-        let claim = Claimed { session, digest: String::new() };
-        self.0.names.command(&log, caller.clone(), claim, None).await?;
-        Ok(self.named(dialect, name).await?.unwrap_or(session))
-    }
-
-    /// The session of this name in a dialect.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn named(&self, dialect: &str, name: &str) -> Result<Option<SessionId>, CommandError> {
-        let Ok(log) = alias(dialect, name) else { return Ok(None) };
-        self.0.names.view(&log, |name, _| name.claimed.as_ref().map(|claimed| claimed.session)).await
-    }
-
-    /// What an agent of our own remembers of a session.
-    ///
-    /// # Errors
-    /// When there is no such session, or it cannot be read.
-    pub async fn conversation(&self, id: SessionId) -> Result<History, CommandError> {
-        self.look(id, |_| ()).await?;
-        Ok(History::load(self.disk(), id).await?)
     }
 
     /// Has a command on a session decided, and waits until its facts are kept.

@@ -50,6 +50,8 @@ pub(crate) struct App {
     pub(crate) engram: crate::engram::Access,
     /// The dialect of attachable sessions.
     pub(crate) attach: crate::attach::Settings,
+    /// The dialect of the original engine of model turns.
+    pub(crate) engine: crate::engine::Settings,
     /// Numbers the clients that attach.
     pub(crate) clients: std::sync::atomic::AtomicU64,
     /// What runs beside the answers, and ends before the server does.

@@ -113,8 +113,8 @@ pub(crate) async fn caller(
     let Some(token) = bearer(headers) else {
         return Err(Problem::unauthenticated("the Authorization header is not `Bearer …`"));
     };
-    // What is for cookies opens nothing else: whoever listens on another port of this host may have seen it.
-    let is_cookies = crate::attach::is_cookie_token(token);
+    // What is for cookies, or for a page whose script is not ours, opens nothing else.
+    let is_cookies = crate::attach::is_cookie_token(token) || crate::engine::is_page_token(token);
     let holder = if is_cookies { None } else { app.auth.caller(&app.hub, token, source).await? };
     holder.ok_or_else(|| Problem::unauthenticated("this token is unknown, expired or revoked"))
 }
@@ -138,7 +138,8 @@ impl Allowed {
             let origin = origin.and_then(|value| value.to_str().ok()).unwrap_or("");
             let asks_with_token = headers.contains_key(header::AUTHORIZATION)
                 || method == Method::OPTIONS
-                || path == socket::PATH;
+                || path == socket::PATH
+                || path == crate::engine::FEED;
             if self.origins.iter().any(|allowed| allowed == origin) && asks_with_token {
                 return Ok(headers.get(header::ORIGIN).cloned());
             }

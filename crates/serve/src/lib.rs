@@ -10,7 +10,7 @@
 //!   are built in. `answer_link`: a request answered without a token, in plain `html`.
 //! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
 //! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
-//!   the original agent bus, with `subscriptions` to what it tells.
+//!   the original agent bus, with `subscriptions` to what it tells, `engine` of the original engine of model turns.
 #![forbid(unsafe_code)]
 
 mod agents;
@@ -22,6 +22,7 @@ pub mod auth;
 mod blobs;
 mod built;
 mod catalog;
+mod engine;
 mod engram;
 mod events;
 mod exchange;
@@ -66,6 +67,7 @@ mod turns;
 mod ui;
 
 pub use attach::{BadNetwork, Network, Settings as AttachSettings};
+pub use engine::Settings as EngineSettings;
 pub use engram::Access as Engram;
 pub use gate::Allowed;
 pub use server::{Listener, Options, Server};

@@ -554,6 +554,9 @@ pub(crate) fn router(app: &Arc<App>, mcp: Router<Arc<App>>) -> Router {
     for path in ["/requests/{*rest}", "/static/{*rest}"] {
         router = router.route(path, any(crate::sessionbus::pages));
     }
+    for path in crate::engine::paths() {
+        router = router.route(path, any(crate::engine::api));
+    }
     router
         .route("/a/{link}", get(crate::answer_link::show).post(crate::answer_link::answer))
         .fallback(crate::ui::page)

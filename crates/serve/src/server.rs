@@ -69,6 +69,8 @@ pub struct Options {
     pub engram: crate::engram::Access,
     /// What is decided about the dialect of attachable sessions.
     pub attach: crate::attach::Settings,
+    /// What is decided about the dialect of the original engine of model turns.
+    pub engine: crate::engine::Settings,
 }
 
 /// The server. Connections are accepted while [`serve`](Self::serve) runs.
@@ -76,6 +78,7 @@ pub struct Server {
     router: Router,
     dashboard: Router,
     attach: Router,
+    engine: Router,
     app: Arc<App>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -116,6 +119,7 @@ impl Server {
             sessionbus: options.sessionbus,
             engram: options.engram,
             attach: options.attach,
+            engine: options.engine,
             stop_asked: CancellationToken::new(),
             clients: std::sync::atomic::AtomicU64::new(1),
         });
@@ -123,6 +127,7 @@ impl Server {
             router: crate::routes::router(&app, crate::mcp::router(&app, mcp)),
             dashboard: crate::sessionbus::dashboard(Arc::clone(&app)),
             attach: crate::attach::router(Arc::clone(&app)),
+            engine: crate::engine::router(Arc::clone(&app)),
             app,
             tasks,
             closing: CancellationToken::new(),
@@ -164,6 +169,7 @@ impl Server {
         let router = match listener {
             Listener::Dashboard(_) => self.dashboard.clone(),
             Listener::Attach(_) => self.attach.clone(),
+            Listener::Engine(_) => self.engine.clone(),
             Listener::Tcp(_) | Listener::Unix(_) | Listener::Engram(_) => self.router.clone(),
         };
         let is_bus = matches!(listener, Listener::Engram(_));
@@ -205,6 +211,8 @@ pub enum Listener {
     Dashboard(TcpListener),
     /// A TCP port where a browser's client of attachable sessions is, and that dialect's paths alone.
     Attach(TcpListener),
+    /// A TCP port where the page of the original engine's client is, and that dialect's paths alone.
+    Engine(TcpListener),
     /// A TCP port where the original agent bus is spoken, and nothing of HTTP.
     Engram(TcpListener),
 }
@@ -217,6 +225,7 @@ impl Listener {
             Self::Tcp(listener)
             | Self::Dashboard(listener)
             | Self::Attach(listener)
+            | Self::Engine(listener)
             | Self::Engram(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // A frame must not wait for the acknowledgement of the one before it. It fails for who has left already.

@@ -41,6 +41,7 @@ use crate::local::{self, Wire};
 use crate::problem::{self, Problem};
 pub(crate) use dashboard::{pages, router as dashboard};
 pub(crate) use fields::{Wrong, whole};
+pub(crate) use form::unescape;
 pub(crate) use json::Json;
 use route::{Found, Route};
 

@@ -150,6 +150,11 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// For a caller who came with this pass, of a stream that ends by itself when the daemon stops.
+    pub(crate) fn of_token(hub: &Hub, pass: Pass) -> Self {
+        Self { stop: CancellationToken::new(), ..Self::new(hub, pass) }
+    }
+
     /// For a caller who came with this pass.
     pub(crate) fn new(hub: &Hub, pass: Pass) -> Self {
         let token = match pass.0 {

@@ -46,6 +46,49 @@ pub fn tool_id(id: &str) -> String {
     id.chars().map(plain).take(MAX_ID).collect()
 }
 
+/// The words of an MCP server's command, which the engine keeps as one line. Quotes keep words together; nothing of a shell is
+/// carried out, so what only a shell understands is refused.
+///
+/// # Errors
+/// Why it is no command.
+pub fn command_words(line: &str) -> Result<Vec<String>, &'static str> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), c) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ';' | '&' | '|' | '`' | '$' | '(' | ')' | '<' | '>') => {
+                return Err("must be one program with its arguments: nothing of a shell is carried out");
+            }
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (None, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    match (quote, words.first().map(String::as_str)) {
+        (Some(_), _) => Err("has a quote that does not end"),
+        (None, None | Some("")) => Err("must not be empty"),
+        (None, Some(program)) if program.starts_with(['-', '#', '!']) => Err("must begin with a program"),
+        (None, Some(_)) => Ok(words),
+    }
+}
+
+/// The line of such words.
+#[must_use]
+pub fn command_line(words: &[String]) -> String {
+    let shown =
+        |word: &String| match (word.contains('"'), word.is_empty() || word.contains(char::is_whitespace)) {
+            (true, _) => format!("'{word}'"),
+            (false, true) => format!("\"{word}\""),
+            (false, false) => word.clone(),
+        };
+    words.iter().map(shown).collect::<Vec<_>>().join(" ")
+}
+
 /// A conversation as the engine shows it. Thoughts and what providers want back are left out.
 #[must_use]
 pub fn history(system: Option<&str>, messages: &[Message]) -> Vec<Value> {
@@ -116,6 +159,18 @@ mod tests {
         assert_eq!(error_code("authentication_failed"), ("auth_error", false));
         assert_eq!(error_code("context_too_long"), ("context_exceeded", false));
         assert_eq!(error_code("what comes"), ("internal", false));
+    }
+
+    #[test]
+    fn a_command_is_words_and_nothing_of_a_shell() {
+        let words = |line: &str| command_words(line).map(|words| words.join("|"));
+        assert_eq!(words("npx -y  'my server' \"\""), Ok("npx|-y|my server|".to_owned()));
+        for bad in ["", "  ", "a; b", "a && b", "a $(b)", "a > b", "'a", "-x", "''"] {
+            assert!(command_words(bad).is_err(), "{bad}");
+        }
+        for line in ["npx -y server", "a \"b c\"", "a 'b\"c'", "a \"\""] {
+            assert_eq!(command_line(&command_words(line).unwrap()), line, "it comes back as it went");
+        }
     }
 
     #[test]

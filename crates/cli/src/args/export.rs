@@ -15,7 +15,7 @@ pub(crate) struct Export {
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// What `trunkline export` wrote, - reads it from stdin; with --from, the other program's database
+    /// What `trunkline export` wrote, - reads it from stdin; with --from, the other program's database or directory
     pub(crate) file: PathBuf,
     /// Read what another program has kept, without changing it
     #[arg(long, value_enum, value_name = "PROGRAM")]
@@ -29,4 +29,6 @@ pub(crate) enum Source {
     Sessionbus,
     /// The original agent bus: its handoff.db
     Engram,
+    /// The original engine of model turns: its directory ~/.kollab, or the config.json there
+    Kollab,
 }

@@ -61,6 +61,9 @@ pub(crate) async fn import(app: &App, args: Import) -> Result<Exit> {
     if let Some(Source::Engram) = args.from {
         return super::import_bus::import(app, &args.file).await;
     }
+    if let Some(Source::Kollab) = args.from {
+        return super::import_kollab::import(app, &args.file).await;
+    }
     if let Some(Source::Sessionbus) = args.from {
         return crate::commands::import_hub::import(app, &args.file).await;
     }

@@ -26,7 +26,7 @@ pub(crate) async fn open(app: &App, args: Open) -> Result<Exit> {
     if args.demo {
         demo(app, &client).await?;
     }
-    let link = link(app, &client, args.attach).await?;
+    let link = link(app, &client, &args).await?;
     if app.screen.json {
         app.screen.json(&link)?;
         return Ok(Exit::Ok);
@@ -47,19 +47,23 @@ pub(crate) async fn open(app: &App, args: Open) -> Result<Exit> {
     app.screen.note(format!("opening {} in your browser", client.base_url()));
     // Whether a browser came up cannot be known, and the link it was given works only once.
     app.screen.note("if none comes up, or for another one: this link works once, for five minutes:");
-    app.screen.print(self::link(app, &client, args.attach).await?.url)?;
+    app.screen.print(self::link(app, &client, &args).await?.url)?;
     Ok(Exit::Ok)
 }
 
-/// A link to the page, or to the client of attachable sessions.
-async fn link(app: &App, client: &Client, attach: bool) -> Result<Link> {
+/// A link to the page, or to the page of a client that was not written for this daemon.
+async fn link(app: &App, client: &Client, args: &Open) -> Result<Link> {
     let link = client.link().await?;
-    if !attach {
-        return Ok(link);
-    }
-    let Some(at) = Runtime::read(&app.config.home)?.and_then(|runtime| runtime.attach) else {
-        return Err(CliError::failure("attachable sessions have no address of their own here")
-            .hint("set `listen` in the table [attach] of config.toml, and start the daemon anew"));
+    let (table, what) = match (args.attach, args.engine) {
+        (false, false) => return Ok(link),
+        (true, _) => ("attach", "the client of attachable sessions has"),
+        (false, true) => ("engine", "kollabor's client has"),
+    };
+    let runtime = Runtime::read(&app.config.home)?;
+    let at = runtime.and_then(|runtime| if args.attach { runtime.attach } else { runtime.engine });
+    let Some(at) = at else {
+        return Err(CliError::failure(format!("{what} no address of its own here"))
+            .hint(format!("set `listen` in the table [{table}] of config.toml, and start the daemon anew")));
     };
     Ok(Link { url: format!("{at}/-/open#code={}", link.code), ..link })
 }

@@ -13,6 +13,7 @@ mod handoffs;
 mod harness;
 mod hooks;
 mod kill;
+mod kollabor;
 mod mcp;
 mod moving;
 mod notifying;

@@ -115,6 +115,7 @@ fn write_runtime(home: &tempfile::TempDir, server: &Server) {
         pid: 1,
         version: "0".into(),
         attach: None,
+        engine: None,
     };
     std::fs::write(home.path().join(Runtime::FILE), serde_json::to_vec(&runtime).unwrap()).unwrap();
 }

@@ -440,7 +440,12 @@ impl Life {
 }
 
 /// What stands over the conversation, and the skills that it tells of. The session's own prompt counts before its agent's.
-async fn system(home: PathBuf, workspace: &Path, bundle: &Bundle, own: Option<String>) -> (String, Vec<Skill>) {
+async fn system(
+    home: PathBuf,
+    workspace: &Path,
+    bundle: &Bundle,
+    own: Option<String>,
+) -> (String, Vec<Skill>) {
     let (path, bundle) = (workspace.to_owned(), bundle.clone());
     let read = move || {
         let skills = skills::found(&home, &path, bundle.skills.as_deref());
