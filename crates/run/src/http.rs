@@ -42,7 +42,7 @@ impl Http {
     /// # Errors
     /// [`Failure`], in the words of the provider where it says any.
     pub(crate) async fn post(&self, request: HttpRequest, silence: Duration) -> Result<Body, Failure> {
-        let answer = self.ask(&request, silence).await?;
+        let answer = self.ask(request, silence).await?;
         let body = |answer: Response<Incoming>| Body { body: answer.into_body(), silence };
         if answer.status().is_success() {
             return Ok(body(answer));
@@ -59,10 +59,10 @@ impl Http {
     /// # Errors
     /// [`Failure`] when there is no answer.
     pub(crate) async fn status(&self, request: HttpRequest, silence: Duration) -> Result<u16, Failure> {
-        Ok(self.ask(&request, silence).await?.status().as_u16())
+        Ok(self.ask(request, silence).await?.status().as_u16())
     }
 
-    async fn ask(&self, request: &HttpRequest, silence: Duration) -> Result<Response<Incoming>, Failure> {
+    async fn ask(&self, request: HttpRequest, silence: Duration) -> Result<Response<Incoming>, Failure> {
         let mut built = Request::builder().method(Method::POST).uri(&request.url);
         for (name, value) in &request.headers {
             built = built.header(name, value.reveal());
@@ -72,7 +72,7 @@ impl Http {
             built = built.header("content-type", "application/json").header("accept", "text/event-stream");
         }
         let built = built.header("user-agent", agent);
-        let built = built.body(Full::new(Bytes::from(request.body.clone())));
+        let built = built.body(Full::new(Bytes::from(request.body)));
         // What cannot be a header may be a key: it is not quoted.
         let bad = |_| {
             Failure::new(

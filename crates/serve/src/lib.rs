@@ -8,6 +8,7 @@
 //!   `grants`, `audit`, `presence`, `catalog`, `agents`, `registry`, `kv`, `topics`, `handoffs`, `pools`, `profiles`, `mcp_servers`,
 //!   `operator`, `tokens`, `push`, `search`, `exchange`, `import`, `shutdown`, `health`. `ui`: the page. `built`: files that
 //!   are built in. `answer_link`: a request answered without a token, in plain `html`.
+//! - `folded`: what dialects share that fold a session's facts into events.
 //! - `stream`: server-sent events. `socket`: many of those streams over one WebSocket.
 //! - [`mcp`]: the MCP server. Dialects: `sessionbus` of the original human-input hub, `attach` of attachable sessions, `engram` of
 //!   the original agent bus, with `subscriptions` to what it tells, `engine` of the original engine of model turns.
@@ -28,6 +29,7 @@ mod events;
 mod exchange;
 mod extract;
 mod feed;
+mod folded;
 mod gate;
 mod grants;
 mod handoffs;

@@ -64,6 +64,6 @@ pub use dialect::Dialect;
 pub use gates::NoSuchGate;
 pub use journal::{MAX_KEPT, MAX_KEPT_BYTES, Outcome, Recorded};
 pub use script::{
-    Call, Failure, MAX_ENTRIES, MAX_SCRIPT_BYTES, Rule, Script, ScriptError, Step, Stop, Usage, When,
+    Call, Failure, MAX_ENTRIES, MAX_SCRIPT_BYTES, Rule, Script, ScriptError, Step, Stop, Usage, When, call,
 };
 pub use server::{MAX_BODY_BYTES, ModelServer, StartError};

@@ -1,7 +1,7 @@
 //! What the model will say, and when: the script's types, as they stand in a JSON file.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 
 use crate::ask::Ask;
@@ -158,6 +158,13 @@ pub enum ScriptError {
     },
 }
 
+/// A step that calls a tool, as JSON.
+#[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "`json!` is written in its place")]
+pub fn call(tool: &str, arguments: Value) -> Value {
+    json!({ "call": [{ "tool": tool, "arguments": arguments }] })
+}
+
 impl Script {
     /// Reads a script from JSON text and checks it.
     ///
@@ -168,6 +175,23 @@ impl Script {
         let script: Self = serde_json::from_str(text)?;
         script.check()?;
         Ok(script)
+    }
+
+    /// A script that gives these answers in this order, each once. An answer is a list of steps, or a whole rule.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn in_order(answers: &[Value]) -> Result<Self, ScriptError> {
+        let once = |answer: &Value| match answer {
+            Value::Object(rule) => {
+                let mut rule = rule.clone();
+                rule.insert("times".to_owned(), 1.into());
+                Value::Object(rule)
+            }
+            steps => json!({ "times": 1, "answer": steps }),
+        };
+        let rules: Vec<_> = answers.iter().map(once).collect();
+        Self::from_json(&json!({ "rules": rules }).to_string())
     }
 
     /// Checks that every rule can be played.

@@ -16,16 +16,14 @@ const QUIET: i32 = 4;
 
 pub(crate) async fn pair(app: &App) -> Result<Exit> {
     let client = app.connect().await?;
-    let Link { url, code, expires } = client.link().await?;
+    let Link { code, expires, .. } = client.link().await?;
     let base = app.config.public_url.clone().unwrap_or_else(|| client.base_url());
     if is_of_this_machine(&base) {
         return Err(CliError::failure(format!("{base} is an address of this machine alone: no other device gets there"))
             .hint("set public_url to where your phone reaches the daemon (a tunnel, a VPN, a proxy), or listen on an address of \
                    your network; then start the daemon anew"));
     }
-    let url = url
-        .split_once('#')
-        .map_or_else(|| format!("{base}/#code={code}"), |(_, rest)| format!("{base}/#{rest}"));
+    let url = format!("{base}/#code={code}");
     if app.screen.json {
         app.screen.json(&json!({ "url": url, "expires": expires }))?;
         return Ok(Exit::Ok);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use trunkline_core::event::{Event, Fact};
 use trunkline_core::grant::{Added, Mode};
@@ -14,6 +14,7 @@ use trunkline_core::request::Answer;
 use trunkline_core::session::{Command, Created};
 use trunkline_core::turn::{WhenBusy, Why};
 use trunkline_log::Log;
+pub(crate) use trunkline_model_server::call;
 use trunkline_model_server::{ModelServer, Recorded, Script};
 use trunkline_run::catalog::Catalog;
 use trunkline_run::custody::{Custody, probe};
@@ -58,22 +59,7 @@ pub(crate) struct Stage {
 
 /// A script that answers in this order, each once.
 pub(crate) fn answers(answers: &[Value]) -> Script {
-    let rule = |answer: &Value| match answer {
-        Value::Array(_) => json!({ "times": 1, "answer": answer }),
-        rule => {
-            let mut rule = rule.clone();
-            rule["times"] = json!(1);
-            rule
-        }
-    };
-    let rules: Vec<Value> = answers.iter().map(rule).collect();
-    Script::from_json(&json!({ "rules": rules }).to_string()).unwrap()
-}
-
-/// A call in a script.
-#[expect(clippy::needless_pass_by_value, reason = "`json!` is written in its place")]
-pub(crate) fn call(tool: &str, arguments: Value) -> Value {
-    json!({ "call": [{ "tool": tool, "arguments": arguments }] })
+    Script::in_order(answers).unwrap()
 }
 
 /// The profile of a scripted provider.

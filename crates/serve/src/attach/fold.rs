@@ -18,8 +18,10 @@ use trunkline_core::request::Opened;
 use trunkline_core::turn::{Ended, StopReason, Why};
 use trunkline_wire::acp::{UpdateView, tool_name};
 
-/// How many frames one fact may complete.
-const PLACES: u64 = 4;
+use crate::folded::{Ids, prompt_text};
+
+/// The ids of frames.
+pub(super) const IDS: Ids = Ids { places: 4 };
 /// Prose of so many bytes is sent without waiting for its end.
 const MAX_PROSE: usize = 4 << 20;
 /// How much of what a tool gave back is sent to those who ask for it.
@@ -84,16 +86,6 @@ impl Frame {
     }
 }
 
-/// The number of the fact that an id is of.
-pub(super) const fn fact_of(id: u64) -> Seq {
-    Seq(id / PLACES)
-}
-
-/// The last id that this fact can have.
-pub(super) const fn last_of(seq: Seq) -> u64 {
-    seq.0.saturating_mul(PLACES).saturating_add(PLACES - 1)
-}
-
 impl Fold {
     pub(super) fn new(detail: Detail, page: impl Into<String>) -> Self {
         Self { detail, page: page.into(), ..Self::default() }
@@ -104,7 +96,7 @@ impl Fold {
         if let Fact::TurnStarted(started) = &event.fact {
             self.turn = Turn::default();
             self.at(event);
-            self.push("user", json!({ "text": text(&started.prompt) }));
+            self.push("user", json!({ "text": prompt_text(&started.prompt) }));
         } else {
             self.at(event);
             if event.turn.is_some() {
@@ -276,7 +268,7 @@ impl Fold {
 
     fn next_id(&self) -> u64 {
         // A fact completes fewer frames than there are places for it.
-        self.turn.now.0.0.saturating_mul(PLACES) + self.turn.places.min(PLACES - 1)
+        IDS.id(self.turn.now.0, self.turn.places)
     }
 
     fn push(&mut self, kind: &'static str, value: Value) {
@@ -291,18 +283,6 @@ fn members(value: Value) -> Map<String, Value> {
         Value::Object(members) => members,
         _ => Map::new(),
     }
-}
-
-/// The text of a prompt; what is no text is named.
-fn text(prompt: &[Raw]) -> String {
-    let block = |raw: &Raw| {
-        let block: Value = raw.read().unwrap_or_default();
-        match block["text"].as_str() {
-            Some(text) => text.to_owned(),
-            None => format!("[{}]", block["type"].as_str().unwrap_or("content")),
-        }
-    };
-    prompt.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
 fn has_content(input: &Value) -> bool {

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use bytes::Bytes;
@@ -17,18 +16,18 @@ use trunkline_log::frame::Frame as Stored;
 use trunkline_run::hub::Attached;
 use trunkline_run::tail::{Follow, Next};
 
-use super::fold::{Detail, Fold, fact_of, last_of};
-use super::{Fail, Outcome};
+use super::Outcome;
+use super::fold::{Detail, Fold, IDS};
 use crate::app::App;
+use crate::folded::{Place, last_seen};
 use crate::gate::Pass;
 use crate::stream::{self, Ending, Told};
 
 pub(super) async fn attach(app: &App, caller: &Caller, pass: Pass, id: SessionId, parts: &Parts) -> Outcome {
     caller.may_read(id)?;
     let detail = if wants_all(parts.uri.query()) { Detail::All } else { Detail::Blocks };
-    let seen = resume(&parts.headers);
-    let (from, seen) = place(app, id, seen).await?;
-    let follow = app.hub.follow(id, from).await?;
+    let Place { after, turn, seen } = IDS.place(&app.hub, id, last_seen(&parts.headers)).await?;
+    let follow = app.hub.follow(id, turn.map_or(after, |turn| turn.0)).await?;
     let joined = Joined {
         client: app.clients.fetch_add(1, Ordering::Relaxed),
         name: "attach".to_owned(),
@@ -51,27 +50,6 @@ pub(super) async fn attach(app: &App, caller: &Caller, pass: Pass, id: SessionId
 
 fn wants_all(query: Option<&str>) -> bool {
     query.is_some_and(|query| query.split('&').any(|pair| pair == "deltas=1"))
-}
-
-/// The last frame that the client has. What is no number of a frame means that it has none.
-fn resume(headers: &HeaderMap) -> Option<u64> {
-    headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
-}
-
-/// After which fact to read, and which frames to leave out: the fold of the turn in which the client stopped begins anew.
-async fn place(app: &App, id: SessionId, seen: Option<u64>) -> Result<(Seq, Option<u64>), Fail> {
-    let Some(seen) = seen else { return Ok((Seq::ZERO, None)) };
-    let fact = fact_of(seen);
-    let before = Seq(fact.0.saturating_sub(1));
-    let page = app.hub.read(id, before, 1).await?;
-    // A client that has more than there is has it from another life of the log; it is told what comes from now on.
-    if fact > page.head {
-        return Ok((page.head, Some(last_of(page.head))));
-    }
-    let line = page.frames.iter().flat_map(|frame| frame.lines_after(before)).next();
-    let event = line.and_then(|(_, line)| Event::from_line(line).ok());
-    let turn = event.filter(|event| event.seq == fact).and_then(|event| event.turn);
-    Ok((turn.map_or(fact, |turn| turn.0), Some(seen)))
 }
 
 /// A client: a cursor in the log, and the fold of the turn that it is in.
@@ -138,13 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_number_says_what_a_client_has() {
-        let with = |id: &str| HeaderMap::from_iter([("last-event-id".parse().unwrap(), id.parse().unwrap())]);
-        assert_eq!(resume(&HeaderMap::new()), None);
-        assert_eq!(resume(&with(" 15 ")), Some(15));
-        for other in ["-5", "x", "", "1.5", "99999999999999999999999"] {
-            assert_eq!(resume(&with(other)), None, "{other}");
-        }
+    fn all_is_told_to_those_who_ask_for_it() {
         assert!(wants_all(Some("a=1&deltas=1")) && !wants_all(Some("deltas=0")) && !wants_all(None));
     }
 }

@@ -21,8 +21,10 @@ use trunkline_run::model::history::Entry;
 use trunkline_wire::acp::{UpdateView, tool_name};
 use trunkline_wire::engine;
 
-/// How many events one fact may complete.
-const PLACES: u64 = 8;
+use crate::folded::{Ids, prompt_text};
+
+/// The ids of events.
+pub(super) const IDS: Ids = Ids { places: 8 };
 /// How much of what a tool gave back is sent.
 const MAX_OUTPUT: usize = 256 << 10;
 /// How much of each output stands for an answer that has no words.
@@ -104,16 +106,6 @@ impl Frame {
     }
 }
 
-/// The number of the fact that an id is of.
-pub(super) const fn fact_of(id: u64) -> Seq {
-    Seq(id / PLACES)
-}
-
-/// The last id that this fact can have.
-pub(super) const fn last_of(seq: Seq) -> u64 {
-    seq.0.saturating_mul(PLACES).saturating_add(PLACES - 1)
-}
-
 /// Whether nothing of a turn follows an event of this type.
 pub(super) fn is_last(kind: &str) -> bool {
     matches!(kind, "turn_complete" | "error")
@@ -172,7 +164,7 @@ impl Fold {
     fn fold(&mut self, fact: &Fact, turn: TurnId) {
         match fact {
             Fact::TurnStarted(started) => {
-                self.push("turn_start", json!({ "turn": turn, "content": prompt(&started.prompt) }));
+                self.push("turn_start", json!({ "turn": turn, "content": prompt_text(&started.prompt) }));
             }
             Fact::TurnUpdate(update) => self.update(&update.update),
             Fact::TurnNote(note) => self.note(note),
@@ -438,7 +430,7 @@ impl Fold {
 
     fn push(&mut self, kind: &str, members: Value) {
         // A fact completes fewer events than there are places for it.
-        let id = self.turn.now.0.0.saturating_mul(PLACES) + self.turn.places.min(PLACES - 1);
+        let id = IDS.id(self.turn.now.0, self.turn.places);
         self.turn.places += 1;
         let mut event = Map::from_iter([
             ("type".to_owned(), kind.into()),
@@ -457,18 +449,6 @@ fn members(view: &UpdateView<'_>) -> Map<String, Value> {
         Some((name.to_owned(), serde_json::from_str(raw.get()).ok()?))
     };
     view.members().filter_map(member).collect()
-}
-
-/// The text of a prompt; what is no text is named.
-fn prompt(blocks: &[Raw]) -> String {
-    let block = |raw: &Raw| {
-        let block: Value = raw.read().unwrap_or_default();
-        match block["text"].as_str() {
-            Some(text) => text.to_owned(),
-            None => format!("[{}]", block["type"].as_str().unwrap_or("content")),
-        }
-    };
-    blocks.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
 fn diff(content: &[Value]) -> Option<Value> {

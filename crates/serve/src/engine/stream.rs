@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
@@ -27,9 +27,10 @@ use trunkline_log::frame::Frame as Stored;
 use trunkline_run::hub::Attached;
 use trunkline_run::tail::{Follow, Next};
 
-use super::fold::{Fold, Given, fact_of, is_last, last_of};
+use super::fold::{Fold, Given, IDS, is_last};
 use super::{Asked, Outcome, param, read};
 use crate::app::App;
+use crate::folded::{Place, last_seen};
 use crate::gate::Pass;
 use crate::problem::Problem;
 use crate::stream::{self, Ending, Told};
@@ -55,16 +56,21 @@ pub(super) async fn message(app: &App, asked: &Asked, id: SessionId, name: &str,
     let done = app.hub.command(&asked.caller, id, command, None).await?;
     let turn = done.events.iter().find_map(|event| event.turn).ok_or(Refused::NotRunning)?;
     let reader = Reader { app, caller: &asked.caller, id, name };
-    reader.answer(Seq(turn.0.0 - 1), None, Some(turn), asked.pass.clone()).await
+    reader.answer(before(turn), None, Some(turn), asked.pass.clone()).await
 }
 
 /// Attaches to all turns of a session: what followed the last event that the client has, then what comes.
 pub(super) async fn events(app: &App, asked: &Asked, id: SessionId, name: &str) -> Outcome {
     asked.caller.may_read(id)?;
-    let seen = resume(&asked.headers).or_else(|| param(&asked.query, "after")?.trim().parse().ok());
-    let (from, seen) = place(app, id, seen).await?;
+    let seen = last_seen(&asked.headers).or_else(|| param(&asked.query, "after")?.trim().parse().ok());
+    let Place { after, turn, seen } = IDS.place(&app.hub, id, seen).await?;
     let reader = Reader { app, caller: &asked.caller, id, name };
-    reader.answer(from, seen, None, asked.pass.clone()).await
+    reader.answer(turn.map_or(after, before), seen, None, asked.pass.clone()).await
+}
+
+/// The last fact before a turn: that it was queued is told too.
+const fn before(turn: TurnId) -> Seq {
+    Seq(turn.0.0 - 1)
 }
 
 struct Reader<'a> {
@@ -110,27 +116,6 @@ fn known(session: &Session) -> (Option<String>, BTreeMap<GrantId, Given>) {
     let workspace = session.created.as_ref().and_then(|(created, ..)| created.workspace.clone());
     let given = |(id, grant): (&GrantId, &Grant)| (*id, Given::of(&grant.added));
     (workspace, session.grants.all.iter().map(given).collect())
-}
-
-/// The last event that the client has. What is no number of an event means that it has none.
-fn resume(headers: &HeaderMap) -> Option<u64> {
-    headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
-}
-
-/// After which fact to read, and which events to leave out: the fold of the turn in which the client stopped begins anew.
-async fn place(app: &App, id: SessionId, seen: Option<u64>) -> Result<(Seq, Option<u64>), Problem> {
-    let Some(seen) = seen else { return Ok((Seq::ZERO, None)) };
-    let fact = fact_of(seen);
-    let before = Seq(fact.0.saturating_sub(1));
-    let page = app.hub.read(id, before, 1).await?;
-    // A client that has more than there is has it from another life of the log; it is told what comes from now on.
-    if fact > page.head {
-        return Ok((page.head, Some(last_of(page.head))));
-    }
-    let line = page.frames.iter().flat_map(|frame| frame.lines_after(before)).next();
-    let event = line.and_then(|(_, line)| Event::from_line(line).ok());
-    let turn = event.filter(|event| event.seq == fact).and_then(|event| event.turn);
-    Ok((turn.map_or(fact, |turn| Seq(turn.0.0 - 1)), Some(seen)))
 }
 
 /// A client: a cursor in the log, and the fold of the turn that it is in.

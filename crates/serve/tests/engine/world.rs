@@ -15,6 +15,7 @@ use trunkline_core::id::Node;
 use trunkline_core::profile::{Profile, Provider};
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory};
+pub(crate) use trunkline_model_server::call;
 use trunkline_model_server::{ModelServer, Script};
 use trunkline_run::Hub;
 use trunkline_run::catalog::Catalog;
@@ -53,22 +54,7 @@ pub(crate) struct World {
 
 /// A script that answers in this order, each once.
 pub(crate) fn answers(answers: &[Value]) -> Script {
-    let rule = |answer: &Value| match answer {
-        Value::Array(_) => json!({ "times": 1, "answer": answer }),
-        rule => {
-            let mut rule = rule.clone();
-            rule["times"] = json!(1);
-            rule
-        }
-    };
-    let rules: Vec<Value> = answers.iter().map(rule).collect();
-    Script::from_json(&json!({ "rules": rules }).to_string()).unwrap()
-}
-
-/// A call in a script.
-#[expect(clippy::needless_pass_by_value, reason = "`json!` is written in its place")]
-pub(crate) fn call(tool: &str, arguments: Value) -> Value {
-    json!({ "call": [{ "tool": tool, "arguments": arguments }] })
+    Script::in_order(answers).unwrap()
 }
 
 impl World {

@@ -234,7 +234,7 @@ proptest! {
         let frames = frames(&events(&facts));
         prop_assert!(frames.is_sorted_by(|a, b| a.id < b.id));
         for frame in &frames {
-            prop_assert!(last_of(fact_of(frame.id)) >= frame.id && fact_of(frame.id).0 >= 2);
+            prop_assert!(IDS.last_of(IDS.fact_of(frame.id)) >= frame.id && IDS.fact_of(frame.id).0 >= 2);
         }
     }
 
@@ -244,7 +244,7 @@ proptest! {
         facts.push(started());
         facts.extend(turn);
         let all = events(&facts);
-        let whole: Vec<_> = frames(&all).into_iter().filter(|frame| fact_of(frame.id).0 >= before.len() as u64 + 2).collect();
+        let whole: Vec<_> = frames(&all).into_iter().filter(|frame| IDS.fact_of(frame.id).0 >= before.len() as u64 + 2).collect();
         prop_assert_eq!(whole, frames(&all[before.len()..]));
     }
 }
