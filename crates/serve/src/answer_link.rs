@@ -34,7 +34,7 @@ const MAX_ANSWER: usize = 64 << 10;
 const STYLE: &str = "body{font:17px/1.5 system-ui,sans-serif;max-width:36rem;margin:0 auto;padding:1.5rem;\
     color-scheme:light dark;overflow-wrap:anywhere}h1{font-size:1.25rem}pre{white-space:pre-wrap;padding:.75rem;\
     border:1px solid #8886;border-radius:.5rem}form{display:flex;flex-direction:column;gap:.75rem}button,textarea{font:inherit;\
-    padding:.75rem;border-radius:.5rem;border:1px solid #888}button{min-height:3rem}small{opacity:.75}";
+    padding:.75rem;border-radius:.5rem;border:1px solid #888}button{min-height:3rem}small{opacity:.75}p::first-letter{text-transform:uppercase}";
 
 /// No script, nothing from elsewhere, and no style but the one above.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -171,7 +171,7 @@ fn question(request: &RequestView) -> String {
         let _fits = write!(body, "<pre>{}</pre>", e(&request.question));
     }
     if let Some(risk) = &request.risk {
-        let _fits = write!(body, "<p><small>Risk: {}. {}</small></p>", risk.level.word(), e(&risk.reason));
+        let _fits = write!(body, "<p><small>{} risk: {}</small></p>", risk.level.word(), e(&risk.reason));
     }
     body.push_str("<form method=\"post\">");
     let choices = rule::choices(request);
@@ -214,12 +214,13 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response<Body> {
     sealed(response)
 }
 
-/// Nobody keeps, frames or passes on what a link shows, and nobody learns the link from where its reader goes next.
+/// Nobody keeps, frames or passes on what a link shows, and no other site learns the link from where its reader goes next. Our own
+/// may: a browser that must tell nobody sends its form from the origin `null`, which is nobody's.
 fn sealed(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

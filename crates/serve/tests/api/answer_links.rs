@@ -17,7 +17,7 @@ impl World {
     async fn open(&self, link: &str) -> (StatusCode, String) {
         let response = self.http.get(link).send().await.unwrap();
         assert_eq!(response.headers()["cache-control"], "no-store");
-        assert_eq!(response.headers()["referrer-policy"], "no-referrer");
+        assert_eq!(response.headers()["referrer-policy"], "same-origin");
         let policy = response.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         (response.status(), response.text().await.unwrap())
