@@ -9,6 +9,7 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -64,6 +65,8 @@ _JSON = ("decisions", "files_touched", "todos", "metadata")
 _DECODED = frozenset({*_JSON, "context", "snapshot"})
 _MEMORY = ":memory:"
 _BUSY_S = 5.0
+# How long to rest before a lock that SQLite does not wait for is tried again.
+_REST_S = 0.005
 
 
 class Handoffs:
@@ -222,7 +225,7 @@ class Handoffs:
             # Without `isolation_level` SQLite commits each statement itself.
             db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             try:
-                db.execute("PRAGMA journal_mode = WAL")
+                _keep_log(db)
                 db.execute("PRAGMA synchronous = NORMAL")
                 db.executescript(_SCHEMA)
                 db.execute("PRAGMA foreign_keys = ON")
@@ -231,6 +234,23 @@ class Handoffs:
                 raise
             self._db = db
         return self._db
+
+
+def _keep_log(db: sqlite3.Connection) -> None:
+    """Have the database keep a write-ahead log.
+
+    While another connection does the same, SQLite says at once that it is locked, whatever it was told of waiting.
+    """
+    until = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(_REST_S)
+        else:
+            return
 
 
 def _object(row: dict[str, Any]) -> dict[str, Any]:
