@@ -46,20 +46,37 @@ fn escaped_end(line: &[u8], mut found: usize) -> Option<usize> {
 /// string inside may hold anything.
 fn nested_end(line: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 1_usize;
-    while depth > 0 {
-        let found = find(line, at, |bytes| {
+    loop {
+        let mut marked = marked(line, at, |bytes| {
             // Bit 5 makes braces of brackets, and of nothing else.
             let braces = bytes | u8x16::splat(0x20);
-            is(bytes, b'"') | is(braces, b'{') | is(braces, b'}')
-        });
-        at = found? + 1;
-        match line[at - 1] {
-            b'"' => at = inner_string_end(line, at)?,
-            b'{' | b'[' => depth += 1,
-            _ => depth -= 1,
+            is(bytes, b'"') | is(bytes, b'\\') | is(braces, b'{') | is(braces, b'}')
+        })?;
+        // All that the sixteen bytes hold is looked at before the next sixteen are loaded: short keys and values are
+        // most of what containers hold.
+        let (mut in_string, next) = (false, at + 16);
+        at = next;
+        while marked != 0 {
+            let found = next - 16 + marked.trailing_zeros() as usize;
+            marked &= marked - 1;
+            match line[found] {
+                b'"' => in_string = !in_string,
+                // What is escaped is no mark, in the next sixteen bytes either.
+                b'\\' if in_string && found + 1 == next => at += 1,
+                b'\\' if in_string => marked &= !(1 << (found + 17 - next)),
+                b'\\' => {}
+                _ if in_string => {}
+                b'{' | b'[' => depth += 1,
+                _ => depth -= 1,
+            }
+            if depth == 0 {
+                return Some(found + 1);
+            }
+        }
+        if in_string {
+            at = inner_string_end(line, at)?;
         }
     }
-    Some(at)
 }
 
 /// How much of a string is looked at before the rest is left to `memchr`, which looks at more at once but takes longer to
@@ -115,14 +132,25 @@ fn number_end(line: &[u8], at: usize) -> Option<usize> {
 
 /// The first place from `at` on that `marks` marks among sixteen bytes.
 #[inline(always)]
-fn find(line: &[u8], at: usize, marks: impl Fn(u8x16) -> u8x16) -> Option<usize> {
-    let mut rest = line.get(at..)?;
-    while let Some((sixteen, behind)) = rest.split_first_chunk() {
-        let marked = marks(u8x16::new(*sixteen)).to_bitmask();
+fn find(line: &[u8], mut at: usize, marks: impl Fn(u8x16) -> u8x16) -> Option<usize> {
+    loop {
+        let marked = marked(line, at, &marks)?;
         if marked != 0 {
-            return Some(line.len() - rest.len() + marked.trailing_zeros() as usize);
+            return Some(at + marked.trailing_zeros() as usize);
         }
-        rest = behind;
+        at += 16;
+    }
+}
+
+/// Which of the sixteen bytes from `at` on `marks` marks, the first in the lowest bit. `None` behind the end.
+#[inline(always)]
+fn marked(line: &[u8], at: usize, marks: impl Fn(u8x16) -> u8x16) -> Option<u32> {
+    let rest = line.get(at..)?;
+    if let Some(sixteen) = rest.first_chunk() {
+        return Some(marks(u8x16::new(*sixteen)).to_bitmask());
+    }
+    if rest.is_empty() {
+        return None;
     }
     // Fewer than sixteen are looked at together with what is in front of them.
     let skip = 16 - rest.len();
@@ -131,8 +159,7 @@ fn find(line: &[u8], at: usize, marks: impl Fn(u8x16) -> u8x16) -> Option<usize>
         last[skip..].copy_from_slice(rest);
         last
     });
-    let marked = marks(u8x16::new(last)).to_bitmask() >> skip;
-    (marked != 0).then(|| line.len() - rest.len() + marked.trailing_zeros() as usize)
+    Some(marks(u8x16::new(last)).to_bitmask() >> skip)
 }
 
 /// Marks the bytes that are `byte`.
