@@ -65,6 +65,14 @@ impl Event {
         serde_json::to_string(self).expect("every fact has a JSON form")
     }
 
+    /// Appends the same line.
+    ///
+    /// # Panics
+    /// Never: every fact has a JSON form.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("every fact has a JSON form");
+    }
+
     /// Reads a line.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
 use crate::id::Seq;
-use crate::machine::{Context, Draft, Machine, Wanted};
+use crate::machine::{Context, Draft, Grown, Machine, Wanted};
 use crate::refused::Refused;
 use crate::text::check_size;
 use crate::time::Time;
@@ -181,10 +181,10 @@ impl Machine for Group {
         Wanted::nothing()
     }
 
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>> {
         let taken = self.taken?;
         let out = || self.out.iter().map(|(seq, out)| (*seq, out.clone())).collect();
-        (since >= 1_000 + self.out.len() as u64).then(|| vec![Reset { taken, out: out() }.into()])
+        (grown.events >= 1_000 + self.out.len() as u64).then(|| vec![Reset { taken, out: out() }.into()])
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
                         }
                     }
                 }
-                let kept = group.compaction(u64::MAX).unwrap();
+                let kept = group.compaction(Grown { events: u64::MAX, bytes: 0 }).unwrap();
                 let mut anew = Group::default();
                 for draft in kept {
                     let by = Caller::local().principal;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
 use crate::id::LogId;
-use crate::machine::{Context, Draft, Latest, Machine, Wanted};
+use crate::machine::{Context, Draft, Grown, Latest, Machine, Wanted};
 use crate::raw::Raw;
 use crate::refused::Refused;
 use crate::text::check_size;
@@ -34,6 +34,8 @@ pub const MAX_BYTES: usize = 16 << 20;
 pub const MAX_TRANSFERS: usize = 1_000;
 /// How many bytes the receipts of the transfers may have; the oldest is forgotten first. No single one may have more.
 pub const MAX_RECEIPT_BYTES: usize = 2 << 20;
+/// How many bytes a log may have on top of what lives, so that small ones are not written anew all the time.
+const SLACK_BYTES: usize = 512 << 10;
 /// How many keys one tick drops, so that no frame is too large; the next tick goes on.
 const EXPIRED_AT_ONCE: usize = 1_000;
 
@@ -259,7 +261,7 @@ impl Machine for Namespace {
                 let (key, value, owner) = (key.clone(), value.clone(), owner.clone());
                 let revision = self.entries.next_revision(ctx.now);
                 let put = Put { key, value, owner, expires, revision, again: false };
-                self.entries.room().take(&put)?;
+                self.entries.has_room(&put)?;
                 Ok(vec![self.put(put, ctx, *expect)?])
             }
             Command::Delete(key, expect) => {
@@ -316,10 +318,13 @@ impl Machine for Namespace {
         self.entries.next_due().is_some()
     }
 
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
-        let lives = self.entries.len() + self.transfers.len();
-        let many = since >= 256 + 2 * lives as u64;
-        if lives == 0 { Some(Vec::new()) } else { many.then(|| self.snapshot()) }
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>> {
+        if self.entries.is_empty() && self.transfers.is_empty() {
+            return Some(Vec::new());
+        }
+        // What is written again costs less than what came before it, and the log stays within four times what lives.
+        let lives = self.entries.bytes() + self.receipt_bytes;
+        (grown.bytes >= SLACK_BYTES + 3 * lives).then(|| self.snapshot())
     }
 }
 

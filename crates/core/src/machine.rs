@@ -63,10 +63,10 @@ pub trait Machine: Default + Send + Sync + 'static {
     }
 
     /// Facts that alone give the state again, for logs that are kept short: they are appended, and what was before them
-    /// is trimmed. `since` is how many events came since that was last done. `None` leaves the log as it is, and is the
-    /// answer of logs that keep their history; no facts at all leave nothing of it.
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
-        let _ = since;
+    /// is trimmed. `grown` is what came since that was last done. `None` leaves the log as it is, and is the answer of logs
+    /// that keep their history; no facts at all leave nothing of it.
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>> {
+        let _ = grown;
         None
     }
 
@@ -152,6 +152,15 @@ impl<E> Wanted<E> {
     pub const fn nothing() -> Self {
         Self { effects: Vec::new(), next: None }
     }
+}
+
+/// By how much a log has grown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grown {
+    /// By so many events.
+    pub events: u64,
+    /// By so many bytes of their lines.
+    pub bytes: usize,
 }
 
 /// Where the outcome of a command with an idempotency key stands.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
 use crate::id::SessionId;
-use crate::machine::{Context, Draft, Machine, Wanted};
+use crate::machine::{Context, Draft, Grown, Machine, Wanted};
 use crate::outside::UNSEEN_AFTER_MS;
 use crate::principal::Principal;
 use crate::raw::Raw;
@@ -147,9 +147,9 @@ impl Machine for Presence {
     }
 
     /// Heartbeats are many, and each makes the one before it worthless.
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>> {
         let lives = !self.clients.is_empty() || self.seen.is_some();
-        if lives && since < 16 {
+        if lives && grown.events < 16 {
             return None;
         }
         let again = self.clients.values().map(|client| Draft {
@@ -208,6 +208,6 @@ mod tests {
         let rows = step(&mut presence, &Command::Miss(Time(2_000)), 130_000);
         assert_eq!((rows[0].rank, rows[0].due), ((-2_000, 0), None));
         assert_eq!(step(&mut presence, &Command::Miss(Time(2_000)), 131_000), [], "once");
-        assert_eq!(presence.compaction(16).unwrap().len(), 1);
+        assert_eq!(presence.compaction(Grown { events: 16, bytes: 0 }).unwrap().len(), 1);
     }
 }

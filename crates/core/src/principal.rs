@@ -13,54 +13,54 @@ use crate::refused::Refused;
 
 /// The name of whoever caused an event: `owner`, `token/phone`, `link/phone`, `agent/<session>`, `local`, `trunkline`.
 ///
-/// 1 to 200 bytes, no control characters.
+/// 1 to 200 bytes, no control characters. Cheap to clone: every event has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Principal(String);
+pub struct Principal(Arc<str>);
 
 impl Principal {
     /// Holder of the token file in the home directory.
     #[must_use]
     pub fn owner() -> Self {
-        Self("owner".to_owned())
+        Self("owner".into())
     }
 
     /// The daemon itself: timers, recovery, shutdown.
     #[must_use]
     pub fn trunkline() -> Self {
-        Self("trunkline".to_owned())
+        Self("trunkline".into())
     }
 
     /// A process of the same user that showed no credential.
     #[must_use]
     pub fn local() -> Self {
-        Self("local".to_owned())
+        Self("local".into())
     }
 
     /// The agent of a session.
     #[must_use]
     pub fn agent(session: SessionId) -> Self {
-        Self(format!("agent/{session}"))
+        Self(format!("agent/{session}").into())
     }
 
     /// The holder of a named token. The name was checked when the token was made.
     #[must_use]
     pub fn token(name: &str) -> Self {
-        Self(format!("token/{name}"))
+        Self(format!("token/{name}").into())
     }
 
     /// Whoever holds a link that answers; it was sent to the service or the device of this name.
     #[must_use]
     pub fn link(told: &str) -> Self {
         let named: String = told.chars().filter(|c| !c.is_control()).collect();
-        Self(format!("link/{}", &named[..named.floor_char_boundary(190)]))
+        Self(format!("link/{}", &named[..named.floor_char_boundary(190)]).into())
     }
 
     /// Somebody of whom an export tells. Nobody here has checked that, and the name can never be a caller's.
     #[must_use]
     pub fn imported(&self) -> Self {
         let name = self.0.strip_prefix("imported/").unwrap_or(&self.0);
-        Self(format!("imported/{}", &name[..name.floor_char_boundary(190)]))
+        Self(format!("imported/{}", &name[..name.floor_char_boundary(190)]).into())
     }
 
     /// Whether it is somebody of whom only an export tells.
@@ -82,7 +82,7 @@ impl Principal {
     /// credential and what was imported are none, so they inherit nothing that was granted to people.
     #[must_use]
     pub fn is_person(&self) -> bool {
-        self.0 == "owner" || self.0.starts_with("token/") || self.0.starts_with("proxy/")
+        &*self.0 == "owner" || self.0.starts_with("token/") || self.0.starts_with("proxy/")
     }
 
     /// The text of the name.
@@ -103,7 +103,7 @@ impl FromStr for Principal {
 
     fn from_str(s: &str) -> Result<Self, BadId> {
         let fits = !s.is_empty() && s.len() <= 200 && !s.chars().any(char::is_control);
-        if fits { Ok(Self(s.to_owned())) } else { Err(BadId { expected: "a principal of 1 to 200 bytes" }) }
+        if fits { Ok(Self(s.into())) } else { Err(BadId { expected: "a principal of 1 to 200 bytes" }) }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
 use crate::id::LogId;
-use crate::machine::{Context, Draft, Latest, Machine, Wanted};
+use crate::machine::{Context, Draft, Grown, Latest, Machine, Wanted};
 use crate::raw::Raw;
 use crate::refused::Refused;
 use crate::text::check_size;
@@ -261,8 +261,8 @@ impl Machine for Registry {
         self.wanted().next.is_some()
     }
 
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
-        let many = since >= 256 + 2 * self.agents.len() as u64;
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>> {
+        let many = grown.events >= 256 + 2 * self.agents.len() as u64;
         if self.agents.is_empty() { Some(Vec::new()) } else { many.then(|| self.snapshot()) }
     }
 }

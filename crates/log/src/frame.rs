@@ -88,11 +88,13 @@ impl Frame {
         let (mut lines, mut count) = (String::with_capacity(bytes), 0);
         for (_, line) in frames.iter().flat_map(|frame| frame.lines_after(Seq::ZERO)) {
             // The number stands behind the type, which has no quotes in it.
-            let (before, rest) = line.split_once(SEQ).unwrap_or((line, ""));
-            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            let separator = if count == 0 { "" } else { "\n" };
-            let seq = first.plus(count);
-            write!(lines, "{separator}{before}{SEQ}{seq}{after}").expect("a text takes what is written");
+            let tag = line.get(TYPE.len()..).and_then(|rest| rest.find('"')).unwrap_or(0);
+            let (before, rest) = line.split_at((TYPE.len() + tag + SEQ.len()).min(line.len()));
+            debug_assert!(before.ends_with(SEQ), "an event is numbered behind its type");
+            lines.push_str(if count == 0 { "" } else { "\n" });
+            lines.push_str(before);
+            write!(lines, "{}", first.plus(count)).expect("a text takes what is written");
+            lines.push_str(rest.trim_start_matches(|c: char| c.is_ascii_digit()));
             count += 1;
         }
         assert!(count > 0, "a frame has at least one event");
@@ -130,8 +132,8 @@ impl Frame {
 
 /// How every line begins.
 const TYPE: &str = r#"{"type":""#;
-/// What stands before the number of an event.
-const SEQ: &str = r#""seq":"#;
+/// What stands between the type of an event and its number.
+const SEQ: &str = r#"","seq":"#;
 
 /// Whether a line belongs to the daemon alone. Tells it from the first bytes: `type` stands first in every line.
 #[must_use]

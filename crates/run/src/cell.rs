@@ -8,6 +8,7 @@ mod compact;
 mod held;
 mod load;
 mod remove;
+mod reply;
 
 use std::any::Any;
 use std::collections::hash_map::Entry;
@@ -33,8 +34,9 @@ use crate::cells::Shared;
 use crate::tail::Tail;
 
 pub(crate) use held::{Effects, Held, Kept};
+pub(crate) use reply::{Answered, Reply};
 
-/// How many commands may wait for one cell; more callers wait outside.
+/// How many messages may wait for one cell; more callers wait outside.
 pub(crate) const MAX_WAITING: usize = 1_024;
 /// A frame takes no further command once its events have this many bytes.
 const FRAME_BYTES: usize = 1 << 20;
@@ -89,7 +91,8 @@ pub(crate) type AnyCommand = Box<dyn Any + Send + Sync>;
 pub(crate) type View = Box<dyn FnOnce(Result<(&dyn Any, Pos), LogError>) + Send>;
 
 pub(crate) enum Message {
-    Command(Box<Wish>),
+    /// Decided in their order, each on its own.
+    Commands(Vec<Wish>),
     View(View),
     /// Somebody else may have written up to here.
     Moved(Seq),
@@ -99,7 +102,7 @@ pub(crate) struct Wish {
     pub(crate) command: AnyCommand,
     pub(crate) caller: Caller,
     pub(crate) key: Option<KeyGiven>,
-    pub(crate) reply: oneshot::Sender<Result<Done, CommandError>>,
+    pub(crate) reply: Reply,
 }
 
 /// The task of one log.
@@ -117,6 +120,8 @@ pub(crate) struct Cell {
     /// When to try again to remove the log, and the pause before that.
     removal: Option<(Instant, Duration)>,
     compacted: Seq,
+    /// How many bytes of lines were appended or read since then.
+    bytes: usize,
 }
 
 /// Commands decided together, waiting for their frame to be kept.
@@ -124,7 +129,8 @@ pub(crate) struct Cell {
 /// Every answer waits for the frame, refusals too: they were decided on top of facts that are not kept yet.
 struct Batch {
     events: Vec<Event>,
-    lines: String,
+    /// JSON, a line for each event.
+    lines: Vec<u8>,
     quiet: bool,
     rows: Vec<Row>,
     /// Whether some of the rows are for the audit.
@@ -133,16 +139,18 @@ struct Batch {
 }
 
 enum Answer {
-    /// The events of the batch from here up to there.
-    Events(usize, usize),
-    Ready(Result<Done, CommandError>),
+    /// The next events of the batch, so many.
+    Next(usize),
+    /// Events that the batch has for an earlier command.
+    Again(Vec<Event>),
+    Ready(Answered),
 }
 
 impl Batch {
     const fn new() -> Self {
         Self {
             events: Vec::new(),
-            lines: String::new(),
+            lines: Vec::new(),
             quiet: true,
             rows: Vec::new(),
             deeds: false,
@@ -152,33 +160,32 @@ impl Batch {
 
     fn push(&mut self, event: Event, moves: bool) {
         if !self.lines.is_empty() {
-            self.lines.push('\n');
+            self.lines.push(b'\n');
         }
-        self.lines.push_str(&event.to_line());
+        event.write_line(&mut self.lines);
         self.quiet &= !moves;
         self.events.push(event);
     }
 
-    /// Where in the batch the events with these numbers stand.
+    /// The events of the batch with these numbers.
     fn find(&self, receipt: &Receipt) -> Option<Answer> {
         let at = |seq| self.events.binary_search_by_key(&seq, |event| event.seq).ok();
-        Some(Answer::Events(at(receipt.first)?, at(receipt.last)? + 1))
+        Some(Answer::Again(self.events[at(receipt.first)?..=at(receipt.last)?].to_vec()))
     }
 
     fn answer(self, pos: Pos) {
+        let mut events = self.events.into_iter();
         for (wish, answer) in self.answers {
-            let result = match answer {
-                Answer::Events(from, upto) => Ok(Done { pos, events: self.events[from..upto].to_vec() }),
-                Answer::Ready(result) => result,
-            };
-            let _receiver_left = wish.reply.send(result);
+            wish.reply.send(match answer {
+                Answer::Next(count) => Ok(Done { pos, events: events.by_ref().take(count).collect() }),
+                Answer::Again(events) => Ok(Done { pos, events }),
+                Answer::Ready(answered) => answered,
+            });
         }
     }
 
     fn refuse(self, error: &AppendError) {
-        for (wish, _) in self.answers {
-            let _receiver_left = wish.reply.send(Err(error.clone().into()));
-        }
+        self.answers.into_iter().for_each(|(wish, _)| wish.reply.send(Err(error.clone().into())));
     }
 }
 
@@ -192,7 +199,21 @@ impl Cell {
     ) -> Self {
         let (head, at, pos) = (Seq::ZERO, Time(0), Pos(0));
         let (rest, removal, compacted) = (None, None, Seq::ZERO);
-        Self { id, shared, inbox, tail, state, head, at, pos, gone: false, rest, removal, compacted }
+        Self {
+            id,
+            shared,
+            inbox,
+            tail,
+            state,
+            head,
+            at,
+            pos,
+            gone: false,
+            rest,
+            removal,
+            compacted,
+            bytes: 0,
+        }
     }
 
     /// Loads the log, then serves until nobody needs the cell. Boxed, because a task would hold it twice: as it came and as
@@ -245,8 +266,9 @@ impl Cell {
         self.inbox.close();
         while let Some(message) = self.inbox.recv().await {
             match message {
-                Message::Command(wish) => {
-                    let _receiver_left = wish.reply.send(Err(CommandError::Read(error.clone())));
+                Message::Commands(wishes) => {
+                    let answer = || Err(CommandError::Read(error.clone()));
+                    wishes.into_iter().for_each(|wish| wish.reply.send(answer()));
                 }
                 Message::View(view) => view(Err(error.clone())),
                 Message::Moved(_) => {}
@@ -260,7 +282,8 @@ impl Cell {
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Command(wish) => wishes.push(*wish),
+                Message::Commands(more) if wishes.is_empty() => wishes = more,
+                Message::Commands(more) => wishes.extend(more),
                 Message::Moved(head) if head > self.head || head == Seq::ZERO => self.refresh().await,
                 Message::Moved(_) => {}
                 Message::View(view) => {
@@ -277,7 +300,7 @@ impl Cell {
     async fn tick(&mut self) {
         let Some(command) = self.state.tick() else { return };
         let (reply, mut outcome) = oneshot::channel();
-        let wish = Wish { command, caller: Caller::trunkline(), key: None, reply };
+        let wish = Wish { command, caller: Caller::trunkline(), key: None, reply: Reply::Alone(reply) };
         self.decide(vec![wish]).await;
         if !matches!(outcome.try_recv(), Ok(Ok(_))) {
             tracing::warn!(log = %self.id, "a deadline could not be met; it is tried again");
@@ -329,7 +352,7 @@ impl Cell {
 
     fn fresh(&mut self, batch: &mut Batch, wish: &Wish) -> Result<Answer, CommandError> {
         let events = self.facts(wish)?;
-        let from = batch.events.len();
+        let count = events.len();
         for (at, event) in events.iter().enumerate() {
             if let Some(deed) = self.state.deed(event, &events[..at]) {
                 batch.rows.push(Record::of(&self.id, event, deed, &wish.caller).waiting());
@@ -343,7 +366,7 @@ impl Cell {
             let moves = self.state.moves(&event);
             batch.push(event, moves);
         }
-        Ok(Answer::Events(from, batch.events.len()))
+        Ok(Answer::Next(count))
     }
 
     fn facts(&self, wish: &Wish) -> Result<Vec<Event>, CommandError> {
@@ -404,11 +427,12 @@ impl Cell {
     async fn append(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
         let (Some(first), Some(last)) = (batch.events.first(), batch.events.last()) else { return Ok(()) };
         let after = Seq(first.seq.0 - 1);
-        let lines = std::mem::take(&mut batch.lines);
+        let lines = String::from_utf8(std::mem::take(&mut batch.lines)).expect("JSON is UTF-8");
         let frame = Frame::joined(Uuid::now_v7(), last.seq, batch.events.len() as u64, batch.quiet, lines);
         let rows = newest(std::mem::take(&mut batch.rows));
         let commit = append_settled(&*self.shared.log, &self.id, after, frame.clone(), rows).await?;
         self.pos = commit.pos;
+        self.bytes += frame.lines.len();
         self.tail.push(&[frame]);
         Ok(())
     }

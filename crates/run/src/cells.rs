@@ -14,7 +14,8 @@ use trunkline_log::{Log, LogError};
 
 use crate::audit::Keeper;
 use crate::cell::{
-    AnyCommand, Cell, CommandError, Done, Effects, Held, Kept, KeyGiven, MAX_WAITING, Message, Wish,
+    Answered, AnyCommand, Cell, CommandError, Done, Effects, Held, Kept, KeyGiven, MAX_WAITING, Message,
+    Reply, Wish,
 };
 use crate::clock::Clock;
 use crate::tail::{Follow, Tail};
@@ -47,19 +48,22 @@ struct Handle {
 }
 
 /// Where the outcome of a command will be. It is dropped unused where the command is not taken.
-pub(crate) type Outcome = oneshot::Receiver<Result<Done, CommandError>>;
+pub(crate) type Outcome = oneshot::Receiver<Answered>;
 
-async fn outcome(waiting: Outcome) -> Result<Done, CommandError> {
+async fn outcome(waiting: Outcome) -> Answered {
     waiting.await.unwrap_or(Err(CommandError::Stopping))
 }
 
 impl Handle {
     async fn send(&self, caller: Caller, command: AnyCommand, key: Option<KeyGiven>) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let wish = Wish { command, caller, key, reply };
-        // Where it is not taken, the other end of the answer is dropped with it.
-        let _cell_left = self.inbox.send(Message::Command(Box::new(wish))).await;
+        self.wish(vec![Wish { command, caller, key, reply: Reply::Alone(reply) }]).await;
         outcome
+    }
+
+    async fn wish(&self, wishes: Vec<Wish>) {
+        // Where they are not taken, the other end of the answers is dropped with them.
+        let _cell_left = self.inbox.send(Message::Commands(wishes)).await;
     }
 
     async fn view<M: Machine, T: Send + 'static>(
@@ -162,16 +166,15 @@ impl<M: Machine> Cells<M> {
         caller: &Caller,
         commands: Vec<M::Command>,
     ) -> Vec<Result<Done, CommandError>> {
-        let handle = self.handle(id);
-        let mut outcomes = Vec::with_capacity(commands.len());
-        for command in commands {
-            outcomes.push(handle.send(caller.clone(), Box::new(command), None).await);
-        }
-        let mut answers = Vec::with_capacity(outcomes.len());
-        for waiting in outcomes {
-            answers.push(outcome(waiting).await);
-        }
-        answers
+        let (replies, answers) = Reply::gathered(commands.len());
+        let wish = |(command, reply): (M::Command, Reply)| Wish {
+            command: Box::new(command),
+            caller: caller.clone(),
+            key: None,
+            reply,
+        };
+        self.handle(id).wish(commands.into_iter().zip(replies).map(wish).collect()).await;
+        answers.await.unwrap_or_default()
     }
 
     /// Looks at the state of a log.

@@ -151,6 +151,19 @@ impl Entries {
         self.newest.plus(1).max(Revision(micros))
     }
 
+    /// How many bytes keys and values have together.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether one key fits.
+    pub(super) fn has_room(&self, put: &Put) -> Result<(), Refused> {
+        let before = self.weight_of(&put.key);
+        let keys = self.len() + usize::from(before.is_none());
+        check(keys, self.bytes + weight(&put.key, &put.value) - before.unwrap_or(0))
+    }
+
+    /// The room for several keys, of which one may come twice.
     pub(super) fn room(&self) -> Room<'_> {
         Room { entries: self, written: HashMap::new(), keys: self.len(), bytes: self.bytes }
     }

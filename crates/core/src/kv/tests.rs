@@ -170,6 +170,21 @@ fn bounds_are_kept_and_told() {
 }
 
 #[test]
+fn a_log_is_shortened_when_it_is_much_longer_than_what_lives() {
+    let mut store = Store::default();
+    let grown = |bytes| Grown { events: 1, bytes };
+    assert_eq!(store.state.compaction(grown(1)), Some(Vec::new()), "nothing lives");
+    store.put("a", 1, 0);
+    assert_eq!(store.state.compaction(grown(1_000)), None);
+    assert_eq!(store.state.compaction(grown(SLACK_BYTES + 100)).unwrap().len(), 2, "the reset and the key");
+    let large = Raw::of(&"x".repeat(1 << 20)).unwrap();
+    let (ttl, expect) = (Ttl::Forever, Expect::Any);
+    store.command(&Command::Put { key: "b".into(), value: large, owner: None, ttl, expect }, 0).unwrap();
+    assert_eq!(store.state.compaction(grown(SLACK_BYTES + (3 << 20))), None);
+    assert_eq!(store.state.compaction(grown(SLACK_BYTES + (4 << 20))).unwrap().len(), 3);
+}
+
+#[test]
 fn a_viewer_writes_nothing() {
     let node = Node { name: "n".into(), incarnation: 1 };
     let caller = Caller::new(crate::principal::Principal::token("tv"), crate::principal::Scope::Viewer);

@@ -1,6 +1,7 @@
 //! Keeps logs short that need no history.
 
 use trunkline_core::event::Event;
+use trunkline_core::machine::Grown;
 use trunkline_core::principal::Caller;
 
 use super::{Batch, Cell};
@@ -11,7 +12,8 @@ impl Cell {
         if self.head == self.compacted {
             return;
         }
-        let Some(drafts) = self.state.compaction(self.head.0 - self.compacted.0) else { return };
+        let grown = Grown { events: self.head.0 - self.compacted.0, bytes: self.bytes };
+        let Some(drafts) = self.state.compaction(grown) else { return };
         let before = self.head;
         let at = self.at;
         let events = drafts.into_iter().enumerate().map(|(i, draft)| {
@@ -24,10 +26,10 @@ impl Cell {
             batch.push(event, moves);
         }
         // Losing the race, or a full store, only means that it is tried again after more commits.
-        self.compacted = before;
+        (self.compacted, self.bytes) = (before, 0);
         if self.append(&mut batch).await.is_ok() {
             self.head = batch.events.last().map_or(before, |event| event.seq);
-            self.compacted = self.head;
+            (self.compacted, self.bytes) = (self.head, 0);
             if let Err(error) = self.shared.log.trim(&self.id, Some(before)).await {
                 tracing::warn!(log = %self.id, %error, "a log could not be shortened");
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use trunkline_core::audit::Deed;
 use trunkline_core::event::Event;
 use trunkline_core::id::LogId;
-use trunkline_core::machine::{Context, Draft, Machine, Receipt};
+use trunkline_core::machine::{Context, Draft, Grown, Machine, Receipt};
 use trunkline_core::principal::Caller;
 use trunkline_core::refused::Refused;
 use trunkline_core::row::Row;
@@ -38,7 +38,7 @@ pub(crate) trait Held: Send + Sync {
     fn newest_is_all(&self) -> bool;
     fn is_removed(&self) -> bool;
     fn receipt(&self, caller: &Caller, key: &str) -> Option<Receipt>;
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>>;
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>>;
     fn stays(&self) -> bool;
     fn linger_ms(&self) -> u64;
     fn tick(&self) -> Option<AnyCommand>;
@@ -106,8 +106,8 @@ impl<M: Machine> Held for Kept<M> {
         self.state.receipt(caller, key)
     }
 
-    fn compaction(&self, since: u64) -> Option<Vec<Draft>> {
-        self.state.compaction(since)
+    fn compaction(&self, grown: Grown) -> Option<Vec<Draft>> {
+        self.state.compaction(grown)
     }
 
     fn stays(&self) -> bool {

@@ -23,7 +23,7 @@ impl Cell {
 
     pub(super) async fn reload(&mut self) -> Result<(), LogError> {
         self.state.reset();
-        (self.head, self.at) = (Seq::ZERO, Time(0));
+        (self.head, self.at, self.bytes) = (Seq::ZERO, Time(0), 0);
         self.pos = self.shared.log.pos();
         let known = self.tail.head();
         let want = Want { bytes: 1 << 20, folded: true };
@@ -103,6 +103,7 @@ impl Cell {
             self.at = self.at.max(event.at);
         }
         self.head = self.head.max(frame.last);
+        self.bytes += frame.lines.len();
         Ok(())
     }
 }

@@ -108,11 +108,12 @@ impl Connection {
     }
 
     async fn write(&mut self, caller: &Caller, namespace: &Name, run: Vec<Request>) -> Result<(), End> {
-        let (mut ids, mut commands, mut agents) = (Vec::new(), Vec::new(), Vec::<std::sync::Arc<str>>::new());
+        let (mut ids, mut commands) = (Vec::with_capacity(run.len()), Vec::with_capacity(run.len()));
+        let mut agents = Vec::<std::sync::Arc<str>>::new();
         for Request { op, id } in run {
-            for agent in named(&op) {
+            for agent in named(&op).into_iter().flatten() {
                 if !agents.iter().any(|other| **other == *agent.as_str()) {
-                    agents.push(agent.as_str().into());
+                    agents.push(agent.clone().into_kept());
                 }
             }
             ids.push(id);
@@ -157,10 +158,10 @@ impl Connection {
 
     async fn publish(&mut self, caller: &Caller, topic: &Name, run: Vec<Request>) -> Result<(), End> {
         let (mut ids, mut messages, mut agents) = (Vec::new(), Vec::new(), Vec::<std::sync::Arc<str>>::new());
-        let name: std::sync::Arc<str> = topic.as_str().into();
+        let name = topic.clone().into_kept();
         for Request { op, id } in run {
             let Op::Publish { data, agent, .. } = op else { continue };
-            let agent: Option<std::sync::Arc<str>> = agent.map(|agent| agent.as_str().into());
+            let agent = agent.map(Name::into_kept);
             agents.extend(agent.clone().filter(|agent| !agents.contains(agent)));
             ids.push(id);
             messages.push(Publish { topic: name.clone(), data: data.into(), agent });
@@ -205,13 +206,13 @@ impl Connection {
                 self.unsubscribe(topic.as_str(), wildcard).map(|was| ok().plain("unsubscribed", was))
             }
             Op::Signals { topic, agent, limit, since } => {
-                let topic = topic.map(|topic| topic.as_str().into());
-                let agent = agent.map(|agent| agent.as_str().into());
+                let topic = topic.map(Name::into_kept);
+                let agent = agent.map(Name::into_kept);
                 let filter = Filter { topic, agent, ..Filter::default() };
                 Ok(show::signals(ok(), hub.topics(), &filter, limit, since.as_deref()))
             }
             Op::Register { agent, metadata } => {
-                let agent = agent.as_str().into();
+                let agent = agent.into_kept();
                 let metadata = metadata.map(Raw::from);
                 let command =
                     registry::Command::Register { agent, metadata, capabilities: Vec::new(), lease_ms: None };
@@ -273,16 +274,16 @@ fn hello(id: Option<&RawValue>) -> Reply {
 }
 
 /// The agents that a request names.
-fn named(op: &Op) -> Vec<&Name> {
+fn named(op: &Op) -> [Option<&Name>; 2] {
     match op {
-        Op::Put { agent, .. } => agent.iter().collect(),
-        Op::Transfer { from, to, .. } => vec![from, to],
-        _ => Vec::new(),
+        Op::Put { agent, .. } => [agent.as_ref(), None],
+        Op::Transfer { from, to, .. } => [Some(from), Some(to)],
+        _ => [None, None],
     }
 }
 
 fn command(op: Op) -> kv::Command {
-    let key = |name: Name| -> std::sync::Arc<str> { name.as_str().into() };
+    let key = Name::into_kept;
     match op {
         Op::Put { key: name, value, agent, ttl, .. } => kv::Command::Put {
             key: key(name),

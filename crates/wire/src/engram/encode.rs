@@ -24,7 +24,7 @@ impl Reply {
     }
 
     fn begin(ok: bool, id: Option<&RawValue>) -> Self {
-        let reply = Self(format!("{{\"ok\": {ok}"));
+        let reply = Self(if ok { "{\"ok\": true" } else { "{\"ok\": false" }.to_owned());
         match id {
             Some(id) => reply.json("id", id.get()),
             None => reply,

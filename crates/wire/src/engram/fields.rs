@@ -16,11 +16,10 @@ pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     pub(super) fn of(text: &'a str) -> Result<Self, &'static str> {
-        let value: &RawValue = serde_json::from_str(text).map_err(|_| "invalid JSON")?;
-        if !value.get().starts_with('{') {
-            return Err("a request must be a JSON object");
-        }
-        let members = members(value).ok_or("invalid JSON")?;
+        let Some(members) = members(text) else {
+            let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+            return Err(if is_json { "a request must be a JSON object" } else { "invalid JSON" });
+        };
         if members.len() > MAX { Err("a request must have at most 64 members") } else { Ok(Self(members)) }
     }
 
@@ -70,8 +69,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn members(&self, field: &str) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, String> {
         let value = self.required(field)?;
-        let members = value.get().starts_with('{').then(|| members(value)).flatten();
-        members.ok_or_else(|| format!("{field} must be an object, not {}", shown(Some(value))))
+        members(value.get()).ok_or_else(|| format!("{field} must be an object, not {}", shown(Some(value))))
     }
 
     pub(super) fn text(&self, field: &str) -> Result<String, String> {
@@ -115,7 +113,8 @@ pub(super) fn is_truthy(value: &RawValue) -> bool {
     }
 }
 
-fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+/// The members of an object; `None` if it is none, or no JSON.
+fn members(text: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     struct All<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
     impl<'de: 'a, 'a> Deserialize<'de> for All<'a> {
@@ -130,7 +129,8 @@ fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
                 }
 
                 fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                    let mut members = Vec::new();
+                    // Most requests have fewer.
+                    let mut members = Vec::with_capacity(8);
                     while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
                         members.push((as_str(key).unwrap_or_default(), value));
                     }
@@ -142,7 +142,7 @@ fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
         }
     }
 
-    serde_json::from_str::<All<'_>>(value.get()).ok().map(|All(members)| members)
+    serde_json::from_str::<All<'_>>(text).ok().map(|All(members)| members)
 }
 
 /// Python writes and reads three numbers that are no JSON. What they say has no JSON form, so they are read as null.

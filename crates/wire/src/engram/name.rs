@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -15,7 +16,7 @@ const MARK: char = '\u{1}';
 ///
 /// A text is itself. Anything else is its JSON behind a control character, and so is a text that begins with that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// The name that a text is.
@@ -23,9 +24,9 @@ impl Name {
     pub fn text(text: &str) -> Self {
         if text.starts_with(MARK) {
             let json = serde_json::to_string(text).unwrap_or_default();
-            Self(format!("{MARK}{json}"))
+            Self(format!("{MARK}{json}").into())
         } else {
-            Self(text.to_owned())
+            Self(text.into())
         }
     }
 
@@ -39,26 +40,32 @@ impl Name {
             Some(b'[') => Err("list"),
             Some(b'{') => Err("dict"),
             Some(b'"') => Ok(Self::text(&as_str(value).unwrap_or(Cow::Borrowed("")))),
-            _ => Ok(Self(format!("{MARK}{}", scalar(json)))),
+            _ => Ok(Self(format!("{MARK}{}", scalar(json)).into())),
         }
     }
 
     /// The name that null is.
     #[must_use]
     pub fn null() -> Self {
-        Self(format!("{MARK}null"))
+        Self(format!("{MARK}null").into())
     }
 
     /// The name as it was kept.
     #[must_use]
     pub fn kept(kept: &str) -> Self {
-        Self(kept.to_owned())
+        Self(kept.into())
     }
 
     /// The form in which it is kept.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The form in which it is kept, shared.
+    #[must_use]
+    pub fn into_kept(self) -> Arc<str> {
+        self.0
     }
 
     /// Writes it as the JSON value that it is.
