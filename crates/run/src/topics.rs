@@ -4,6 +4,8 @@
 //! [`MAX_RETAINED`] messages of [`MAX_RETAINED_BYTES`]: what goes is trimmed from its log. A subscriber is a reader of the
 //! logs; one that is further behind than that is told of a gap.
 
+mod watcher;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,9 @@ use trunkline_core::topic::{MAX_TOPIC_BYTES, Opened, Pattern, Published, Topic, 
 use crate::cell::CommandError;
 use crate::cells::Cells;
 use crate::tail::Follow;
+use watcher::Watchers;
+
+pub use watcher::Watcher;
 
 /// How many messages are retained.
 pub const MAX_RETAINED: usize = 100_000;
@@ -34,6 +39,7 @@ struct Shared {
     life: u64,
     last_id: AtomicU64,
     known: Mutex<HashSet<Arc<str>>>,
+    watchers: Watchers,
     retained: Mutex<Retained>,
 }
 
@@ -129,7 +135,8 @@ impl Topics {
     pub(crate) fn new(topics: Cells<Topic>, list: Cells<List>) -> Self {
         let (known, retained) = (Mutex::default(), Mutex::default());
         let life = topics.log().pos().0;
-        Self(Arc::new(Shared { topics, list, life, last_id: AtomicU64::new(0), known, retained }))
+        let (last_id, watchers) = (AtomicU64::new(0), Watchers::default());
+        Self(Arc::new(Shared { topics, list, life, last_id, known, watchers, retained }))
     }
 
     /// Publishes. It is retained, and every subscriber can read it, when this returns.
@@ -159,7 +166,7 @@ impl Topics {
         };
         let messages: Vec<_> = messages.into_iter().map(number).collect();
         let answers = self.0.topics.commands(&log, caller, messages.clone()).await;
-        let subscribers = self.0.topics.readers(&log);
+        let subscribers = self.subscribers(&topic);
         let mut receipts = Vec::with_capacity(answers.len());
         let mut gone = Vec::new();
         for (published, answer) in messages.into_iter().zip(answers) {
@@ -215,7 +222,7 @@ impl Topics {
         }
         let mut list: Vec<_> = topics.into_values().collect();
         for summary in &mut list {
-            summary.subscribers = LogId::topic(&summary.topic).map_or(0, |log| self.0.topics.readers(&log));
+            summary.subscribers = self.subscribers(&summary.topic);
         }
         list
     }
@@ -234,6 +241,16 @@ impl Topics {
     /// When the daemon is stopping.
     pub async fn follow_list(&self) -> Result<Follow, CommandError> {
         self.0.list.follow(&LogId::topics(), Seq::ZERO).await
+    }
+
+    /// Counts a client that reads by patterns, until what is returned is dropped.
+    #[must_use]
+    pub fn watch(&self) -> Arc<Watcher> {
+        self.0.watchers.add()
+    }
+
+    fn subscribers(&self, topic: &str) -> usize {
+        LogId::topic(topic).map_or(0, |log| self.0.topics.readers(&log)) + self.0.watchers.count(topic)
     }
 
     async fn open(&self, caller: &Caller, topic: &Arc<str>) -> Result<LogId, CommandError> {

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use trunkline_core::audit::{Source, Transport};
 use trunkline_core::principal::Caller;
+use trunkline_core::time::Time;
 use trunkline_run::peer::Origin;
 use trunkline_wire::engram::{Bad, MAX_LINE, Reply, Request};
 use trunkline_wire::ndjson::Decoder;
@@ -50,6 +51,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: TcpStream, origin: Origin, clos
         caller,
         is_agent: matches!(origin, Origin::Agent(_)),
         subscriptions: Subscriptions::default(),
+        seen: None,
         out: Vec::new(),
     };
     tokio::select! {
@@ -83,6 +85,8 @@ struct Connection {
     /// Whether it comes from an agent's process: it stays that agent, whatever it shows.
     is_agent: bool,
     subscriptions: Subscriptions,
+    /// The agent that was named last, and when the registry was told.
+    seen: Option<(Arc<str>, Time)>,
     /// What is to be written.
     out: Vec<u8>,
 }

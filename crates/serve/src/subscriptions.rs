@@ -12,6 +12,7 @@ use trunkline_core::topic::Pattern;
 use trunkline_log::LogError;
 use trunkline_log::frame::Frame;
 use trunkline_run::tail::{Follow, Next, Shown};
+use trunkline_run::topics::Watcher;
 use trunkline_run::{CommandError, Hub};
 
 /// How many topics a client may read at a time.
@@ -45,6 +46,8 @@ impl fmt::Display for Cut {
 pub(crate) struct Subscriptions {
     topics: BTreeMap<Arc<str>, Reading>,
     patterns: Vec<Pattern>,
+    /// Has the patterns counted, while there are any.
+    watcher: Option<Arc<Watcher>>,
     /// Tells of new topics, while there are patterns.
     list: Option<Follow>,
     /// New topics of which it has told, and that are not read yet.
@@ -116,6 +119,8 @@ impl Subscriptions {
         // One reader tells all patterns of new topics; an older one may still have to tell of some that were just met.
         self.list.get_or_insert(list);
         self.patterns.push(pattern);
+        self.watcher.get_or_insert_with(|| hub.topics().watch());
+        self.count();
         Ok(())
     }
 
@@ -124,6 +129,7 @@ impl Subscriptions {
         let was_exact = std::mem::take(&mut reading.is_exact);
         if !self.patterns.iter().any(|pattern| pattern.matches(topic)) {
             self.topics.remove(topic);
+            self.count();
         }
         was_exact
     }
@@ -139,8 +145,9 @@ impl Subscriptions {
             reading.is_exact || patterns.iter().any(|pattern| pattern.matches(topic))
         });
         if self.patterns.is_empty() {
-            self.list = None;
+            (self.list, self.watcher) = (None, None);
         }
+        self.count();
         self.patterns.len() < before
     }
 
@@ -210,7 +217,10 @@ impl Subscriptions {
                 return Ok(source.map(|source| Came { topic, source, frames }));
             }
             Got::Topic(topic, Next::Gap(_)) => return Err(Cut::Behind(topic.to_string())),
-            Got::Topic(topic, Next::Removed) => drop(self.topics.remove(&topic)),
+            Got::Topic(topic, Next::Removed) => {
+                self.topics.remove(&topic);
+                self.count();
+            }
             Got::List(Next::Frames(frames)) => {
                 self.met.extend(frames.iter().flat_map(|shown| opened(&shown.frame)));
             }
@@ -227,7 +237,15 @@ impl Subscriptions {
             None => (hub.topics().follow(topic, after).await?, Source::Topic),
         };
         self.topics.insert(topic.into(), Reading { follow, source, is_exact });
+        self.count();
         Ok(())
+    }
+
+    /// Says what is read, so that a topic counts this client before it is met, and once.
+    fn count(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.set(self.patterns.clone(), self.topics.keys().cloned().collect());
+        }
     }
 
     fn check_room(&self, count: usize) -> Result<(), CommandError> {

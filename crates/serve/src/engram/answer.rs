@@ -5,7 +5,7 @@ use trunkline_core::event::Fact;
 use trunkline_core::kv::{self, Expect, Namespace};
 use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
-use trunkline_core::registry;
+use trunkline_core::registry::{self, FRESH_MS};
 use trunkline_core::time::Time;
 use trunkline_core::topic::Pattern;
 use trunkline_run::CommandError;
@@ -257,10 +257,16 @@ impl Connection {
     }
 
     /// Whoever is named was there. That it cannot be kept fails nothing.
-    pub(super) async fn see(&self, caller: &Caller, agents: &[std::sync::Arc<str>]) {
+    pub(super) async fn see(&mut self, caller: &Caller, agents: &[std::sync::Arc<str>]) {
+        let now = self.app.hub.now();
         for agent in agents {
-            if let Err(error) = self.app.hub.see_agent(caller, agent).await {
-                tracing::debug!(%error, "that an agent was there could not be kept");
+            // Most connections name one agent, all the time: the registry would find nothing new in that.
+            if self.seen.as_ref().is_some_and(|(last, at)| last == agent && now.ms_since(*at) < FRESH_MS) {
+                continue;
+            }
+            match self.app.hub.see_agent(caller, agent).await {
+                Ok(()) => self.seen = Some((agent.clone(), now)),
+                Err(error) => tracing::debug!(%error, "that an agent was there could not be kept"),
             }
         }
     }

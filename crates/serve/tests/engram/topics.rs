@@ -46,6 +46,26 @@ async fn all_subscribers_are_told_and_counted() {
 }
 
 #[tokio::test]
+async fn readers_of_a_pattern_are_counted_from_the_first_message_on() {
+    let world = World::new().await;
+    let mut reader = world.client().await;
+    for pattern in ["build.*", "build.>"] {
+        reader.ok(json!({"op": "subscribe", "topic": pattern, "wildcard": true})).await;
+    }
+    let mut client = world.client().await;
+    for n in 0..50 {
+        let topic = format!("build.{n}");
+        assert_eq!(client.ok(publish(&topic, n)).await, json!({"count": 1}), "{topic} is new");
+        assert_eq!(reader.line().await, Some(signal(&topic, &json!(n), Some("ana"))));
+        assert_eq!(client.ok(publish(&topic, n)).await, json!({"count": 1}), "{topic} was met");
+        assert_eq!(reader.line().await, Some(signal(&topic, &json!(n), Some("ana"))));
+    }
+    reader.ok(json!({"op": "unsubscribe", "topic": "build.*", "wildcard": true})).await;
+    reader.ok(json!({"op": "unsubscribe", "topic": "build.>", "wildcard": true})).await;
+    assert_eq!(client.ok(publish("build.new", 1)).await, json!({"count": 0}));
+}
+
+#[tokio::test]
 async fn whoever_leaves_is_not_counted() {
     let world = World::new().await;
     let mut client = world.client().await;
