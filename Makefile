@@ -7,6 +7,9 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 TRUNKLINE ?= $(RELEASE)/trunkline
+# The desktop window is a workspace of its own, with a target directory of its own.
+DESKTOP := --manifest-path crates/desktop/Cargo.toml --target-dir $(TARGET)/desktop
+HAS_WEBKIT := pkg-config --exists webkit2gtk-4.1 2>/dev/null
 # Where `make setup` puts its links: a directory of your PATH.
 BIN ?= $(HOME)/.local/bin
 # The names of the original hub and the original agent bus that the binary answers to.
@@ -16,7 +19,7 @@ NAMES := sessionbus-hub agentflow-hub agent-flow sessionbus-mcp agentflow-mcp en
 # The program holds the page, so the page is built before it.
 .NOTPARALLEL:
 .PHONY: help run setup setup-core setup-dev setup-desktop setup-mcp setup-all launch launch-ui mcp status logs shutdown \
-	test test-long lint web web-test browser-test sdk-test sdk-rust-test agents readme openapi pictures bench bench-ui clean
+	test test-long lint web web-test browser-test sdk-test sdk-rust-test test-desktop agents readme openapi pictures bench bench-ui clean
 
 help:               ## List these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +28,8 @@ run: web            ## Build everything, start the daemon, print a one-time link
 	$(CARGO) build --release -p trunkline-cli
 	$(RELEASE)/trunkline open --demo
 
-setup: setup-desktop setup-core ## Build the program with its page, and link it into BIN, by the original hub's names too.
+setup: web setup-core ## Build the program with its page, and the window where it can be; link them into BIN, by the original names too.
+	@if $(HAS_WEBKIT); then $(MAKE) setup-desktop; else echo "no desktop window: libwebkit2gtk-4.1-dev is not here"; fi
 	@mkdir -p "$(BIN)"
 	@for name in trunkline stdio_bus; do ln -sfn "$(abspath $(RELEASE))/$$name" "$(BIN)/$$name"; done
 	@for name in $(NAMES); do ln -sfn "$(abspath $(RELEASE))/trunkline" "$(BIN)/$$name"; done
@@ -38,7 +42,10 @@ setup-core:         ## Build the program alone: trunkline and stdio_bus. The pag
 setup-dev: agents target/venv/ready ## Fetch what the tests need: the page's packages, the real agents, a Python environment.
 	cd web && $(NPM) ci --no-audit --no-fund
 
-setup-desktop: web  ## Build the page. There is no desktop window yet: `make launch-ui` opens the page in your browser.
+setup-desktop: web  ## Build the page, and the desktop window that shows it.
+	@$(HAS_WEBKIT) || { echo "the window needs WebKitGTK: sudo apt-get install libwebkit2gtk-4.1-dev"; exit 1; }
+	$(CARGO) build --release $(DESKTOP)
+	@mkdir -p "$(RELEASE)" && cp "$(TARGET)/desktop/release/trunkline-desktop" "$(RELEASE)/"
 
 setup-mcp: setup-core ## The same as setup-core: the MCP server is a part of the program.
 
@@ -47,8 +54,8 @@ setup-all: setup setup-dev ## Everything above.
 launch: setup-core  ## Start the daemon in the background.
 	@$(TRUNKLINE) serve --detach
 
-launch-ui: setup-desktop setup-core ## Start the daemon if need be, and open its page.
-	@$(TRUNKLINE) open
+launch-ui: web setup-core ## Start the daemon if need be, and open its page: in the window where it was built, else in your browser.
+	@if [ -x "$(RELEASE)/trunkline-desktop" ]; then $(TRUNKLINE) desktop; else $(TRUNKLINE) open; fi
 
 mcp: $(TRUNKLINE)   ## Speak MCP on stdin and stdout, for a host that starts this.
 	@$(TRUNKLINE) mcp
@@ -83,6 +90,13 @@ web-test: web       ## Types, logic.
 
 test-long:          ## A thousand agent lifecycles.
 	TRUNKLINE_LIFECYCLES=1000 $(CARGO) test -p trunkline-cli --test daemon lifecycles
+
+test-desktop: web   ## The desktop window on a screen of its own. On Debian, root installs what that needs.
+	@tests/desktop/need.sh
+	$(CARGO) fmt --manifest-path crates/desktop/Cargo.toml --check
+	$(CARGO) clippy $(DESKTOP) --all-targets -- -D warnings
+	$(CARGO) build -p trunkline-cli
+	TRUNKLINE="$(abspath $(TARGET))/debug/trunkline" $(CARGO) test $(DESKTOP)
 
 browser-test: target/kollabor/ready ## The page in a real browser, against the built binary. Chromium is fetched if there is none.
 	$(CARGO) test --workspace --no-run

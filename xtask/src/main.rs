@@ -28,6 +28,7 @@ const RINGS: &[(&str, &[&str])] = &[
         ],
     ),
     ("stdio-bus", &["trunkline-wire"]),
+    ("trunkline-desktop", &[]),
 ];
 
 /// What a crate must not know, by the name of the crate it would need.

@@ -116,6 +116,7 @@ impl App {
             Command::Send(args) => commands::send::send(self, args).await,
             Command::Handoff(args) => commands::handoff::handoff(self, args.action).await,
             Command::Open(args) => commands::open::open(self, args).await,
+            Command::Desktop => commands::desktop::desktop(self).await,
             Command::Pair => commands::pair::pair(self).await,
             Command::Serve(args) => commands::daemon::serve(self, args).await,
             Command::Status => commands::daemon::status(self).await,

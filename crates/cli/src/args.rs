@@ -177,6 +177,11 @@ pub(crate) enum Command {
     Search(Search),
     /// Open the page in a browser
     Open(Open),
+    /// Open the page in a window of its own
+    ///
+    /// Starts the daemon if need be. A window that is open already is raised. The window is a program of its own,
+    /// trunkline-desktop, which `make setup-desktop` builds.
+    Desktop,
     /// Let in a phone: show a one-time link to the page as a QR code
     ///
     /// The link leads to `public_url`, else to the address that the daemon listens on. It works once, within five minutes.

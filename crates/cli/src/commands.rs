@@ -8,6 +8,7 @@ pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config_show;
 pub(crate) mod daemon;
+pub(crate) mod desktop;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod grants;
