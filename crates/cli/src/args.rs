@@ -184,7 +184,8 @@ pub(crate) enum Command {
     Desktop,
     /// Let in a phone: show a one-time link to the page as a QR code
     ///
-    /// The link leads to `public_url`, else to the address that the daemon listens on. It works once, within five minutes.
+    /// The link leads to `public_url`, else to where other machines find the daemon. It works once, within five minutes. Where the
+    /// daemon shows a certificate of its own, its fingerprint is told, to be compared with what the phone shows.
     Pair,
     /// Run the daemon
     Serve(Serve),

@@ -9,8 +9,9 @@ pub(crate) mod engine;
 pub(crate) mod engram;
 pub(crate) mod handoffs;
 mod mcp;
-mod notify;
+pub(crate) mod notify;
 mod profiles;
+pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,7 @@ use attach::Attach;
 use engine::Engine;
 use engram::Engram;
 use handoffs::Handoffs;
+use tls::Tls;
 
 use crate::env::Env;
 use crate::error::{CliError, Result};
@@ -45,7 +47,7 @@ pub(crate) const FILE: &str = "config.toml";
 /// The name of the agent that is built in.
 pub(crate) const DEMO: &str = "demo";
 /// Settings that `TRUNKLINE_…` variables may set.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 19] = [
     "home",
     "listen",
     "log",
@@ -62,6 +64,9 @@ const KEYS: [&str; 16] = [
     "announce",
     "notify",
     "public_url",
+    "tls",
+    "tls_cert",
+    "tls_key",
 ];
 
 /// A variable that is no setting but the default of one, for whoever packs the program.
@@ -100,6 +105,8 @@ pub(crate) struct Config {
     pub(crate) notify_targets: Vec<Target>,
     /// The address by which other devices reach the daemon.
     pub(crate) public_url: Option<String>,
+    /// Which certificate TCP listeners show.
+    pub(crate) tls: Tls,
     /// The user's agents.
     pub(crate) agents: BTreeMap<String, Custom>,
     /// What agents may touch.
@@ -169,7 +176,7 @@ pub(crate) struct Flags {
     /// A web origin that may call with a token (repeatable)
     #[arg(long = "allowed-origin", value_name = "ORIGIN")]
     pub(crate) allowed_origins: Vec<String>,
-    /// Listen beyond loopback although there is no TLS
+    /// Listen beyond loopback without TLS
     #[arg(long)]
     pub(crate) insecure_bind: bool,
     /// Who may use the original hub's API: local (programs of your user), token, or off [default: local]
@@ -193,6 +200,15 @@ pub(crate) struct Flags {
     /// The address by which your other devices reach the daemon, for links in notifications [default: off]
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// TLS for other machines: own (a certificate that the daemon makes), files, or off [default: off; files if they are given]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) tls: Option<String>,
+    /// The certificate for TLS, with those that vouch for it, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<String>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -213,6 +229,9 @@ struct File {
     notify: Option<bool>,
     notify_targets: BTreeMap<String, notify::Table>,
     public_url: Option<String>,
+    tls: Option<String>,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
     agents: BTreeMap<String, Custom>,
     sandbox: Policy,
     pools: BTreeMap<String, pools::Settings>,
@@ -280,6 +299,7 @@ impl Config {
             layers.bad("listen", &format!("`{listen}` is not an address like 127.0.0.1:7433"))
         })?;
         let public_url = notify::public_url(&mut layers, flags, &file)?;
+        let tls = Tls::of(&mut layers, flags, &file)?;
         let engram = Engram::of(&mut layers, flags, &file, listen)?;
         let bad = |key, why: String| layers.bad(key, &why);
         let turn_timeout = match timeout.as_str() {
@@ -331,6 +351,7 @@ impl Config {
             notify: hub.notify,
             notify_targets,
             public_url,
+            tls,
             agents,
             sandbox,
             pools: file.pools,
@@ -375,7 +396,7 @@ impl Config {
     pub(crate) fn allowed(&self) -> Allowed {
         let public = self.public_url.as_deref().and_then(notify::host).map(str::to_owned);
         let hosts = self.allowed_hosts.iter().cloned().chain(public).collect();
-        Allowed { hosts, origins: self.allowed_origins.clone() }
+        Allowed { hosts, tls_hosts: Vec::new(), origins: self.allowed_origins.clone() }
     }
 }
 
@@ -455,6 +476,9 @@ impl Flags {
             ("--announce", &self.announce),
             ("--notify", &self.notify),
             ("--public-url", &self.public_url),
+            ("--tls", &self.tls),
+            ("--tls-cert", &self.tls_cert),
+            ("--tls-key", &self.tls_key),
         ];
         let lists = [("--allowed-host", allowed_hosts), ("--allowed-origin", allowed_origins)];
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));

@@ -31,9 +31,11 @@ mod names;
 mod pick;
 mod screen;
 mod serve;
+mod signals;
 mod start;
 mod style;
 mod table;
+mod tls;
 mod transcript;
 
 use std::process::ExitCode;

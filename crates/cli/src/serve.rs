@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use trunkline_core::id::Node;
 use trunkline_core::time::Time;
 use trunkline_log::{Log, Memory, Search, Sqlite};
@@ -38,6 +38,7 @@ use trunkline_run::profiles::{OfFile, Profiles};
 use trunkline_run::sandbox::{Mode, Policy, SCRATCH, Sandbox};
 use trunkline_run::search::Transcripts;
 use trunkline_run::secrets::Secrets;
+use trunkline_run::tls::names;
 use trunkline_run::{Drivers, Hub};
 use trunkline_serve::auth::sha256;
 use trunkline_serve::{Allowed, EngineSettings, Listener, Options, Server, Sessionbus};
@@ -46,8 +47,11 @@ use crate::announce::announce;
 use crate::config::attach::Attach;
 use crate::config::engine::Engine;
 use crate::config::engram::Engram;
+use crate::config::tls::Tls;
 use crate::listen::{base_url, bind};
+use crate::signals::Signals;
 use crate::start::LOCK;
+use crate::tls::Secured;
 
 /// A file may not grow further.
 const SIGXFSZ: i32 = 25;
@@ -111,6 +115,8 @@ pub(crate) struct Daemon {
     pub(crate) notify_targets: Vec<Target>,
     /// The address by which other devices reach the daemon.
     pub(crate) public_url: Option<String>,
+    /// Which certificate TCP listeners show.
+    pub(crate) tls: Tls,
     /// What agents may touch.
     pub(crate) sandbox: Policy,
     /// The pools of workers.
@@ -125,16 +131,27 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     fn check_addresses(&self) -> Result<()> {
-        let also = [self.dashboard, self.attach.listen, self.engine.listen, self.engram.listen];
-        for address in also.into_iter().flatten().chain([self.listen]) {
-            if !address.ip().is_loopback() && !self.insecure_bind {
-                bail!(
-                    "{address} is not a loopback address, and there is no TLS: everybody on that network could read \
-                     and steer your agents. Listen on 127.0.0.1, or say --insecure-bind if that network is yours alone"
-                );
-            }
+        let open = |address: &&SocketAddr| !address.ip().is_loopback() && !self.insecure_bind;
+        if let Some(address) = self.engram.listen.iter().find(open) {
+            bail!(
+                "{address} is not a loopback address, and the original agent bus has no TLS: everybody on that network \
+                 could read and write it. Listen on 127.0.0.1, or say --insecure-bind if that network is yours alone"
+            );
+        }
+        if let Some(address) = self.addresses().iter().filter(|_| self.tls == Tls::Off).find(open) {
+            bail!(
+                "{address} is not a loopback address, and there is no TLS: everybody on that network could read and \
+                 steer your agents. Listen on 127.0.0.1, say --tls own (see docs/guide/tls.md), or --insecure-bind if \
+                 that network is yours alone"
+            );
         }
         Ok(())
+    }
+
+    /// Where HTTP is spoken.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let also = [self.dashboard, self.attach.listen, self.engine.listen];
+        std::iter::once(self.listen).chain(also.into_iter().flatten()).collect()
     }
 
     /// The listener of the dashboard, if it is wanted.
@@ -185,8 +202,11 @@ impl Daemon {
         let (token, engine_token) = (home.token("token")?, home.token("engine.token")?);
         let mut policy = self.sandbox.clone();
         policy.hide.extend(crate::engine::place(self.engine.token_file.as_deref(), &engine_token));
+        policy.hide.extend(crate::tls::hidden(&self.tls));
         let custody = custody(home.sandbox(policy).await?)?;
         let clock = Clock::system();
+        let (listens, hosts) = (self.addresses(), &self.allowed.hosts);
+        let secured = Secured::of(&self.tls, &self.home, &listens, hosts, clock.now()).await?;
         let disk = Arc::new(Sqlite::open(home.path("trunkline.db"), clock.now())?);
         let tcp = bind(self.listen, self.any_port).await?;
         let (pages, attach, bus) = (self.pages().await?, self.attach().await?, self.bus().await?);
@@ -232,7 +252,9 @@ impl Daemon {
         .context("the sessions could not be loaded")?;
         // Here it stands outside of the database: `audit verify --head` compares with it.
         tracing::info!(head = %hub.audit_head().await.context("the audit could not be read")?, "audit");
-        let link = self.public_url.clone().unwrap_or_else(|| base_url.clone());
+        let secured = secured.map(|secured| secured.at(address, self.public_url.as_deref()));
+        let outside = self.public_url.or_else(|| secured.as_ref().map(|secured| secured.url.clone()));
+        let link = outside.clone().unwrap_or_else(|| base_url.clone());
         let push = Push::new(secrets, Arc::clone(&links), Http::default(), &link);
         let server = Server::new(Options {
             hub: hub.clone(),
@@ -243,8 +265,10 @@ impl Daemon {
             owner_token: token,
             links: Arc::clone(&links),
             push: push.clone(),
-            allowed: self.allowed,
+            allowed: Allowed { tls_hosts: names::of_this_machine(), ..self.allowed },
+            tls: secured.as_ref().map(|secured| Arc::clone(&secured.tls)),
             base_url: base_url.clone(),
+            outside,
             turn_timeout_ms: self.turn_timeout_ms,
             guards: self.guards,
             custody: custody.clone(),
@@ -271,7 +295,8 @@ impl Daemon {
             ("engine", engine_url),
             ("engram", bus_address),
         ];
-        home.announce(address, &base_url, also)?;
+        let runtime = runtime(address, &base_url, also, secured.as_ref());
+        home.announce(&runtime)?;
         let files = if self.sessionbus == Sessionbus::Off { &[][..] } else { &self.announce };
         let announced = announce(files, address, &base_url, hub.now());
         if self.engine_told {
@@ -291,6 +316,7 @@ impl Daemon {
             biased;
             outcome = served => outcome.map(drop).context("the listener failed"),
             () = notify(notifier, &hub, &custody) => Ok(()),
+            () = crate::tls::keep(secured, || hub.now(), |secured| home.tell_again(&runtime, secured)) => Ok(()),
             name = signals.stop() => {
                 tracing::info!("{name}: stopping");
                 Ok(())
@@ -369,46 +395,6 @@ fn drivers(
 /// This daemon, in this life.
 fn node(now: Time) -> Node {
     Node { name: "local".to_owned(), incarnation: u64::try_from(now.0).unwrap_or(0) }
-}
-
-/// The signals that end the daemon, noted from when this is made.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    /// The terminal of a daemon in the foreground was closed.
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the first one, and gives its name.
-    async fn stop(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "SIGHUP",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-
-    /// Whoever signals twice does not want to wait. A terminal that is closed may say so more than once.
-    fn exit_at_the_next(mut self) {
-        #[expect(clippy::disallowed_methods, reason = "it outlives everything and ends the process")]
-        let watch = tokio::spawn(async move {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
-            }
-            std::process::exit(130);
-        });
-        drop(watch);
-    }
 }
 
 /// The home directory, claimed by this process.
@@ -501,24 +487,17 @@ impl Home {
     }
 
     /// Tells clients where the daemon is. Written whole, after it listens.
-    fn announce(
-        &self,
-        address: SocketAddr,
-        base_url: &str,
-        others: [(&str, Option<String>); 4],
-    ) -> Result<()> {
-        let mut runtime = json!({
-            "base_url": base_url,
-            "port": address.port(),
-            "pid": std::process::id(),
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        for (name, url) in others {
-            if let Some(url) = url {
-                runtime[name] = url.into();
-            }
-        }
+    fn announce(&self, runtime: &serde_json::Value) -> Result<()> {
         write_whole(&self.path("runtime.json"), format!("{runtime:#}\n").as_bytes())
+    }
+
+    /// The same with another certificate.
+    fn tell_again(&self, runtime: &serde_json::Value, secured: &Secured) {
+        let mut runtime = runtime.clone();
+        runtime["tls"] = secured.told();
+        if let Err(error) = self.announce(&runtime) {
+            tracing::warn!("`trunkline status` tells of the earlier certificate: {error:#}");
+        }
     }
 
     fn retract(&self) {
@@ -528,6 +507,30 @@ impl Home {
             }
         }
     }
+}
+
+/// What clients are told of where the daemon is.
+fn runtime(
+    address: SocketAddr,
+    base_url: &str,
+    others: [(&str, Option<String>); 4],
+    secured: Option<&Secured>,
+) -> serde_json::Value {
+    let mut runtime = json!({
+        "base_url": base_url,
+        "port": address.port(),
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    for (name, url) in others {
+        if let Some(url) = url {
+            runtime[name] = url.into();
+        }
+    }
+    if let Some(secured) = secured {
+        runtime["tls"] = secured.told();
+    }
+    runtime
 }
 
 /// Takes the lock. A command that looks whether it is held holds it for a moment.

@@ -29,6 +29,20 @@ pub struct Runtime {
     /// Where the page of kollabor's client is, if it has an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
+    /// How other machines come by TLS, if it is spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RuntimeTls>,
+}
+
+/// How other machines come to a daemon by TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeTls {
+    /// The address.
+    pub url: String,
+    /// SHA-256 of the certificate, as browsers show it.
+    pub sha256: String,
+    /// Whether the daemon has made it.
+    pub own: bool,
 }
 
 impl Runtime {

@@ -188,6 +188,13 @@ impl Origin {
         let uri: Uri = base_url
             .parse()
             .map_err(|error| Error::BadAddress(format!("{base_url:?} is no address: {error}")))?;
+        if uri.scheme_str() == Some("https") {
+            let why = format!(
+                "{base_url:?} needs TLS, which this client does not speak: forward the port with \
+                 `ssh -L 7433:127.0.0.1:7433 HOST`, and name http://127.0.0.1:7433"
+            );
+            return Err(Error::BadAddress(why));
+        }
         if uri.scheme_str() != Some("http") || uri.host().is_none() || uri.query().is_some() {
             let why = format!("{base_url:?} is not of the form http://host:port");
             return Err(Error::BadAddress(why));
@@ -246,6 +253,7 @@ mod tests {
             assert!(Origin::new(bad, "t").is_err(), "{bad}");
         }
         assert!(Origin::new("http://x", "a\nb").is_err());
+        assert!(Origin::new("https://x", "t").unwrap_err().to_string().contains("ssh -L"));
     }
 
     #[test]

@@ -54,5 +54,5 @@ pub use client::Client;
 pub use error::{Error, Problem};
 pub use events::{EventItem, EventStream};
 pub use feed::{FeedItem, FeedStream};
-pub use home::{Runtime, SOCKET_FILE, TOKEN_FILE, read_token};
+pub use home::{Runtime, RuntimeTls, SOCKET_FILE, TOKEN_FILE, read_token};
 pub use passage::{Passage, Passed, SESSION};

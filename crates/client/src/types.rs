@@ -527,6 +527,9 @@ pub struct PoolWorker {
 pub struct Link {
     /// The link.
     pub url: String,
+    /// The same by the address at which other machines find the daemon, if it knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<String>,
     /// The code in its fragment.
     pub code: String,
     /// When it stops working.

@@ -17,6 +17,7 @@
 //! - [`pools`]: workers that many sessions share.
 //! - [`peer`]: whether whoever connects is one of our agents.
 //! - [`search`]: what was said, found by its words.
+//! - [`tls`]: the certificate that listeners show.
 //! - [`sandbox`]: what an agent may touch, as a description.
 //! - [`custody`], [`keep`]: every child process runs under a keeper, so that nobody survives its session.
 
@@ -55,6 +56,7 @@ pub mod secrets;
 mod seen;
 pub mod tail;
 pub mod tell;
+pub mod tls;
 pub mod topics;
 pub mod turn;
 pub mod workspace;

@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) links: Arc<trunkline_run::notify::link::Links>,
     pub(crate) push: trunkline_run::notify::push::Push,
     pub(crate) allowed: Allowed,
+    /// The certificate, if TLS is spoken.
+    pub(crate) tls: Option<Arc<trunkline_run::tls::Tls>>,
     pub(crate) catalog: Arc<Catalog>,
     /// How agents are confined.
     pub(crate) sandbox: Sandbox,
@@ -39,6 +41,8 @@ pub(crate) struct App {
     pub(crate) actions: trunkline_run::operator::Actions,
     /// The URL of the page, as the owner would type it.
     pub(crate) base_url: String,
+    /// Where other machines find the daemon, if that is known.
+    pub(crate) outside: Option<String>,
     /// How much agents may write to each other.
     pub(crate) guards: trunkline_core::tell::Guards,
     /// How long a turn may run if its prompt does not say.

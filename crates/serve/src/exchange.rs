@@ -25,6 +25,9 @@ const BROWSER_TTL_MS: u64 = 90 * 24 * 3_600_000;
 pub(crate) struct Link {
     /// Where to go. The code is in the fragment, which no server and no log gets to see.
     url: String,
+    /// The same by the address at which other machines find the daemon, if it knows one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside: Option<String>,
     /// The code.
     code: String,
     /// When it stops working.
@@ -50,8 +53,9 @@ pub(crate) struct Exchanged {
 pub(crate) async fn link(app: Shared, Who(caller): Who, _: NoBody) -> Answer<Response> {
     caller.may_operate()?;
     let (code, expires) = app.auth.link(app.hub.now(), caller.scope).map_err(no_randomness)?;
-    let url = format!("{}/#code={code}", app.base_url);
-    Ok(at(StatusCode::CREATED, app.hub.pos(), &Link { url, code, expires }))
+    let at_address = |address: &str| format!("{address}/#code={code}");
+    let (url, outside) = (at_address(&app.base_url), app.outside.as_deref().map(at_address));
+    Ok(at(StatusCode::CREATED, app.hub.pos(), &Link { url, outside, code, expires }))
 }
 
 pub(crate) async fn exchange(

@@ -27,10 +27,13 @@ use crate::socket;
 const EXCHANGE: &str = "/v1/exchange";
 
 /// Which hosts and origins are ours.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Allowed {
     /// Host names without port that the daemon answers to, besides `localhost` and loopback addresses.
     pub hosts: Vec<String>,
+    /// More of them, for TLS alone: what the machine calls itself. A page that has such a name in the clear may be anybody's
+    /// who answers for it on that network; over TLS it would need our certificate.
+    pub tls_hosts: Vec<String>,
     /// Foreign origins that may call with a bearer token, such as `https://editor.example`.
     pub origins: Vec<String>,
 }
@@ -42,6 +45,8 @@ pub(crate) struct Came {
     pub(crate) agent: Option<SessionId>,
     /// The address of ours that was connected to.
     pub(crate) local: Option<IpAddr>,
+    /// Whether it is TLS.
+    pub(crate) secure: bool,
 }
 
 /// What opened the gate: the hash of a token that can be revoked or expire, or nothing of that kind.
@@ -50,9 +55,10 @@ pub(crate) struct Pass(pub(crate) Option<String>);
 
 /// The middleware.
 pub(crate) async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let Came { agent, local } = request.extensions().get().copied().unwrap_or_default();
+    let came: Came = request.extensions().get().copied().unwrap_or_default();
+    let agent = came.agent;
     let path = request.uri().path();
-    let origin = match app.allowed.check(request.method(), request.headers(), path, local) {
+    let origin = match app.allowed.check(request.method(), request.headers(), path, came) {
         Ok(origin) => origin,
         Err(problem) => return problem.into_response(),
     };
@@ -126,13 +132,13 @@ impl Allowed {
         method: &Method,
         headers: &HeaderMap,
         path: &str,
-        local: Option<IpAddr>,
+        came: Came,
     ) -> Result<Option<HeaderValue>, Problem> {
-        let host = self.host(headers, local)?;
+        let host = self.host(headers, came)?;
         let origin = headers.get(header::ORIGIN);
         let foreign = match origin {
             None => false,
-            Some(origin) => !is_own(origin, &host),
+            Some(origin) => !is_own(origin, &host, came.secure),
         };
         if foreign {
             let origin = origin.and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -159,14 +165,15 @@ impl Allowed {
     }
 
     /// The Host, if it is one of ours. The address that was connected to is: whoever rebinds a name sends the name.
-    fn host(&self, headers: &HeaderMap, local: Option<IpAddr>) -> Result<String, Problem> {
+    fn host(&self, headers: &HeaderMap, came: Came) -> Result<String, Problem> {
         let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
         let name = host_name(host);
         let ip = name.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
         let address =
-            ip.is_some_and(|ip| ip.is_loopback() || local.map(|local| local.to_canonical()) == Some(ip));
+            ip.is_some_and(|ip| ip.is_loopback() || came.local.map(|local| local.to_canonical()) == Some(ip));
         let ours = address || name.eq_ignore_ascii_case("localhost");
-        if ours || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
+        let by_tls = self.tls_hosts.iter().filter(|_| came.secure);
+        if ours || self.hosts.iter().chain(by_tls).any(|allowed| allowed.eq_ignore_ascii_case(name)) {
             return Ok(host.to_ascii_lowercase());
         }
         let detail =
@@ -183,11 +190,12 @@ fn host_name(host: &str) -> &str {
     host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
-/// Our own page has the origin of the host it asks. `null` is nobody's.
-fn is_own(origin: &HeaderValue, host: &str) -> bool {
+/// Our own page has the origin of the host it asks. `null` is nobody's. What comes by TLS is asked by a page that came by TLS:
+/// one in the clear may be anybody's on the way. What comes in the clear may have come by TLS as far as a proxy.
+fn is_own(origin: &HeaderValue, host: &str, secure: bool) -> bool {
     let origin = origin.to_str().unwrap_or("").to_ascii_lowercase();
-    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    rest == Some(host)
+    let clear = origin.strip_prefix("http://").filter(|_| !secure);
+    clear.or_else(|| origin.strip_prefix("https://")) == Some(host)
 }
 
 fn preflight(origin: &HeaderValue) -> Response {
@@ -220,14 +228,26 @@ mod tests {
     use super::*;
 
     fn check(method: &Method, path: &str, headers: &[(&str, &str)]) -> Result<bool, &'static str> {
-        let allowed =
-            Allowed { hosts: vec!["trunk.example".into()], origins: vec!["https://editor.example".into()] };
+        check_by(false, method, path, headers)
+    }
+
+    fn check_by(
+        secure: bool,
+        method: &Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<bool, &'static str> {
+        let allowed = Allowed {
+            hosts: vec!["trunk.example".into()],
+            tls_hosts: vec!["workbench.local".into()],
+            origins: vec!["https://editor.example".into()],
+        };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         allowed
-            .check(method, &map, path, Some([192, 0, 2, 2].into()))
+            .check(method, &map, path, Came { local: Some([192, 0, 2, 2].into()), secure, agent: None })
             .map(|cors| cors.is_some())
             .map_err(|problem| problem.code)
     }
@@ -260,6 +280,20 @@ mod tests {
         let navigate = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
         assert_eq!(get(&navigate), Err("foreign_site"), "only the page may be navigated to");
         assert_eq!(check(&Method::GET, "/", &[&[host][..], &navigate].concat()), Ok(false));
+    }
+
+    #[test]
+    fn by_tls_the_machines_own_name_is_ours_and_a_page_in_the_clear_is_not() {
+        let by = |secure, host: &str, origin: &str| {
+            check_by(secure, &Method::POST, "/v1/sessions", &[("host", host), ("origin", origin)])
+        };
+        let name = "workbench.local:7433";
+        assert_eq!(by(true, name, "https://workbench.local:7433"), Ok(false));
+        assert_eq!(by(true, name, "http://workbench.local:7433"), Err("foreign_origin"));
+        assert_eq!(by(false, name, "http://workbench.local:7433"), Err("foreign_host"));
+        assert_eq!(by(true, "192.0.2.2", "http://192.0.2.2"), Err("foreign_origin"));
+        // A proxy on this machine has taken the TLS off.
+        assert_eq!(by(false, "trunk.example", "https://trunk.example"), Ok(false));
     }
 
     #[test]

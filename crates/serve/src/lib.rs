@@ -1,6 +1,7 @@
 //! Who may ask: listeners, authentication, the routes and what stands behind them.
 //!
 //! - [`server`]: connections in, and a stop that does not wait for ever.
+//! - `tls`: which connections are TLS, and what the others are told.
 //! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
 //! - `routes`: every route once; [`openapi`] is made from the same table. `extract`, `problem`: what goes in, what goes wrong.
@@ -63,6 +64,7 @@ mod shutdown;
 mod socket;
 mod stream;
 mod subscriptions;
+mod tls;
 mod tokens;
 mod topics;
 mod turns;

@@ -559,6 +559,7 @@ pub(crate) fn router(app: &Arc<App>, mcp: Router<Arc<App>>) -> Router {
     }
     router
         .route("/a/{link}", get(crate::answer_link::show).post(crate::answer_link::answer))
+        .route("/ca.pem", get(crate::tls::authority))
         .fallback(crate::ui::page)
         .method_not_allowed_fallback(no_method)
         .layer(axum::extract::DefaultBodyLimit::max(crate::extract::MAX_BODY))

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ use crate::app::App;
 use crate::auth::Auth;
 use crate::gate::{Allowed, Came, stranger};
 use crate::local::Wire;
+use crate::tls::{self, Door, Passed};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,8 +57,12 @@ pub struct Options {
     pub push: trunkline_run::notify::push::Push,
     /// Which hosts and origins are ours.
     pub allowed: Allowed,
+    /// The certificate for TCP, if TLS is spoken there.
+    pub tls: Option<Arc<trunkline_run::tls::Tls>>,
     /// The URL of the page, as the owner would type it.
     pub base_url: String,
+    /// Where other machines find the daemon, if that is known.
+    pub outside: Option<String>,
     /// How long a turn may run if its prompt does not say.
     pub turn_timeout_ms: Option<u64>,
     /// How much agents may write to each other.
@@ -84,6 +90,7 @@ pub struct Server {
     closing: CancellationToken,
     places: Arc<Semaphore>,
     peers: Arc<Peers>,
+    door: Option<Door>,
 }
 
 impl Server {
@@ -107,12 +114,14 @@ impl Server {
             push: options.push,
             hub: options.hub,
             allowed: options.allowed,
+            tls: options.tls.clone(),
             catalog: options.catalog,
             sandbox: options.custody.sandbox().clone(),
             transcripts: options.transcripts,
             pools: options.pools,
             actions: options.actions,
             base_url: options.base_url,
+            outside: options.outside,
             turn_timeout_ms: options.turn_timeout_ms,
             guards: options.guards,
             started: tokio::time::Instant::now(),
@@ -133,6 +142,7 @@ impl Server {
             closing: CancellationToken::new(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             peers: Arc::new(Peers::new(options.custody)),
+            door: options.tls.as_deref().map(Door::new),
         }
     }
 
@@ -174,6 +184,7 @@ impl Server {
         };
         let is_bus = matches!(listener, Listener::Engram(_));
         let (app, closing, peers) = (Arc::clone(&self.app), self.closing.clone(), Arc::clone(&self.peers));
+        let door = self.door.clone();
         self.tasks.spawn(async move {
             let origin = origin(&stream, peers).await;
             match stream {
@@ -184,8 +195,16 @@ impl Server {
                         Origin::Agent(session) => (router, Some(session)),
                         Origin::Unknown => (Router::new().fallback(stranger), None),
                     };
-                    let came = Came { agent, local: local(&stream) };
-                    connection(stream, router, came, place, closing).await;
+                    let (wire, local) = (wire(&stream), local(&stream));
+                    let entering = enter(stream, door.as_ref());
+                    let entered = tokio::select! {
+                        biased;
+                        () = closing.cancelled() => None,
+                        entered = entering => entered,
+                    };
+                    let Some(Entered { io, secure, to_tls }) = entered else { return };
+                    let router = if to_tls { Router::new().fallback(tls::elsewhere) } else { router };
+                    connection(io, router, (Came { agent, local, secure }, wire), place, closing).await;
                 }
             }
         });
@@ -218,6 +237,36 @@ pub enum Listener {
 }
 
 type Stream = Either<TcpStream, UnixStream>;
+
+/// A connection as HTTP sees it. One type for all, so that the server is compiled once.
+type Io = Either<Stream, Box<TlsStream<TcpStream>>>;
+
+/// A connection that is through the door.
+struct Entered {
+    io: Io,
+    /// Whether nobody on the way can read or change it.
+    secure: bool,
+    /// Whether all it is told is to come back by TLS.
+    to_tls: bool,
+}
+
+/// Takes a connection through the door, if there is one.
+async fn enter(stream: Stream, door: Option<&Door>) -> Option<Entered> {
+    let plain = |io| Entered { io, secure: false, to_tls: false };
+    let (tcp, door) = match (stream, door) {
+        (Either::Left(tcp), Some(door)) => (tcp, door),
+        (stream, _) => return Some(plain(Either::Left(stream))),
+    };
+    match door.pass(tcp).await {
+        Ok(Passed::Tls(io)) => Some(Entered { secure: true, ..plain(Either::Right(io)) }),
+        Ok(Passed::Near(tcp)) => Some(plain(Either::Left(Either::Left(tcp)))),
+        Ok(Passed::Far(tcp)) => Some(Entered { to_tls: true, ..plain(Either::Left(Either::Left(tcp))) }),
+        Err(error) => {
+            tracing::debug!(%error, "a connection did not come to TLS");
+            None
+        }
+    }
+}
 
 impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
@@ -272,13 +321,13 @@ fn local(stream: &Stream) -> Option<IpAddr> {
 }
 
 async fn connection(
-    stream: Stream,
+    io: Io,
     router: Router,
-    came: Came,
+    (came, wire): (Came, Wire),
     place: OwnedSemaphorePermit,
     closing: CancellationToken,
 ) {
-    let wire = Arc::new(wire(&stream));
+    let wire = Arc::new(wire);
     // A WebSocket goes on when the connection is no longer HTTP, and keeps its place.
     let place = Arc::new(place);
     let service = TowerToHyperService::new(router);
@@ -291,7 +340,7 @@ async fn connection(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     tokio::pin!(connection);
     let mut leaving = false;

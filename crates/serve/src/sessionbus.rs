@@ -118,7 +118,7 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
             }
             Err(fail) => fail.into_response(),
         },
-        Found::Slash(path) => elsewhere(request.headers().get(header::HOST), &path, request.uri().query()),
+        Found::Slash(path) => elsewhere(&request, &path),
         Found::Method(allowed) => no_method(allowed),
         Found::Nothing => Fail::Missing("Not Found").into_response(),
     }
@@ -285,11 +285,12 @@ fn no_method(allowed: &'static str) -> Response {
 }
 
 /// The same without the slash at the end.
-fn elsewhere(host: Option<&HeaderValue>, path: &str, query: Option<&str>) -> Response {
-    let host = host.and_then(|host| host.to_str().ok()).unwrap_or("");
-    let query = query.map_or(String::new(), |query| format!("?{query}"));
+fn elsewhere(request: &Request, path: &str) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let query = request.uri().query().map_or(String::new(), |query| format!("?{query}"));
+    let scheme = crate::tls::scheme(request.headers(), request.extensions());
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("http://{host}{path}{query}")) {
+    if let Ok(location) = HeaderValue::from_str(&format!("{scheme}://{host}{path}{query}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

@@ -118,6 +118,8 @@ export interface Push {
 
 export interface OneTimeLink {
   url: string;
+  /** The same where other machines find the daemon, if it knows. */
+  outside?: string;
   expires: number;
 }
 

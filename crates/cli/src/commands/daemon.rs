@@ -59,6 +59,7 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         notify: config.notify,
         notify_targets: config.notify_targets.clone(),
         public_url: config.public_url.clone(),
+        tls: config.tls.clone(),
         sandbox: app.config.sandbox.clone(),
         pools: config.pools.clone(),
         pool_limits: config.pool_limits.clone(),
@@ -106,7 +107,7 @@ pub(crate) async fn status(app: &App) -> Result<Exit> {
     };
     let health = client.health().await?;
     if app.screen.json {
-        let json = json!({ "running": true, "home": home, "health": health, "base_url": runtime.base_url, "pid": runtime.pid });
+        let json = json!({ "running": true, "home": home, "health": health, "base_url": runtime.base_url, "pid": runtime.pid, "tls": runtime.tls });
         app.screen.json(&json)?;
         return Ok(Exit::Ok);
     }
@@ -116,6 +117,10 @@ pub(crate) async fn status(app: &App) -> Result<Exit> {
     app.screen.print(format!("{running} at {}", runtime.base_url))?;
     app.screen.print(format!("version {}, process {}, for {uptime}", health.version, runtime.pid))?;
     app.screen.print(format!("home {}", home.display()))?;
+    if let Some(tls) = &runtime.tls {
+        app.screen.print(format!("from other machines {}", tls.url))?;
+        app.screen.print(format!("certificate SHA-256 {}", tls.sha256))?;
+    }
     if health.version != env!("CARGO_PKG_VERSION") {
         app.screen.note(format!(
             "this command is version {}; `trunkline stop` and go on",

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde_json::json;
 use trunkline_client::types::Link;
+use trunkline_client::{Runtime, RuntimeTls};
 
 use crate::app::App;
 use crate::error::{CliError, Result};
@@ -16,16 +17,18 @@ const QUIET: i32 = 4;
 
 pub(crate) async fn pair(app: &App) -> Result<Exit> {
     let client = app.connect().await?;
-    let Link { code, expires, .. } = client.link().await?;
-    let base = app.config.public_url.clone().unwrap_or_else(|| client.base_url());
-    if is_of_this_machine(&base) {
+    let Link { url, outside, expires, .. } = client.link().await?;
+    let url = outside.unwrap_or(url);
+    let base = url.split('#').next().unwrap_or_default().trim_end_matches('/');
+    if is_of_this_machine(base) {
         return Err(CliError::failure(format!("{base} is an address of this machine alone: no other device gets there"))
             .hint("set public_url to where your phone reaches the daemon (a tunnel, a VPN, a proxy), or listen on an address of \
-                   your network; then start the daemon anew"));
+                   your network with `tls = \"own\"`; then start the daemon anew"));
     }
-    let url = format!("{base}/#code={code}");
+    let tls = Runtime::read(&app.config.home)?.and_then(|runtime| runtime.tls).filter(|tls| tls.own);
     if app.screen.json {
-        app.screen.json(&json!({ "url": url, "expires": expires }))?;
+        let sha256 = tls.as_ref().map(|tls| &tls.sha256);
+        app.screen.json(&json!({ "url": url, "expires": expires, "sha256": sha256 }))?;
         return Ok(Exit::Ok);
     }
     let code = QrCode::encode_text(&url, QrCodeEcc::Low)
@@ -36,6 +39,12 @@ pub(crate) async fn pair(app: &App) -> Result<Exit> {
         "show it to the camera of your phone. It works once, within five minutes; \
                      `trunkline token list` shows who was let in",
     );
+    if let Some(RuntimeTls { url, sha256, .. }) = tls {
+        app.screen.note(format!(
+            "a device that does not know this daemon yet warns of its certificate. It is the right one if its SHA-256 is\n  \
+             {sha256}\nand it is known for good to a device that trusts {url}/ca.pem; see docs/guide/tls.md"
+        ));
+    }
     Ok(Exit::Ok)
 }
 

@@ -76,7 +76,7 @@ pub(super) fn public_url(layers: &mut Layers<'_>, flags: &Flags, file: &File) ->
 }
 
 /// The host of an address that is nothing but a scheme, a host and maybe a port.
-pub(super) fn host(url: &str) -> Option<&str> {
+pub(crate) fn host(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),

@@ -46,10 +46,32 @@ fn each_setting_says_who_decided() {
     announce=agentflow,sessionbus (default)
     notify=on (default)
     public_url=off (default)
+    tls_cert= (default)
+    tls_key= (default)
+    tls=off (default)
     engram=local (default)
     engram_listen=127.0.0.1:9470 (default)
     sandbox=workspace (default)
     ");
+}
+
+#[test]
+fn a_certificate_is_the_daemons_own_or_two_files() {
+    let tls = |text: &str| Home::with(text).load(&[], &Flags::default()).map(|config| config.tls);
+    let files = "tls_cert = \"/c.pem\"\ntls_key = \"/k.pem\"\n";
+    assert_eq!(tls("").unwrap(), Tls::Off, "nobody asked for it");
+    assert_eq!(tls("tls = \"own\"").unwrap(), Tls::Own);
+    assert_eq!(tls(files).unwrap(), Tls::Files { cert: "/c.pem".into(), key: "/k.pem".into() });
+    assert_eq!(tls(&format!("tls = \"off\"\n{files}")).unwrap(), Tls::Off);
+    for (text, why) in [
+        ("tls = \"yes\"", "tls: `yes` is not own, files or off"),
+        ("tls = \"files\"", "tls_cert: say which file"),
+        ("tls_cert = \"/c.pem\"", "tls_key: say which file"),
+        ("tls_cert = \"c.pem\"\ntls_key = \"/k.pem\"", "tls_cert: `c.pem` does not begin with `/`"),
+    ] {
+        let said = Home::with(text).error();
+        assert!(said.contains(why), "{said}");
+    }
 }
 
 #[test]
@@ -72,7 +94,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `notify_targets`, `public_url`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `mcp_servers`, `attach`, `engine`, `handoffs`, `delivery`, `serve`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `notify_targets`, `public_url`, `tls`, `tls_cert`, `tls_key`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `mcp_servers`, `attach`, `engine`, `handoffs`, `delivery`, `serve`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"

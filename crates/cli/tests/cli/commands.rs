@@ -369,6 +369,9 @@ fn the_configuration_is_shown_with_its_sources() {
     announce agentflow,sessionbus default
     notify on default
     public_url off default
+    tls_cert - default
+    tls_key - default
+    tls off default
     engram local default
     engram_listen 127.0.0.1:0 default
     sandbox workspace default

@@ -25,4 +25,5 @@ mod sending;
 mod servers;
 mod start;
 mod strangers;
+mod tls;
 mod turns;

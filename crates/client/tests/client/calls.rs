@@ -116,6 +116,7 @@ fn write_runtime(home: &tempfile::TempDir, server: &Server) {
         version: "0".into(),
         attach: None,
         engine: None,
+        tls: None,
     };
     std::fs::write(home.path().join(Runtime::FILE), serde_json::to_vec(&runtime).unwrap()).unwrap();
 }

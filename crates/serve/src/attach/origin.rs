@@ -82,6 +82,10 @@ async fn let_in(app: &App, request: Request) -> Outcome {
             "an agent gets no browser's cookie, whatever link it has found".to_owned(),
         ));
     }
+    let secure = match crate::tls::scheme(request.headers(), request.extensions()) {
+        "https" => "; Secure",
+        _ => "",
+    };
     let body = axum::body::to_bytes(request.into_body(), MAX_CODE).await.map_err(|_| Fail::TooLarge)?;
     let used = || {
         Fail::Forbidden(
@@ -105,7 +109,7 @@ async fn let_in(app: &App, request: Request) -> Outcome {
     app.hub.access(&caller, Command::Create(created)).await?;
     let mut response = json_answer(StatusCode::OK, json!({ "opened": true }).to_string().into_bytes());
     let age = COOKIE_TTL_MS / 1000;
-    let cookie = format!("{COOKIE}={secret}; Path=/api; HttpOnly; SameSite=Strict; Max-Age={age}");
+    let cookie = format!("{COOKIE}={secret}; Path=/api; HttpOnly; SameSite=Strict{secure}; Max-Age={age}");
     let cookie = HeaderValue::from_str(&cookie).expect("a secret is of letters, digits, - and _");
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(response)

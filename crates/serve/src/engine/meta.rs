@@ -7,12 +7,13 @@ use trunkline_core::principal::Caller;
 use super::route::Op;
 use super::{Outcome, access, ok, session};
 use crate::app::App;
+use crate::tls;
 
 /// Answers what needs no token. Whoever shows one is told more of the status.
 pub(super) async fn open(app: &App, op: Op, headers: &HeaderMap, extensions: &Extensions) -> Outcome {
     match op {
         Op::Version => Ok(ok(&version())),
-        Op::Config => Ok(ok(&json!({ "engine_url": base(app, headers) }))),
+        Op::Config => Ok(ok(&json!({ "engine_url": base(app, headers, extensions) }))),
         Op::Ready => ready(app).await,
         _ if !headers.contains_key(header::AUTHORIZATION) => Ok(ok(&brief(app))),
         _ => {
@@ -31,9 +32,9 @@ fn version() -> Value {
 }
 
 /// Where a page finds the engine: on the listener that it came from.
-fn base(app: &App, headers: &HeaderMap) -> String {
+fn base(app: &App, headers: &HeaderMap, extensions: &Extensions) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    host.map_or_else(|| app.base_url.clone(), |host| format!("http://{host}"))
+    host.map_or_else(|| app.base_url.clone(), |host| format!("{}://{host}", tls::scheme(headers, extensions)))
 }
 
 fn brief(app: &App) -> Value {

@@ -79,7 +79,7 @@ impl World {
         let plain = plain::options(&hub, address);
         let (custody, links) = (plain.custody.clone(), Arc::clone(&plain.links));
         let server = Arc::new(Server::new(Options {
-            allowed: Allowed { hosts: vec![], origins: vec!["https://editor.example".into()] },
+            allowed: Allowed { origins: vec!["https://editor.example".into()], ..Allowed::default() },
             actions: Actions::new(
                 [("look".to_owned(), look)].into(),
                 custody.clone(),

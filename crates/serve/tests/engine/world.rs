@@ -101,7 +101,7 @@ impl World {
         let (address, origin) = (listener.local_addr().unwrap(), browsers.local_addr().unwrap());
         let server = Arc::new(Server::new(Options {
             catalog,
-            allowed: Allowed { hosts: vec![], origins: vec![WEBUI.to_owned()] },
+            allowed: Allowed { origins: vec![WEBUI.to_owned()], ..Allowed::default() },
             engine: EngineSettings {
                 token_sha256: Some(sha256(TOKEN)),
                 sessions_dir: dir.path().join("sessions"),
