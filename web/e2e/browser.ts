@@ -47,12 +47,12 @@ export class Visitor {
     return new Visitor(browser, new URL(link).origin, token);
   }
 
-  /** Opens a page; anything it logs as an error makes `leave` throw. */
-  async page(path: string, options: BrowserContextOptions = DESKTOP): Promise<Page> {
+  /** Opens a page, as whoever has a token; anything it logs as an error is kept in `errors`. */
+  async page(path: string, options: BrowserContextOptions = DESKTOP, as = this.token): Promise<Page> {
     const context = await this.browser.newContext({ reducedMotion: 'reduce', serviceWorkers: 'block', ...options });
     this.#contexts.push(context);
     if (process.env.TRUNKLINE_PAGE) await showFrom(context, this.base, process.env.TRUNKLINE_PAGE);
-    await context.addInitScript((token) => localStorage.setItem('trunkline.token', token), this.token);
+    await context.addInitScript((token) => localStorage.setItem('trunkline.token', token), as);
     const page = await context.newPage();
     page.on('pageerror', (error) => this.errors.push(error.message));
     page.on('console', (message) => {

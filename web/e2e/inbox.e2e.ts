@@ -1,28 +1,11 @@
 /** The inbox over a day's work: its order, its keys, its swipes, and everything that can be done about a request. */
 
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { complaints, PHONE, Visitor } from './browser';
-import { Daemon } from './daemon';
-import { CONFIG, play } from './scene';
+import { expect, test } from 'vitest';
+import { complaints, PHONE } from './browser';
+import { scene } from './scene';
 
-let daemon: Daemon;
-let visitor: Visitor;
-let ids: Awaited<ReturnType<typeof play>>;
-
-beforeAll(async () => {
-  daemon = await Daemon.start({}, CONFIG);
-  visitor = await Visitor.arrive(daemon.link());
-  ids = await play(daemon, visitor.call.bind(visitor));
-});
-afterEach(async () => {
-  await visitor.clear();
-  expect(visitor.errors.splice(0)).toEqual([]);
-});
-afterAll(async () => {
-  await visitor?.leave();
-  await daemon?.end();
-});
+const at = scene();
 
 interface Asked {
   id: string;
@@ -36,23 +19,23 @@ const card = (page: Page) => page.locator('main article[data-request]');
 
 async function ask(title: string, more: object = {}): Promise<string> {
   const options = [{ id: 'y', name: 'Allow', kind: 'allow_once' }, { id: 'n', name: 'Deny', kind: 'reject_once' }];
-  return (await visitor.call<Asked>('POST', `/v1/sessions/${ids.outside}/requests`, { kind: 'permission', title, options, ...more })).id;
+  return (await at.visitor.call<Asked>('POST', `/v1/sessions/${at.ids.outside}/requests`, { kind: 'permission', title, options, ...more })).id;
 }
-const look = (id: string) => visitor.call<Asked>('GET', `/v1/requests/${id}`);
+const look = (id: string) => at.visitor.call<Asked>('GET', `/v1/requests/${id}`);
 
 /** Runs a command of the stage's agent in a session of its own, and gives the request it ends in. */
 async function run(line: string): Promise<{ session: string; request: string }> {
-  const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: line, workspace: daemon.work });
-  await visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt: `Run ${line}` });
+  const { id } = await at.visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: line, workspace: at.daemon.work });
+  await at.visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt: `Run ${line}` });
   let request = '';
-  const asked = async () => (request = (await visitor.call<{ items: Asked[] }>('GET', `/v1/requests?session=${id}`)).items[0]?.id ?? '');
+  const asked = async () => (request = (await at.visitor.call<{ items: Asked[] }>('GET', `/v1/requests?session=${id}`)).items[0]?.id ?? '');
   await expect.poll(asked).not.toBe('');
   return { session: id, request };
 }
 
 test('j and k walk through the inbox, and the card that is read takes the answer', async () => {
   const id = await ask('Walk to me', { priority: 'urgent' });
-  const page = await visitor.page('/');
+  const page = await at.visitor.page('/');
   await row(page, 'Walk to me').waitFor();
   const order = await rows(page).evaluateAll((all) => all.map((one) => (one as HTMLElement).dataset.inboxRow));
   await page.keyboard.press('j');
@@ -68,13 +51,13 @@ test('j and k walk through the inbox, and the card that is read takes the answer
 });
 
 test('orders by what presses most, groups by session, and filters', async () => {
-  const page = await visitor.page('/');
+  const page = await at.visitor.page('/');
   await row(page, 'Deploy to production').waitFor();
   const titles = await rows(page).allTextContents();
-  const at = (text: string) => titles.findIndex((title) => title.includes(text));
-  expect(at('Deploy to production')).toBe(0);
-  expect(at('git push')).toBeLessThan(at('hello.txt'));
-  expect(at('hello.txt')).toBeLessThan(at('Where should the release go'));
+  const place = (text: string) => titles.findIndex((title) => title.includes(text));
+  expect(place('Deploy to production')).toBe(0);
+  expect(place('git push')).toBeLessThan(place('hello.txt'));
+  expect(place('hello.txt')).toBeLessThan(place('Where should the release go'));
   await page.getByRole('button', { name: 'Group by session' }).click();
   await page.locator('section h2', { hasText: 'Fix the flaky retry test' }).waitFor();
   await page.getByRole('searchbox').fill('git push');
@@ -85,7 +68,7 @@ test('orders by what presses most, groups by session, and filters', async () => 
 });
 
 test('a request says what led to it', async () => {
-  const page = await visitor.page('/');
+  const page = await at.visitor.page('/');
   await row(page, 'git push').click();
   await page.getByText('Before that').waitFor();
   expect(await page.locator('section ol li').allInnerTexts()).toHaveLength(3);
@@ -94,9 +77,9 @@ test('a request says what led to it', async () => {
 
 test('says who else has it open', async () => {
   const leave = new AbortController();
-  const headers = { authorization: `Bearer ${visitor.token}`, accept: 'text/event-stream' };
-  await fetch(`${visitor.base}/v1/sessions/${ids.push}/events?client=terminal`, { headers, signal: leave.signal });
-  const page = await visitor.page('/');
+  const headers = { authorization: `Bearer ${at.visitor.token}`, accept: 'text/event-stream' };
+  await fetch(`${at.visitor.base}/v1/sessions/${at.ids.push}/events?client=terminal`, { headers, signal: leave.signal });
+  const page = await at.visitor.page('/');
   await row(page, 'hello.txt').click();
   await page.getByText(/Also open: .*\(terminal\)/).first().waitFor();
   leave.abort();
@@ -104,7 +87,7 @@ test('says who else has it open', async () => {
 
 test('what is snoozed is out of sight until it is woken', async () => {
   const id = await ask('Not now please');
-  const page = await visitor.page(`/r/${id}`);
+  const page = await at.visitor.page(`/r/${id}`);
   await card(page).getByRole('button', { name: 'Snooze' }).click();
   await page.getByRole('button', { name: '1 hour' }).click();
   await page.getByText('1 snoozed').click();
@@ -112,12 +95,12 @@ test('what is snoozed is out of sight until it is woken', async () => {
   expect((await look(id)).status).toBe('open');
   await page.getByRole('button', { name: 'Wake' }).click();
   await page.getByText('1 snoozed').waitFor({ state: 'detached' });
-  await visitor.call('POST', `/v1/requests/${id}/dismiss`);
+  await at.visitor.call('POST', `/v1/requests/${id}/dismiss`);
 });
 
 test('a rule is given with a preview, answers what waits, and what comes after', async () => {
   const first = await run('npm run lint');
-  const page = await visitor.page(`/r/${first.request}`);
+  const page = await at.visitor.page(`/r/${first.request}`);
   await card(page).getByRole('button', { name: 'Allow pattern…' }).click();
   await page.getByRole('button', { name: 'shell(npm run *)' }).click();
   await page.getByText(/it would have allowed/).waitFor();
@@ -126,9 +109,9 @@ test('a rule is given with a preview, answers what waits, and what comes after',
   expect(await complaints(page)).toEqual([]);
   await page.getByRole('button', { name: 'Allow, and from now on by this rule' }).click();
   await card(page).getByText('Allowed by').waitFor();
-  const { items } = await visitor.call<{ items: { pattern: string }[] }>('GET', `/v1/grants?session=${first.session}`);
+  const { items } = await at.visitor.call<{ items: { pattern: string }[] }>('GET', `/v1/grants?session=${first.session}`);
   expect(items.map((grant) => grant.pattern)).toContain('shell(npm run *)');
-  await page.goto(`${visitor.base}/settings`);
+  await page.goto(`${at.visitor.base}/settings`);
   const rule = page.locator('li', { hasText: 'shell(npm run *)' });
   await rule.getByRole('button', { name: /Revoke/ }).click();
   await rule.getByRole('button', { name: 'Take it back' }).click();
@@ -137,7 +120,7 @@ test('a rule is given with a preview, answers what waits, and what comes after',
 
 test('on a phone a swipe answers, but nothing of high risk', async () => {
   const id = await ask('Swipe me');
-  const page = await visitor.page('/', PHONE);
+  const page = await at.visitor.page('/', PHONE);
   const swipe = async (text: string, by: number) => {
     await row(page, text).scrollIntoViewIfNeeded();
     const box = await row(page, text).boundingBox();

@@ -2,7 +2,9 @@
 
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Daemon } from './daemon';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { Visitor } from './browser';
+import { Daemon } from './daemon';
 import { share } from './shared';
 
 const AGENT = resolve(import.meta.dirname, 'agent.mjs');
@@ -41,6 +43,32 @@ command = "sh"
 args = ["-c", "echo cannot open /dev/gpu0: permission denied >&2; exit 1"]
 instances = 1
 `;
+
+/** A daemon that has been played to, and a browser at it. */
+export interface Scene {
+  daemon: Daemon;
+  visitor: Visitor;
+  ids: Awaited<ReturnType<typeof play>>;
+}
+
+/** The scene for the tests of one file. It is filled before the first of them; no page of theirs may have logged an error. */
+export function scene(): Scene {
+  const set = {} as Scene;
+  beforeAll(async () => {
+    set.daemon = await Daemon.start({}, CONFIG);
+    set.visitor = await Visitor.arrive(set.daemon.link());
+    set.ids = await play(set.daemon, set.visitor.call.bind(set.visitor));
+  }, 120_000);
+  afterEach(async () => {
+    await set.visitor.clear();
+    expect(set.visitor.errors.splice(0)).toEqual([]);
+  });
+  afterAll(async () => {
+    await set.visitor?.leave();
+    await set.daemon?.end();
+  });
+  return set;
+}
 
 type Call = <T>(method: string, path: string, body?: unknown) => Promise<T>;
 

@@ -2,39 +2,22 @@
 
 import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { complaints, DESKTOP, PHONE, Visitor } from './browser';
-import { Daemon } from './daemon';
-import { CONFIG, play } from './scene';
+import { describe, expect, test } from 'vitest';
+import { complaints, DESKTOP, PHONE } from './browser';
+import { scene } from './scene';
 import { KEY, TOPIC } from './shared';
 
-let daemon: Daemon;
-let visitor: Visitor;
-let ids: Awaited<ReturnType<typeof play>>;
-
-beforeAll(async () => {
-  daemon = await Daemon.start({}, CONFIG);
-  visitor = await Visitor.arrive(daemon.link());
-  ids = await play(daemon, visitor.call.bind(visitor));
-});
-afterEach(async () => {
-  await visitor.clear();
-  expect(visitor.errors.splice(0)).toEqual([]);
-});
-afterAll(async () => {
-  await visitor?.leave();
-  await daemon?.end();
-});
+const at = scene();
 
 const rows = (page: Page) => page.locator('[data-inbox-row]');
 
 describe('keys', () => {
   test('go everywhere, and what is typed into a field stays there', async () => {
-    const page = await visitor.page('/');
+    const page = await at.visitor.page('/');
     await rows(page).first().waitFor();
     for (const [keys, path] of [['gs', '/s'], ['gb', '/bus'], ['gk', '/bus/keys'], ['gt', '/bus/topics'], ['gp', '/pools'], ['g,', '/settings'], ['n', '/new'], ['gi', '/']] as const) {
       for (const key of keys) await page.keyboard.press(key);
-      await page.waitForURL(visitor.base + path);
+      await page.waitForURL(at.visitor.base + path);
     }
     await page.keyboard.press('/');
     await page.keyboard.type('n?g');
@@ -49,21 +32,21 @@ describe('keys', () => {
   });
 
   test('the palette finds sessions by what they are called, and goes there', async () => {
-    const page = await visitor.page('/settings');
+    const page = await at.visitor.page('/settings');
     await page.locator('#setting-about').waitFor();
     await page.keyboard.press('Control+k');
     await page.getByRole('combobox').fill('greet');
     await page.getByRole('option').first().waitFor();
     expect(await complaints(page)).toEqual([]);
     await page.keyboard.press('Enter');
-    await page.waitForURL(`${visitor.base}/s/${ids.push}`);
+    await page.waitForURL(`${at.visitor.base}/s/${at.ids.push}`);
     await page.getByRole('dialog').waitFor({ state: 'hidden' });
   });
 });
 
 describe('the details of a session', () => {
   test('show files, events, usage and who is here', async () => {
-    const page = await visitor.page(`/s/${ids.main}`);
+    const page = await at.visitor.page(`/s/${at.ids.main}`);
     const panel = page.getByRole('tabpanel');
     await panel.locator('summary', { hasText: 'src/net/retry.ts' }).click();
     await panel.getByText('await sleep(wait * 2 ** i);').waitFor();
@@ -80,7 +63,7 @@ describe('the details of a session', () => {
   });
 
   test('run actions: what changes something asks in place, and says what runs first', async () => {
-    const page = await visitor.page(`/s/${ids.picture}`, PHONE);
+    const page = await at.visitor.page(`/s/${at.ids.picture}`, PHONE);
     await page.getByRole('button', { name: 'Details' }).click();
     await page.getByRole('tab', { name: 'Actions' }).click();
     const names = page.getByRole('tabpanel').locator('h2');
@@ -94,19 +77,19 @@ describe('the details of a session', () => {
     await output.waitFor();
     const box = await output.boundingBox();
     expect(box?.height).toBeLessThanOrEqual(844 * 0.46 + 1);
-    const { items } = await visitor.call<{ items: { action: string }[] }>('GET', '/v1/operator-runs');
+    const { items } = await at.visitor.call<{ items: { action: string }[] }>('GET', '/v1/operator-runs');
     expect(items.map((run) => run.action).reverse()).toEqual(['forensics', 'reset']);
   });
 
   test('a preset is sent at a touch', async () => {
-    const page = await visitor.page(`/s/${ids.picture}`, PHONE);
+    const page = await at.visitor.page(`/s/${at.ids.picture}`, PHONE);
     await page.getByRole('button', { name: 'Say hello' }).tap();
     await page.getByText('You said: Hello').waitFor();
   });
 
   test('a session is given another title, which all lists have at once', async () => {
-    const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { driver: 'external', agent: 'codex', title: 'Untitled', workspace: daemon.work });
-    const page = await visitor.page(`/s/${id}`);
+    const { id } = await at.visitor.call<{ id: string }>('POST', '/v1/sessions', { driver: 'external', agent: 'codex', title: 'Untitled', workspace: at.daemon.work });
+    const page = await at.visitor.page(`/s/${id}`);
     await page.getByRole('button', { name: 'More' }).click();
     const title = page.getByRole('textbox', { name: 'Title' });
     expect(await title.inputValue()).toBe('Untitled');
@@ -118,17 +101,17 @@ describe('the details of a session', () => {
   });
 
   test("the agent's mode is set from the page", async () => {
-    const page = await visitor.page(`/s/${ids.picture}`);
+    const page = await at.visitor.page(`/s/${at.ids.picture}`);
     await page.getByRole('button', { name: 'More' }).click();
     await page.getByLabel('Mode').selectOption('Plan only');
-    const mode = async () => (await visitor.call<{ mode?: { current?: string } }>('GET', `/v1/sessions/${ids.picture}/settings`)).mode?.current;
+    const mode = async () => (await at.visitor.call<{ mode?: { current?: string } }>('GET', `/v1/sessions/${at.ids.picture}/settings`)).mode?.current;
     await expect.poll(mode, { timeout: 10_000 }).toBe('plan');
     await page.getByText('chosen').waitFor({ state: 'hidden' });
     expect(await complaints(page)).toEqual([]);
   });
 
   test('pictures are shown, and the transcript can be taken along', async () => {
-    const page = await visitor.page(`/s/${ids.picture}`);
+    const page = await at.visitor.page(`/s/${at.ids.picture}`);
     const picture = page.getByRole('img', { name: 'Picture from the agent' }).first();
     await picture.waitFor();
     expect(await picture.evaluate((img: HTMLImageElement) => img.decode().then(() => img.naturalWidth))).toBe(192);
@@ -138,13 +121,13 @@ describe('the details of a session', () => {
       const text = readFileSync(await download.path(), 'utf8');
       expect(text.startsWith(start)).toBe(true);
       expect(text).toContain('Show a picture');
-      if (button === 'JSONL') expect(daemon.command('import', await download.path())).toMatch(/[0-9a-f]{8}/);
+      if (button === 'JSONL') expect(at.daemon.command('import', await download.path())).toMatch(/[0-9a-f]{8}/);
     }
   });
 });
 
 test('sessions are filtered by state, agent and words', async () => {
-  const page = await visitor.page('/s');
+  const page = await at.visitor.page('/s');
   const shown = page.locator('main ul').first().locator('[data-row]');
   await shown.nth(20).waitFor();
   await page.getByRole('button', { name: /^Failed/ }).click();
@@ -156,7 +139,7 @@ test('sessions are filtered by state, agent and words', async () => {
 });
 
 test('what was said is found from the same field, and its session is a key away', async () => {
-  const page = await visitor.page('/s');
+  const page = await at.visitor.page('/s');
   await page.locator('main [data-row]').nth(20).waitFor();
   await page.getByRole('searchbox').fill('flaky retr');
   const found = page.getByRole('region', { name: 'In transcripts' }).getByRole('link');
@@ -171,7 +154,7 @@ test('what was said is found from the same field, and its session is a key away'
 });
 
 test('pools tell of their workers, and are drained in place', async () => {
-  const page = await visitor.page('/pools');
+  const page = await at.visitor.page('/pools');
   await page.getByText('3 of 3 workers up').waitFor();
   await page.getByText('cannot open /dev/gpu0').first().waitFor();
   await page.getByRole('button', { name: 'Drain: The crew' }).click();
@@ -180,7 +163,7 @@ test('pools tell of their workers, and are drained in place', async () => {
 });
 
 test('the bus tells who runs, and a handoff what happened in it; another agent goes on from there', async () => {
-  const page = await visitor.page('/bus');
+  const page = await at.visitor.page('/bus');
   await page.locator('main a', { hasText: 'Fix the flaky retry test' }).getByText(/pid \d+/).waitFor();
   await page.getByRole('navigation', { name: 'Parts of the bus' }).getByRole('link', { name: 'Handoffs' }).click();
   await page.locator('main a', { hasText: 'claude → codex' }).click();
@@ -191,13 +174,13 @@ test('the bus tells who runs, and a handoff what happened in it; another agent g
   await moments.nth(4).locator('summary').click();
   await moments.nth(4).getByText('"passed": 211').waitFor();
   await page.getByRole('button', { name: 'Go on from here…' }).click();
-  await page.waitForURL(`${visitor.base}/new`);
+  await page.waitForURL(`${at.visitor.base}/new`);
   const prompt = page.getByRole('textbox', { name: /Prompt/ });
   await expect.poll(() => prompt.inputValue()).toContain('Write the release note');
 });
 
 test('a theme outlives the page; a token is made, seen once, and revoked', async () => {
-  const page = await visitor.page('/settings');
+  const page = await at.visitor.page('/settings');
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await background();
   await page.getByRole('radio', { name: 'Dark' }).check();
@@ -215,7 +198,7 @@ test('a theme outlives the page; a token is made, seen once, and revoked', async
 });
 
 test('a link lets in another browser, and a phone by its camera where the address leads to this machine from elsewhere', async () => {
-  const page = await visitor.page('/settings');
+  const page = await at.visitor.page('/settings');
   await page.getByRole('button', { name: 'Let in another browser…' }).click();
   await page.getByText('in another browser of this machine').waitFor();
   await page.route('**/v1/links', async (route) => {
@@ -234,8 +217,8 @@ test.each([
   ['phone', PHONE],
   ['desktop', DESKTOP],
 ])('on a %s no screen has an accessibility violation in either theme, or is wider than the window', { timeout: 60_000 }, async (_, size) => {
-  const page = await visitor.page('/', size);
-  const { items } = await visitor.call<{ items: { id: string; title: string }[] }>('GET', '/v1/requests?status=open');
+  const page = await at.visitor.page('/', size);
+  const { items } = await at.visitor.call<{ items: { id: string; title: string }[] }>('GET', '/v1/requests?status=open');
   const screens: [string, string][] = [
     ['/', '[data-inbox-row]'],
     [`/r/${items.find((one) => one.title.startsWith('git push'))?.id}`, 'main article[data-request]'],
@@ -249,14 +232,14 @@ test.each([
     [`/bus/topics/${TOPIC}`, 'main [data-row]'],
     ['/bus/topics/%3E', 'main [data-row]'],
     ['/bus/handoffs', 'main [data-row]'],
-    [`/h/${ids.handoff}`, 'main ol li'],
+    [`/h/${at.ids.handoff}`, 'main ol li'],
     ['/pools', 'main article'],
     ['/settings', 'main dl dd'],
     ['/more', 'main ul'],
-    [`/s/${ids.main}`, 'main article[data-request]'],
-    [`/s/${ids.picture}`, 'main img'],
-    [`/s/${ids.failed}`, '.footer'],
-    [`/s/${ids.arabic}`, '.footer'],
+    [`/s/${at.ids.main}`, 'main article[data-request]'],
+    [`/s/${at.ids.picture}`, 'main img'],
+    [`/s/${at.ids.failed}`, '.footer'],
+    [`/s/${at.ids.arabic}`, '.footer'],
   ];
   for (const [path, ready] of screens) {
     await page.evaluate((to) => {
@@ -273,10 +256,10 @@ test.each([
 });
 
 test('a long transcript is read to its beginning and back, and is never drawn as a whole', { timeout: 60_000 }, async () => {
-  const { id } = await visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: 'Long', workspace: daemon.work });
-  await visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt: 'History 900' });
-  await expect.poll(async () => (await visitor.call<{ state: string }>('GET', `/v1/sessions/${id}`)).state, { timeout: 30_000 }).toBe('idle');
-  const page = await visitor.page(`/s/${id}`);
+  const { id } = await at.visitor.call<{ id: string }>('POST', '/v1/sessions', { agent: 'stage', title: 'Long', workspace: at.daemon.work });
+  await at.visitor.call('POST', `/v1/sessions/${id}/turns`, { prompt: 'History 900' });
+  await expect.poll(async () => (await at.visitor.call<{ state: string }>('GET', `/v1/sessions/${id}`)).state, { timeout: 30_000 }).toBe('idle');
+  const page = await at.visitor.page(`/s/${id}`);
   const transcript = page.getByRole('region', { name: 'Transcript' });
   await transcript.locator('.footer').waitFor();
   const travel = (to: 'start' | 'end') =>
@@ -291,4 +274,33 @@ test('a long transcript is read to its beginning and back, and is never drawn as
     }, to);
   for (const to of ['start', 'end'] as const) expect(await travel(to)).toBeLessThan(500);
   await page.getByText('Step 0: I look at file 0').waitFor({ state: 'detached' });
+});
+
+test('whoever is let in to look is shown no form that the daemon would refuse', async () => {
+  const { token } = await at.visitor.call<{ token: string }>('POST', '/v1/tokens', { name: 'onlooker', scope: 'viewer' });
+  const { items } = await at.visitor.call<{ items: { id: string; title: string }[] }>('GET', '/v1/requests?status=open');
+  const asked = items.find((one) => one.title.startsWith('git push'))?.id as string;
+  for (const size of [DESKTOP, PHONE]) {
+    const page = await at.visitor.page('/settings', size, token);
+    await page.getByText('token/onlooker, viewer').or(page.getByText('onlooker, viewer')).first().waitFor();
+    await page.getByText('Only whoever administers the daemon sees who is let in.').waitFor();
+    for (const [path, ready, forms] of [
+      ['/bus', 'main [data-row]', ['Take out of the registry']],
+      ['/bus/keys/default', 'main [data-row]', ['Write a key']],
+      [`/bus/keys/default/${KEY}`, 'main dl', ['Edit', 'Delete', 'Write it…']],
+      [`/bus/topics/${TOPIC}`, 'main li', ['Publish']],
+      [`/h/${at.ids.handoff}`, 'main ol li', ['Go on from here…']],
+      ['/pools', 'main article', ['Restart', 'Drain']],
+      ['/new', 'main h1', ['Open session', 'Start']],
+      [`/r/${asked}`, 'main article[data-request]', ['Dismiss', 'Snooze', 'Deny']],
+      [`/s/${at.ids.push}`, 'main article[data-request]', ['Send', 'Stop', 'Queue', 'Dismiss']],
+    ] as const) {
+      await page.goto(at.visitor.base + path);
+      await page.locator(ready).first().waitFor();
+      const seen = await page.locator('main').getByRole('button').evaluateAll((all) => all.map((one) => (one.getAttribute('aria-label') ?? one.textContent ?? '').trim()));
+      expect(seen.filter((label) => forms.some((form) => label.startsWith(form))), path).toEqual([]);
+      expect(await page.locator('main textarea').count(), path).toBe(0);
+    }
+    expect(await complaints(page)).toEqual([]);
+  }
 });
