@@ -1,6 +1,10 @@
 /** All screens over a day's work: their keys, what they do, and that nothing on them shuts anybody out. */
 
+import { createECDH, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { complaints, DESKTOP, PHONE } from './browser';
@@ -303,4 +307,25 @@ test('whoever is let in to look is shown no form that the daemon would refuse', 
     }
     expect(await complaints(page)).toEqual([]);
   }
+});
+
+test('the devices that are told are listed, and taken off', async () => {
+  const service = createServer((_, answer) => answer.writeHead(201).end()).listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  const browser = createECDH('prime256v1');
+  const keys = { p256dh: browser.generateKeys('base64url'), auth: randomBytes(16).toString('base64url') };
+  const endpoint = `http://127.0.0.1:${(service.address() as AddressInfo).port}/send/1`;
+  const { id } = await at.visitor.call<{ id: string }>('POST', '/v1/push/devices', { endpoint, keys });
+  const page = await at.visitor.page('/settings');
+  const device = page.getByRole('list', { name: 'Devices that are told' }).getByRole('listitem');
+  await device.getByText('nothing was told yet').waitFor();
+  expect((await at.visitor.call<{ taken: boolean }>('POST', `/v1/push/devices/${id}/test`)).taken).toBe(true);
+  await page.reload();
+  await device.getByText('last told just now').waitFor();
+  expect(await complaints(page)).toEqual([]);
+  await device.getByRole('button', { name: 'Remove' }).click();
+  await device.getByRole('button', { name: 'Tell it no more' }).click();
+  await device.waitFor({ state: 'detached' });
+  expect((await at.visitor.call<{ devices: unknown[] }>('GET', '/v1/push')).devices).toEqual([]);
+  service.close();
 });

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use trunkline_core::time::Time;
 
 use crate::call::{Call, encoded};
 use crate::client::Client;
@@ -25,6 +26,21 @@ pub struct PushDevice {
     pub by: String,
     /// The host of its service.
     pub service: String,
+    /// Since when it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What became of its newest notification, since the daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<PushLast>,
+}
+
+/// The newest notification of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushLast {
+    /// When it was sent.
+    pub at: Time,
+    /// Whether its service took it.
+    pub taken: bool,
 }
 
 /// What became of a notification.

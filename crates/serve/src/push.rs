@@ -38,7 +38,7 @@ pub(crate) async fn add(
         let detail = "this needs a token: a device is told for as long as its token counts";
         return Err(Problem::forbidden("forbidden", detail));
     }
-    let device = app.push.add(&caller.principal, json.body)?;
+    let device = app.push.add(&caller.principal, json.body, app.hub.now())?;
     Ok((StatusCode::CREATED, Body(device)))
 }
 

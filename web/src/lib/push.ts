@@ -32,6 +32,17 @@ export function own(push: Push | undefined, id: string | undefined): PushDevice 
   return push?.devices.find((device) => device.id === id);
 }
 
+/** Whose browser a device is, by the host of its service: `fcm.googleapis.com` → “Chrome or a browser like it”. */
+export function browserOf(service: string): string {
+  const host = service.replace(/:\d+$/, '');
+  const ends = (name: string) => host === name || host.endsWith(`.${name}`);
+  if (ends('mozilla.com')) return 'Firefox';
+  if (ends('push.apple.com')) return 'Safari';
+  if (ends('windows.com')) return 'Edge';
+  if (ends('googleapis.com') || ends('google.com')) return 'Chrome or a browser like it';
+  return host;
+}
+
 function encode(bytes: ArrayBuffer | null): string {
   const text = String.fromCharCode(...new Uint8Array(bytes ?? new ArrayBuffer(0)));
   return btoa(text).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');

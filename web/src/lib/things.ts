@@ -107,7 +107,11 @@ export interface TokenMade extends Pick<Token, 'id' | 'name' | 'scope' | 'expire
 export interface PushDevice {
   id: string;
   by: string;
+  /** The host of its service. */
   service: string;
+  since?: number;
+  /** Its newest notification since the daemon started. */
+  last?: { at: number; taken: boolean };
 }
 
 export interface Push {

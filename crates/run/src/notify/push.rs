@@ -8,7 +8,7 @@ mod seal;
 mod vapid;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,6 +22,7 @@ use trunkline_core::answer_link::choices;
 use trunkline_core::principal::{Caller, Principal, Scope};
 use trunkline_core::refused::Refused;
 use trunkline_core::request::Priority;
+use trunkline_core::time::Time;
 use trunkline_core::view::RequestView;
 use trunkline_wire::model::{HttpRequest, Secret};
 
@@ -61,6 +62,8 @@ struct Inner {
     vapid: OnceLock<Vapid>,
     /// Who a service's owner asks about what is sent.
     subject: String,
+    /// What became of the newest notification of each device, since the daemon started.
+    last: Mutex<BTreeMap<String, Last>>,
 }
 
 /// A browser's subscription, as its `PushSubscription.toJSON()` gives it.
@@ -95,6 +98,22 @@ pub struct Device {
     pub by: Principal,
     /// The host of its service.
     pub service: String,
+    /// Since when it is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// When it was last told, and whether its service took it. Not known of an earlier life of the daemon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Last>,
+}
+
+/// The newest notification of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PushLast")]
+pub struct Last {
+    /// When it was sent.
+    pub at: Time,
+    /// Whether its service took it.
+    pub taken: bool,
 }
 
 /// What became of a notification.
@@ -114,13 +133,16 @@ struct Kept {
     p256dh: String,
     auth: String,
     by: Principal,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Time>,
 }
 
 impl Push {
     /// Devices and the key lie in this store. `subject` is an address that says who sends.
     #[must_use]
     pub fn new(secrets: Secrets, links: Arc<Links>, http: Http, subject: &str) -> Self {
-        Self(Arc::new(Inner { secrets, links, http, vapid: OnceLock::new(), subject: subject.to_owned() }))
+        let (vapid, last) = (OnceLock::new(), Mutex::default());
+        Self(Arc::new(Inner { secrets, links, http, vapid, subject: subject.to_owned(), last }))
     }
 
     /// The key that browsers subscribe with.
@@ -134,14 +156,15 @@ impl Push {
     /// The devices that are told.
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {
-        self.kept().iter().map(|(id, kept)| kept.device(id)).collect()
+        let last = self.last();
+        self.kept().iter().map(|(id, kept)| kept.device(id, last.get(id).copied())).collect()
     }
 
     /// Tells a device from now on. The same one again changes whose it is.
     ///
     /// # Errors
     /// `Invalid` for what is no subscription; when there are too many, or it cannot be kept.
-    pub fn add(&self, by: &Principal, subscription: Subscription) -> Result<Device, NotKept> {
+    pub fn add(&self, by: &Principal, subscription: Subscription, now: Time) -> Result<Device, NotKept> {
         let Subscription { endpoint, keys: Keys { p256dh, auth } } = subscription;
         let is_local = |rest: &str| rest.starts_with("127.0.0.1:") || rest.starts_with("[::1]:");
         let fits = endpoint.len() <= MAX_ENDPOINT
@@ -161,10 +184,10 @@ impl Push {
         if known.len() >= MAX_DEVICES && known.iter().all(|(other, _)| *other != id) {
             return Err(Refused::TooMany { what: "devices", limit: MAX_DEVICES }.into());
         }
-        let kept = Kept { endpoint, p256dh, auth, by: by.clone() };
+        let kept = Kept { endpoint, p256dh, auth, by: by.clone(), since: Some(now) };
         let text = serde_json::to_string(&kept).expect("texts have a JSON form");
         self.0.secrets.set([(format!("{PREFIX}{id}"), Some(Secret::new(text)))])?;
-        Ok(kept.device(&id))
+        Ok(kept.device(&id, None))
     }
 
     /// Tells a device no more; whether it was told.
@@ -175,6 +198,7 @@ impl Push {
         let name = format!("{PREFIX}{id}");
         let was = self.0.secrets.get(&name).is_some();
         self.0.secrets.set([(name, None)])?;
+        self.last().remove(id);
         Ok(was)
     }
 
@@ -191,6 +215,7 @@ impl Push {
             Ok(status) => Sent { taken: status < 300, detail: format!("the service answered {status}") },
             Err(why) => Sent { taken: false, detail: why },
         };
+        self.note(hub, id, sent.taken);
         Ok(Some(sent))
     }
 
@@ -251,7 +276,7 @@ impl Push {
             (message(request, answer.flatten().as_deref()).to_string(), urgency(request.priority));
         for rest in RESTS.iter().map(Some).chain([None]) {
             let why = match self.send(hub, device, message.as_bytes(), urgency).await {
-                Ok(Ok(status)) if status < 300 => return,
+                Ok(Ok(status)) if status < 300 => return self.note(hub, id, true),
                 // RFC 8030, section 7.3: the subscription is over.
                 Ok(Ok(404 | 410)) => {
                     tracing::info!(device = id, "a device is told no more: its browser has unsubscribed");
@@ -259,7 +284,7 @@ impl Push {
                 }
                 Ok(Ok(status)) if status != 429 && status < 500 => {
                     tracing::warn!(device = id, status, "a push service refuses a notification");
-                    return;
+                    return self.note(hub, id, false);
                 }
                 Ok(Ok(status)) => format!("the service answered {status}"),
                 Ok(Err(why)) => why,
@@ -267,7 +292,10 @@ impl Push {
             };
             match rest {
                 Some(rest) => tokio::time::sleep(*rest).await,
-                None => tracing::warn!(device = id, why, "a notification is lost"),
+                None => {
+                    tracing::warn!(device = id, why, "a notification is lost");
+                    self.note(hub, id, false);
+                }
             }
         }
     }
@@ -301,6 +329,18 @@ impl Push {
         };
         let answered = self.0.http.status(request, PATIENCE).await;
         Ok(answered.map_err(|failure| failure.message.replace(&device.endpoint, "its service")))
+    }
+
+    /// Keeps what became of a notification, for the list.
+    fn note(&self, hub: &Hub, id: &str, taken: bool) {
+        // One that was taken off the list meanwhile leaves nothing behind.
+        if self.0.secrets.get(&format!("{PREFIX}{id}")).is_some() {
+            self.last().insert(id.to_owned(), Last { at: hub.now(), taken });
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, BTreeMap<String, Last>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&self, id: &str) {
@@ -339,10 +379,10 @@ pub enum NotKept {
 }
 
 impl Kept {
-    fn device(&self, id: &str) -> Device {
+    fn device(&self, id: &str, last: Option<Last>) -> Device {
         let service = origin(&self.endpoint).and_then(|origin| origin.split_once("://"));
         let service = service.map_or_else(String::new, |(_, host)| host.to_owned());
-        Device { id: id.to_owned(), by: self.by.clone(), service }
+        Device { id: id.to_owned(), by: self.by.clone(), service, since: self.since, last }
     }
 }
 
@@ -408,11 +448,12 @@ mod tests {
     #[test]
     fn devices_are_listed_without_where_and_how_they_are_told() {
         let push = push();
-        let device = push.add(&Principal::owner(), subscription(1)).unwrap();
+        let device = push.add(&Principal::owner(), subscription(1), Time(7)).unwrap();
+        assert_eq!(device.since, Some(Time(7)));
         assert_eq!(push.devices(), std::slice::from_ref(&device));
         let shown = serde_json::to_string(&device).unwrap();
         assert!(shown.contains("push.example") && !shown.contains("/send/"), "{shown}");
-        let again = push.add(&Principal::token("phone"), subscription(1)).unwrap();
+        let again = push.add(&Principal::token("phone"), subscription(1), Time(8)).unwrap();
         assert_eq!((push.devices().len(), &again.id), (1, &device.id));
         assert!(push.remove(&device.id).unwrap());
         assert!(!push.remove(&device.id).unwrap());
@@ -424,17 +465,17 @@ mod tests {
         let with = |change: fn(&mut Subscription)| {
             let mut subscription = subscription(1);
             change(&mut subscription);
-            push.add(&Principal::owner(), subscription).unwrap_err().to_string()
+            push.add(&Principal::owner(), subscription, Time(7)).unwrap_err().to_string()
         };
         assert!(with(|s| s.endpoint = "http://10.0.0.1/x".to_owned()).contains("endpoint"));
         assert!(with(|s| s.endpoint = "https://".to_owned()).contains("endpoint"));
         assert!(with(|s| s.keys.p256dh = "AAAA".to_owned()).contains("p256dh"));
         assert!(with(|s| s.keys.auth = "!".to_owned()).contains("auth"));
         for n in 0..MAX_DEVICES {
-            push.add(&Principal::owner(), subscription(n)).unwrap();
+            push.add(&Principal::owner(), subscription(n), Time(7)).unwrap();
         }
-        assert!(push.add(&Principal::owner(), subscription(MAX_DEVICES)).is_err());
-        assert!(push.add(&Principal::owner(), subscription(0)).is_ok(), "it is one of them");
+        assert!(push.add(&Principal::owner(), subscription(MAX_DEVICES), Time(7)).is_err());
+        assert!(push.add(&Principal::owner(), subscription(0), Time(7)).is_ok(), "it is one of them");
     }
 
     #[test]
