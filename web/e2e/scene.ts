@@ -33,6 +33,15 @@ before = "forensics"
 argv = ["sh", "-c", "echo no such host >&2; exit 3"]
 label = "Reach the other host"
 
+[profiles.workshop]
+provider = "custom"
+model = "small-coder"
+base_url = "http://127.0.0.1:9/v1"
+
+[mcp_servers.tracker]
+url = "http://127.0.0.1:9/mcp"
+description = "Issues of the workshop"
+
 [pools.crew]
 command = "cat"
 instances = 3

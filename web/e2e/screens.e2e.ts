@@ -329,3 +329,15 @@ test('the devices that are told are listed, and taken off', async () => {
   expect((await at.visitor.call<{ devices: unknown[] }>('GET', '/v1/push')).devices).toEqual([]);
   service.close();
 });
+
+test('settings show where models are and ask each for a word, and the servers that bring tools', async () => {
+  const page = await at.visitor.page('/settings');
+  const models = page.getByRole('region', { name: 'Models' });
+  await models.getByText('small-coder').waitFor();
+  await models.getByRole('button', { name: 'Test workshop' }).click();
+  await models.getByRole('status').getByText('127.0.0.1:9').waitFor();
+  const servers = page.getByRole('region', { name: 'MCP servers' });
+  await servers.getByText('Issues of the workshop').waitFor();
+  await servers.getByText('No session of the built-in agent uses it now.').waitFor();
+  expect(await complaints(page)).toEqual([]);
+});

@@ -2,7 +2,7 @@
 
 import type { Dial } from './dials';
 import { asTexts, isJson, joined, type Raw, withText } from './raw';
-import type { Agents, AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, KeyEntry, KeyTransfer, KeyWrite, Me, Namespace, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Published, Push, PushDevice, Token, TokenMade, TokenScope, Topic, TopicMessage } from './things';
+import type { Agents, AgentSettings, Client, FoundPassages, Grant, GrantPreview, Handoff, HandoffWhole, Health, KeyEntry, KeyTransfer, KeyWrite, McpServer, McpSessionServer, Me, Namespace, NewGrant, OneTimeLink, OperatorAction, OperatorRun, Pool, Profile, ProfileTested, Published, Push, PushDevice, Token, TokenMade, TokenScope, Topic, TopicMessage } from './things';
 import type { Answer, CatalogEntry, EventPage, Page, RequestView, Session } from './types';
 
 /** Which sessions to list. */
@@ -269,6 +269,24 @@ export class Api {
 
   testPushDevice(id: string): Promise<{ taken: boolean; detail: string }> {
     return this.#json('POST', `/v1/push/devices/${seg(id)}/test`, { body: {} });
+  }
+
+  profiles(): Promise<Page<Profile>> {
+    return this.#json('GET', '/v1/profiles');
+  }
+
+  /** Has a model answer with a word. It costs a little. */
+  testProfile(name: string): Promise<ProfileTested> {
+    return this.#json('POST', `/v1/profiles/${seg(name)}/test`, { body: {} });
+  }
+
+  mcpServers(): Promise<Page<McpServer>> {
+    return this.#json('GET', '/v1/mcp/servers');
+  }
+
+  /** The MCP servers of a session of the built-in agent. */
+  sessionMcp(session: string): Promise<Page<McpSessionServer>> {
+    return this.#json('GET', `/v1/sessions/${seg(session)}/mcp`);
   }
 
   /** A link that lets one more browser in, once. */

@@ -120,6 +120,43 @@ export interface Push {
   devices: PushDevice[];
 }
 
+/** Where a model is. */
+export interface Profile {
+  name: string;
+  provider: string;
+  model: string;
+  default: boolean;
+  /** The address that counts. */
+  address?: string;
+  /** Why it cannot be used. */
+  why?: string;
+}
+
+export interface ProfileTested {
+  success: boolean;
+  latency_ms: number;
+  message?: string;
+}
+
+/** An MCP server that gives the built-in agent more tools. */
+export interface McpServer {
+  name: string;
+  command?: string;
+  args: string[];
+  url?: string;
+  description?: string;
+  enabled: boolean;
+  why?: string;
+}
+
+/** How a session stands to one. */
+export interface McpSessionServer {
+  status: 'connected' | 'connecting' | 'disconnected' | 'failed' | 'untrusted' | 'disabled';
+  tools: { name: string; description?: string }[];
+  error?: string;
+  definition: McpServer;
+}
+
 export interface OneTimeLink {
   url: string;
   /** The same where other machines find the daemon, if it knows. */
