@@ -255,7 +255,12 @@ test.each([
     expect(await complaints(page), path).toEqual([]);
     await page.emulateMedia({ colorScheme: 'dark' });
     expect(await complaints(page, ['color-contrast']), path).toEqual([]);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), path).toBeLessThanOrEqual(0);
+    // A phone is turned, too.
+    const turned = size === PHONE ? [{ width: 844, height: 390 }, { width: 390, height: 844 }] : [DESKTOP.viewport as { width: number; height: number }];
+    for (const viewport of turned) {
+      await page.setViewportSize(viewport);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), path).toBeLessThanOrEqual(0);
+    }
   }
 });
 
