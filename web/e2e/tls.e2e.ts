@@ -33,7 +33,7 @@ function shown(port: number, trust: ConnectionOptions = { rejectUnauthorized: fa
 }
 
 beforeAll(async () => {
-  daemon = await Daemon.start({}, `tls = "own"\nallowed_hosts = ["${NAME}"]\n`);
+  daemon = await Daemon.start({}, `tls = "own"\npublic_url = "https://${NAME}"\n`);
   const { port } = daemon.runtime();
   base = `https://${NAME}:${port}`;
   const key = (await shown(port)).publicKey.export({ type: 'spki', format: 'der' });
@@ -60,13 +60,16 @@ test('the certificate that is shown has the fingerprint that status tells', asyn
   await expect(shown(daemon.runtime().port, { rejectUnauthorized: true })).rejects.toThrow(/self.signed|issuer/);
 });
 
-test('a link lets a browser in, the page is installed, live and opens without the daemon', async () => {
+test('a link of `pair` lets a browser in, the page is installed, live and opens without the daemon', async () => {
   const page = await context.newPage();
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-  const link = new URL(daemon.link());
-  await page.goto(`${base}/${link.hash}`);
+  // By a port of its own, which a public address has not.
+  const { url, sha256 } = JSON.parse(daemon.command('pair', '--json')) as { url: string; sha256: string };
+  expect(new URL(url).origin).toBe(`https://${NAME}`);
+  expect(sha256).toBe((await shown(daemon.runtime().port)).fingerprint256);
+  await page.goto(`${base}/${new URL(url).hash}`);
   await page.waitForFunction(() => localStorage.getItem('trunkline.token') !== null);
   expect(page.url()).not.toContain('code');
   expect(await page.evaluate(() => isSecureContext)).toBe(true);

@@ -9,6 +9,7 @@ pub mod own;
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -259,6 +260,12 @@ impl Identity {
             .map_err(|_| nothing(cert, "certificate"))?;
         if chain.is_empty() {
             return Err(nothing(cert, "certificate"));
+        }
+        if key.metadata().is_ok_and(|about| about.permissions().mode() & 0o004 != 0) {
+            tracing::warn!(
+                "every user of this machine can read the key in {0}; `chmod o-r {0}`",
+                key.display()
+            );
         }
         let private = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| nothing(key, "private key"))?;
         Self::new(chain, private).map_err(|error| TlsError::Mismatch {

@@ -244,7 +244,7 @@ type Io = Either<Stream, Box<TlsStream<TcpStream>>>;
 /// A connection that is through the door.
 struct Entered {
     io: Io,
-    /// Whether nobody on the way can read or change it.
+    /// Whether it is TLS.
     secure: bool,
     /// Whether all it is told is to come back by TLS.
     to_tls: bool,

@@ -113,7 +113,9 @@ impl Own {
     fn next(&self, kept: Option<&Kept>, now: u64) -> Result<Option<Kept>, TlsError> {
         let fits = |kept: &&Kept| {
             let authority = &kept.authority;
-            authority.until > now + (DAYS * DAY) && self.must.iter().all(|name| authority.may_speak_for(name))
+            let lasts =
+                authority.until > now + DAYS * DAY && !is_of_the_future(authority, AUTHORITY_DAYS, now);
+            lasts && self.must.iter().all(|name| authority.may_speak_for(name))
         };
         let Some(before) = kept.filter(fits) else {
             if kept.is_some() {
@@ -124,8 +126,9 @@ impl Own {
             return Ok(Some(Kept { authority, certificate }));
         };
         let may = self.may.iter().filter(|name| before.authority.may_speak_for(name));
-        let mut names: Vec<_> = self.must.iter().chain(may).cloned().collect();
-        let lasts = before.certificate.until > now + RENEW_DAYS * DAY;
+        let mut names = unique(self.must.iter().chain(may).cloned().collect());
+        let lasts = before.certificate.until > now + RENEW_DAYS * DAY
+            && !is_of_the_future(&before.certificate, DAYS, now);
         if lasts && names.iter().all(|name| before.certificate.names.contains(name)) {
             return Ok(None);
         }
@@ -248,6 +251,11 @@ fn params(title: &str, now: u64, until: u64) -> CertificateParams {
     params.not_before = at(now.saturating_sub(BEHIND_DAYS * DAY));
     params.not_after = at(until);
     params
+}
+
+/// Whether it does not count yet, because it was made while the machine's clock was ahead.
+fn is_of_the_future(made: &Made, days: u64, now: u64) -> bool {
+    made.until > now + (days + BEHIND_DAYS) * DAY
 }
 
 fn is_private(ip: IpAddr) -> bool {

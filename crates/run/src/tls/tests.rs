@@ -1,5 +1,3 @@
-use std::os::unix::fs::PermissionsExt;
-
 use super::own::AUTHORITY;
 use super::*;
 use rustls::client::WebPkiServerVerifier;
@@ -80,6 +78,25 @@ fn it_is_made_anew_before_it_ends_and_while_the_daemon_runs() {
     let tls = Tls::new(first, None);
     tls.replace(new.clone());
     assert_eq!(tls.fingerprint(), new.fingerprint);
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_has_made_is_made_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let own = own(home.path(), &["localhost"], &[]);
+    let ahead = own.open(Time(NOW.0 + 9 * DAY)).unwrap();
+    assert!(is_taken(home.path(), &ahead, "localhost", NOW).is_err());
+    let right = own.open(NOW).unwrap();
+    assert_eq!(is_taken(home.path(), &right, "localhost", NOW), Ok(()));
+}
+
+#[test]
+fn more_names_than_fit_are_left_out_once_and_not_again_and_again() {
+    let home = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..100).map(|n| format!("n{n}.example")).collect();
+    let own = Own { dir: home.path().join("tls"), must: names, may: vec![] };
+    let first = own.open(NOW).unwrap();
+    assert_eq!(own.open(NOW).unwrap().fingerprint, first.fingerprint);
 }
 
 #[test]

@@ -78,6 +78,12 @@ async fn a_browser_is_let_in_by_a_link_and_into_this_dialect_alone() {
     for part in ["Path=/api", "HttpOnly", "SameSite=Strict"] {
         assert!(set.contains(part), "{set}");
     }
+    assert!(!set.contains("Secure"), "in the clear it would not be taken: {set}");
+    // A page that came by TLS as far as a proxy keeps it from the clear.
+    let behind = world.http.post(format!("http://{}/-/open", world.origin));
+    let behind = behind.header("origin", format!("https://{}", world.origin));
+    let answer = behind.json(&json!({ "code": world.code().await })).send().await.unwrap();
+    assert!(answer.headers()["set-cookie"].to_str().unwrap().contains("; Secure"), "{answer:?}");
     assert!(world.open(&code).await.unwrap_err()["detail"].as_str().unwrap().contains("used before"));
     let cookie = set.split(';').next().unwrap();
     let browse = |method, path| world.browse(method, path).header("cookie", cookie);
