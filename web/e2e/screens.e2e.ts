@@ -238,7 +238,7 @@ test.each([
     ['/bus/handoffs', 'main [data-row]'],
     [`/h/${at.ids.handoff}`, 'main ol li'],
     ['/pools', 'main article'],
-    ['/settings', 'main dl dd'],
+    ['/settings', '#setting-about'],
     ['/more', 'main ul'],
     [`/s/${at.ids.main}`, 'main article[data-request]'],
     [`/s/${at.ids.picture}`, 'main img'],
