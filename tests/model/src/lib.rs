@@ -34,7 +34,7 @@
 //! | `when.offers` | one of these tools is offered | any |
 //! | `when.dialect` | `chat`, `responses`, `messages` or `gemini` | any |
 //! | `times` | how many requests it answers | any number |
-//! | `answer` | the steps, see [`Step`]; a `call` takes the first tool of its list that is offered | required |
+//! | `answer` | the steps, see [`Step`]; a `call` takes the first tool of its list that is offered, or is `unoffered` | required |
 //! | `stop` | `length` or `filter` | a normal end |
 //! | `usage` | `input`, `output`, `cached` tokens to report | 10, 5, 0 |
 //! | `chunk_bytes` | the stream is written in pieces of this size | one piece for each step |

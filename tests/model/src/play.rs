@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::ask::{Ask, Input};
+use crate::ask::{Ask, Input, Offer};
 use crate::dialect::{Arguments, End, Part, Reason, ToolCall, Writer};
 use crate::gates::Gates;
 use crate::journal::{Entry, Outcome};
@@ -179,12 +179,16 @@ async fn wait(gates: &Gates, beat: &Beat) {
 }
 
 fn pick(alternatives: &[Call], ask: &Ask, id: String) -> Result<ToolCall, String> {
-    let (call, offer) =
-        alternatives.iter().find_map(|call| Some((call, ask.offer(&call.tool)?))).ok_or_else(|| {
-            let wanted: Vec<_> = alternatives.iter().map(|call| call.tool.as_str()).collect();
-            let offered: Vec<_> = ask.tools.iter().map(|offer| offer.name.as_str()).collect();
-            format!("none of the tools {wanted:?} is offered, only {offered:?}")
-        })?;
+    let made_up = |call: &Call| {
+        let input = if call.arguments.is_string() { Input::Text } else { Input::Object };
+        call.unoffered.then(|| Offer { name: call.tool.clone(), input })
+    };
+    let offer = |call: &Call| ask.offer(&call.tool).cloned().or_else(|| made_up(call));
+    let (call, offer) = alternatives.iter().find_map(|call| Some((call, offer(call)?))).ok_or_else(|| {
+        let wanted: Vec<_> = alternatives.iter().map(|call| call.tool.as_str()).collect();
+        let offered: Vec<_> = ask.tools.iter().map(|offer| offer.name.as_str()).collect();
+        format!("none of the tools {wanted:?} is offered, only {offered:?}")
+    })?;
     let arguments = match (offer.input, call.arguments.as_str()) {
         (Input::Text, Some(text)) => Arguments::Text(text.to_owned()),
         (Input::Object, None) => Arguments::Object(call.arguments.clone()),
@@ -195,5 +199,5 @@ fn pick(alternatives: &[Call], ask: &Ask, id: String) -> Result<ToolCall, String
             return Err(format!("{} takes an object, the script gives free text", offer.name));
         }
     };
-    Ok(ToolCall { id, name: offer.name.clone(), arguments })
+    Ok(ToolCall { id, name: offer.name, arguments })
 }

@@ -94,6 +94,9 @@ pub struct Call {
     pub tool: String,
     /// The arguments: an object, or a string for a tool that takes free text.
     pub arguments: Value,
+    /// Whether it is called although it is not offered, as a model does that makes a tool up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unoffered: bool,
 }
 
 /// An error answer.

@@ -92,7 +92,11 @@ const ASK_PROMPT: &str = "Ask somebody.";
 /// A model that asks which colour, by the name that each agent gives the tool.
 fn ask_somebody() -> Script {
     let names = ["mcp__trunkline__ask_human", "mcp__trunkline/ask_human"];
-    let call = |tool: &str| Call { tool: tool.to_owned(), arguments: json!({"question": "Which colour?"}) };
+    let call = |tool: &str| Call {
+        tool: tool.to_owned(),
+        arguments: json!({"question": "Which colour?"}),
+        unoffered: false,
+    };
     let asked = When {
         user_text: Some(ASK_PROMPT.to_owned()),
         after_tool: Some(false),

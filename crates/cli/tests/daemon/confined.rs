@@ -148,7 +148,7 @@ const GET_OUT: &str = "Get out.";
 
 /// A model that wants this command run.
 fn get_out(command: &str) -> Script {
-    let call = Call { tool: "Bash".to_owned(), arguments: json!({ "command": command }) };
+    let call = Call { tool: "Bash".to_owned(), arguments: json!({ "command": command }), unoffered: false };
     let asked = When { user_text: Some(GET_OUT.to_owned()), after_tool: Some(false), ..When::default() };
     Script {
         rules: vec![

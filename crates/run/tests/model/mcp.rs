@@ -153,7 +153,8 @@ async fn a_server_that_dies_is_shown_with_its_last_words_and_comes_back_when_it_
     assert!(gone.tools.is_empty() && gone.connected.is_none());
     assert_eq!(gone.stderr, "dying, secret is [secret]\n");
     assert!(
-        told[1].2.contains("no tool echo") || told[1].1 == "failed",
+        // Whether its end was noticed before the model was asked again, in which case the tool is not even offered, is chance.
+        told.get(1).is_none_or(|second| second.2.contains("no tool echo") || second.1 == "failed"),
         "what is gone is not called: {told:?}"
     );
     let back = stage.hub.mcp_connect(&owner(), stage.id, "mine").await.unwrap();

@@ -224,6 +224,7 @@ pub fn write_file(path: &Path, content: &str) -> Script {
     let call = |tool: &str, arguments: &serde_json::Value| Call {
         tool: tool.to_owned(),
         arguments: arguments.clone(),
+        unoffered: false,
     };
     let calls = vec![
         call("write_file", &arguments),

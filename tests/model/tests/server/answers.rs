@@ -161,7 +161,7 @@ proptest! {
             .map(|(said, text)| if *said { Step::Text(text.clone()) } else { Step::Thought(text.clone()) })
             .collect();
         let arguments = json!({ "path": path });
-        answer.push(Step::Call(vec![Call { tool: "write".to_owned(), arguments: arguments.clone() }]));
+        answer.push(Step::Call(vec![Call { tool: "write".to_owned(), arguments: arguments.clone(), unoffered: false }]));
         let joined = |wanted: bool| {
             pieces.iter().filter(|(said, _)| *said == wanted).map(|(_, text)| text.as_str()).collect::<String>()
         };
