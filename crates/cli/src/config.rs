@@ -8,6 +8,7 @@ mod delivery;
 pub(crate) mod engine;
 pub(crate) mod engram;
 pub(crate) mod handoffs;
+mod hub;
 mod mcp;
 pub(crate) mod notify;
 mod profiles;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use trunkline_core::spending::DailyBudget;
 use trunkline_core::tell::Guards;
 use trunkline_run::catalog::{Catalog, Custom};
 use trunkline_run::notify::target::Target;
@@ -31,11 +33,11 @@ use trunkline_run::profiles::OfFile;
 use trunkline_run::sandbox::{Mode, Policy};
 use trunkline_serve::{Allowed, Sessionbus};
 
-use crate::announce;
 use attach::Attach;
 use engine::Engine;
 use engram::Engram;
 use handoffs::Handoffs;
+use hub::Hub;
 use tls::Tls;
 
 use crate::env::Env;
@@ -119,6 +121,8 @@ pub(crate) struct Config {
     pub(crate) actions: BTreeMap<String, Action>,
     /// Where models are.
     pub(crate) profiles: BTreeMap<String, OfFile>,
+    /// What all profiles together may use on a day.
+    pub(crate) daily_budget: Option<DailyBudget>,
     /// Where the built-in agent gets more tools.
     pub(crate) mcp_servers: BTreeMap<String, trunkline_run::mcp::OfFile>,
     /// The dialect of attachable sessions.
@@ -238,6 +242,7 @@ struct File {
     pool_limits: pools::Limits,
     operator_actions: BTreeMap<String, Action>,
     profiles: BTreeMap<String, profiles::Table>,
+    daily_budget: Option<DailyBudget>,
     mcp_servers: BTreeMap<String, mcp::Table>,
     attach: attach::Table,
     engine: engine::Table,
@@ -332,6 +337,9 @@ impl Config {
         let attach = Attach::of(env, file.attach, file.serve)?;
         let engine = Engine::of(env, &home, file.engine)?;
         let profiles = profiles::take(file.profiles, found.as_deref())?;
+        if let Some(budget) = &file.daily_budget {
+            budget.check().map_err(|why| CliError::usage(format!("{why} (from {FILE})")))?;
+        }
         let mcp_servers = mcp::take(file.mcp_servers, found.as_deref())?;
         let notify_targets = notify::take(file.notify_targets, env, found.as_deref())?;
         let (agents, shown) = (file.agents, layers.shown);
@@ -358,6 +366,7 @@ impl Config {
             pool_limits: file.pool_limits,
             actions: file.operator_actions,
             profiles,
+            daily_budget: file.daily_budget,
             mcp_servers,
             attach,
             engine,
@@ -397,43 +406,6 @@ impl Config {
         let public = self.public_url.as_deref().and_then(notify::host).map(str::to_owned);
         let hosts = self.allowed_hosts.iter().cloned().chain(public).collect();
         Allowed { hosts, tls_hosts: Vec::new(), origins: self.allowed_origins.clone() }
-    }
-}
-
-/// What is decided for original clients and for the desktop.
-struct Hub {
-    sessionbus: Sessionbus,
-    dashboard: Option<SocketAddr>,
-    announce: Vec<String>,
-    notify: bool,
-}
-
-impl Hub {
-    fn of(layers: &mut Layers<'_>, flags: &Flags, file: &File) -> Result<Self> {
-        let who = layers.text("sessionbus", flags.sessionbus.as_deref(), file.sessionbus.clone(), "local");
-        let sessionbus = match who.as_str() {
-            "local" => Sessionbus::Local,
-            "token" => Sessionbus::Token,
-            "off" => Sessionbus::Off,
-            other => return Err(layers.bad("sessionbus", &format!("`{other}` is not local, token or off"))),
-        };
-        let at = layers.text("dashboard", flags.dashboard.as_deref(), file.dashboard.clone(), "off");
-        let wrong =
-            |_| layers.bad("dashboard", &format!("`{at}` is neither off nor an address like 127.0.0.1:7434"));
-        let dashboard = if at == "off" { None } else { Some(at.parse().map_err(wrong)?) };
-        let clients = file.announce.as_ref().map(|list| list.join(","));
-        let all = announce::names().collect::<Vec<_>>().join(",");
-        let clients = layers.text("announce", flags.announce.as_deref(), clients, &all);
-        let clients = clients.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "off");
-        let announce: Vec<_> = clients.map(str::to_owned).collect();
-        if let Some(other) = announce.iter().find(|name| announce::names().all(|known| known != *name)) {
-            return Err(layers.bad("announce", &format!("`{other}` is not one of {all}")));
-        }
-        let default = if layers.env.no_notifications { "off" } else { "on" };
-        let on = file.notify.map(|on| if on { "on" } else { "off" }.to_owned());
-        let text = layers.text("notify", flags.notify.as_deref(), on, default);
-        let notify = layers.is_on("notify", &text)?;
-        Ok(Self { sessionbus, dashboard, announce, notify })
     }
 }
 

@@ -85,6 +85,8 @@ pub(crate) struct Daemon {
     pub(crate) catalog: Catalog,
     /// The profiles of the user's file.
     pub(crate) profiles: BTreeMap<String, OfFile>,
+    /// What all profiles together may use on a day.
+    pub(crate) daily_budget: Option<trunkline_core::spending::DailyBudget>,
     /// The MCP servers of the user's file.
     pub(crate) mcp_servers: BTreeMap<String, servers::OfFile>,
     /// This program: the bridge to the MCP server.
@@ -216,6 +218,7 @@ impl Daemon {
         let links = Arc::new(Links::new(secrets.clone()));
         let servers = servers::Mcp::new(self.mcp_servers, self.env.clone(), secrets.clone());
         let profiles = Profiles::new(self.profiles, &self.env, secrets.clone());
+        let profiles = profiles.with_daily_budget(self.daily_budget);
         let catalog = Arc::new(self.catalog.with_profiles(profiles.clone()).with_bundles(self.home.clone()));
         let address = tcp.local_addr()?;
         let desktop = self.notify.then(|| Desktop::find(&self.env)).flatten();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use trunkline_core::profile::Profile;
+use trunkline_core::spending::Day;
 
 use crate::call::{Call, encoded};
 use crate::client::Client;
@@ -65,6 +66,11 @@ impl Client {
     /// Where models are.
     pub async fn profiles(&self) -> Result<Items<ProfileView>, Error> {
         self.http.json(&Call::get("/v1/profiles")).await
+    }
+
+    /// What models have used today, by profile and in all.
+    pub async fn spending(&self) -> Result<Day, Error> {
+        self.http.json(&Call::get("/v1/spending")).await
     }
 
     /// A profile.

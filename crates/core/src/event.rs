@@ -21,7 +21,7 @@ use crate::raw::Raw;
 use crate::time::Time;
 use crate::{
     access, agent, audit, blob, grant, group, handoff, kv, mcp, message, name, operator, outside, presence,
-    profile, registry, request, session, setting, tell, topic, turn,
+    profile, registry, request, session, setting, spending, tell, topic, turn,
 };
 
 /// A fact with its place in a log.
@@ -297,6 +297,8 @@ facts! {
     McpTrusted(mcp::McpTrusted) = "mcp.trusted",
     /// It may run no longer.
     McpDistrusted(mcp::McpDistrusted) = "mcp.distrusted",
+    /// What a profile, or all of them, have used today.
+    SpendingCounted(spending::Counted) = "spending.counted",
     /// The audit tells of something.
     AuditRecorded(audit::Recorded) = "audit.recorded",
     /// A handoff exists from now on.

@@ -190,6 +190,12 @@ impl LogId {
         Self("mcp".to_owned())
     }
 
+    /// The log of what models have used today.
+    #[must_use]
+    pub fn spending() -> Self {
+        Self("spending".to_owned())
+    }
+
     /// The log of the grants of all projects.
     #[must_use]
     pub fn grants() -> Self {

@@ -174,6 +174,7 @@ impl Importer {
             | Fact::McpDeleted(_)
             | Fact::McpTrusted(_)
             | Fact::McpDistrusted(_)
+            | Fact::SpendingCounted(_)
             | Fact::AuditRecorded(_)
             | Fact::TurnCheckpointed(_)
             | Fact::HandoffSaved(_)

@@ -11,7 +11,7 @@
 //! - [`import`]: how the facts of an export become those of a new session.
 //! - [`profile`]: where a model is, and how it is asked.
 //! - [`answer_link`]: what is answered without a token.
-//! - [`budget`]: what a session may use before a person is asked.
+//! - [`budget`]: what a session may use before a person is asked. [`spending`]: what models have used today, over all sessions. [`park`]: how long a turn waits for a provider's limit.
 //! - [`mcp`]: servers that give the built-in agent more tools.
 //! - [`tell`]: messages that wake an agent, and the guards that keep agents from waking each other for ever.
 //! - [`handoff`]: records of work that another agent goes on from.
@@ -41,6 +41,7 @@ pub mod message;
 pub mod name;
 pub mod operator;
 pub mod outside;
+pub mod park;
 pub mod passage;
 pub mod pattern;
 pub mod presence;
@@ -55,6 +56,7 @@ pub mod risk;
 pub mod row;
 pub mod session;
 pub mod setting;
+pub mod spending;
 pub mod tell;
 pub mod text;
 pub mod time;

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::park::Park;
 use crate::refused::Refused;
+use crate::spending::DailyBudget;
 use crate::text::check_name;
 
 pub use book::{Book, Command as ProfileCommand, Deleted as ProfileDeleted, MAX_PROFILES, Put as ProfilePut};
@@ -71,6 +73,12 @@ pub struct Profile {
     /// What a session may use before a person is asked whether it may go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// What all sessions together may use of it on a day before a person is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_budget: Option<DailyBudget>,
+    /// That a turn which meets the provider's limit waits until it is over. Absent: it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub park: Option<Park>,
 }
 
 /// Who runs a model.
@@ -208,6 +216,8 @@ impl Profile {
             tools: None,
             prices: None,
             budget: None,
+            daily_budget: None,
+            park: None,
         }
     }
 
@@ -258,6 +268,12 @@ impl Profile {
         }
         if let Some(budget) = &self.budget {
             budget.check()?;
+        }
+        if let Some(budget) = &self.daily_budget {
+            budget.check()?;
+        }
+        if let Some(park) = &self.park {
+            park.check()?;
         }
         if self.description.chars().count() > 1_000 {
             return Err(Refused::invalid("description", "must have 1000 characters at most"));

@@ -210,6 +210,10 @@ impl<M: Machine> Cells<M> {
         self.shared.clock.now()
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
     /// How many cells are in memory.
     pub(crate) fn len(&self) -> usize {
         self.shared.lock().len()

@@ -13,6 +13,7 @@ use trunkline_core::principal::Caller;
 use trunkline_core::raw::Raw;
 use trunkline_core::session::{Command, Created, Run, Session};
 use trunkline_core::setting::Pending;
+use trunkline_core::spending::Spending;
 use trunkline_core::turn::{Outcome, Update};
 
 use crate::cell::CommandError;
@@ -58,6 +59,7 @@ pub struct SessionPort {
     pub(crate) cells: Cells<Session>,
     pub(crate) tasks: TaskTracker,
     pub(crate) projects: Cells<ProjectGrants>,
+    pub(crate) spending: Cells<Spending>,
     pub(crate) log: LogId,
     /// The session.
     pub id: SessionId,

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use trunkline_wire::model::{Failure, FailureKind, HttpRequest};
+use trunkline_wire::model::{Failure, FailureKind, HttpRequest, reset};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -48,10 +48,14 @@ impl Http {
             return Ok(body(answer));
         }
         let status = answer.status().as_u16();
-        let after =
-            answer.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let (after, reset) = (header("retry-after").map(str::to_owned), reset(header));
         let told = body(answer).all(MAX_ERROR).await;
-        Err(Failure::of_answer(status, after.as_deref(), &told))
+        let mut failure = Failure::of_answer(status, after.as_deref(), &told);
+        if failure.kind == FailureKind::RateLimited {
+            failure.retry_after = failure.retry_after.or(reset);
+        }
+        Err(failure)
     }
 
     /// Sends a request, and gives the status of the answer, whatever it is.

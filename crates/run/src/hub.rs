@@ -24,6 +24,7 @@ use trunkline_core::refused::Refused;
 use trunkline_core::request::Answer;
 use trunkline_core::row::{RowKind, key_of};
 use trunkline_core::session::{Command, Created, Session};
+use trunkline_core::spending::Spending;
 use trunkline_core::time::Time;
 use trunkline_core::turn::Why;
 use trunkline_core::view::RequestView;
@@ -90,6 +91,7 @@ struct Inner {
     operator: Cells<Operator>,
     books: Cells<Book>,
     profiles: Profiles,
+    spending: Cells<Spending>,
     mcp_books: Cells<McpBook>,
     mcp: Mcp,
     handoffs: Handoffs,
@@ -111,7 +113,15 @@ impl Hub {
         let projects = cells(&disk, &clock, &node, &tasks);
         let sessions = cells(&disk, &clock, &node, &tasks);
         let handoffs = Handoffs::new(&disk, sessions.clone(), &clock, &node, &tasks);
-        let runner = Runner::new(drivers, projects.clone(), clock.clone(), node.clone(), tasks.clone());
+        let spending = cells(&disk, &clock, &node, &tasks);
+        let runner = Runner::new(
+            drivers,
+            projects.clone(),
+            spending.clone(),
+            clock.clone(),
+            node.clone(),
+            tasks.clone(),
+        );
         let runner = Arc::new(runner);
         runner.set_cells(sessions.clone(), handoffs.clone(), checkpoints);
         sessions.set_effects(Arc::new(Reconcile(Arc::downgrade(&runner))));
@@ -139,6 +149,7 @@ impl Hub {
             operator: cells(&disk, &clock, &node, &tasks),
             books,
             profiles,
+            spending,
             mcp_books,
             mcp,
             handoffs,
@@ -479,6 +490,10 @@ impl Hub {
 
     pub(crate) fn mcp_books(&self) -> &Cells<McpBook> {
         &self.0.mcp_books
+    }
+
+    pub(crate) fn spendings(&self) -> &Cells<Spending> {
+        &self.0.spending
     }
 
     pub(crate) fn mcp_kept(&self) -> &Mcp {

@@ -11,6 +11,7 @@
 //! - [`clock`]: the one place where time is read.
 //! - [`model`]: the driver that asks a model itself; [`profiles`]: where models are; [`secrets`]: their keys; `http`: the way there.
 //! - [`bundle`]: agents that are folders, for `model`.
+//! - `spending`: what models have used today.
 //! - [`mcp`]: servers that give `model` more tools.
 //! - [`notify`]: a word on the desktop when somebody is asked.
 //! - [`operator`]: commands that run without any model.
@@ -54,6 +55,7 @@ pub mod sandbox;
 pub mod search;
 pub mod secrets;
 mod seen;
+mod spending;
 pub mod tail;
 pub mod tell;
 pub mod tls;

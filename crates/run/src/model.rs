@@ -23,6 +23,7 @@ mod calls;
 mod compact;
 pub mod history;
 mod host;
+mod park;
 mod prompt;
 mod servers;
 mod skills;

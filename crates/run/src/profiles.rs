@@ -9,13 +9,14 @@ mod test;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trunkline_core::profile::{Effort, Profile, Provider};
 use trunkline_core::refused::Refused;
+use trunkline_core::spending::DailyBudget;
 use trunkline_wire::model::{self, Endpoint, Secret, Shows, Wire};
 
 use crate::http::Http;
@@ -44,6 +45,7 @@ struct Inner {
     overlay: Overlay,
     secrets: Secrets,
     http: Http,
+    daily_budget: OnceLock<DailyBudget>,
 }
 
 /// A profile of the user's file, with the secrets that stand there.
@@ -154,7 +156,23 @@ impl Profiles {
             overlay,
             secrets,
             http: Http::default(),
+            daily_budget: OnceLock::new(),
         }))
+    }
+
+    /// With what all of them together may use on a day before a person is asked. It is said once.
+    #[must_use]
+    pub fn with_daily_budget(self, budget: Option<DailyBudget>) -> Self {
+        if let Some(budget) = budget {
+            self.0.daily_budget.get_or_init(|| budget);
+        }
+        self
+    }
+
+    /// What all of them together may use on a day.
+    #[must_use]
+    pub fn daily_budget(&self) -> Option<DailyBudget> {
+        self.0.daily_budget.get().copied()
     }
 
     /// All of them: the file's, then those that were made, then what was detected. A name counts once.
@@ -316,7 +334,12 @@ impl Profiles {
             shows = Shows::Bearer;
         }
         let of_file = self.0.file.get(name).map(|of| of.headers.as_slice()).unwrap_or_default();
+        let of_env = self.0.overlay.headers(name);
         let value = |header: &String| {
+            let set = of_env.iter().find(|(other, _)| other.eq_ignore_ascii_case(header));
+            if let Some((_, value)) = set {
+                return Some((header.clone(), value.clone()));
+            }
             let stored = self.0.secrets.get(&header_name(name, header));
             let of_file =
                 || of_file.iter().find(|(other, _)| other == header).map(|(_, value)| value.clone());

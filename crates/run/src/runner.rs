@@ -15,6 +15,7 @@ use trunkline_core::grant::ProjectGrants;
 use trunkline_core::id::{LogId, Node, SessionId, TurnId};
 use trunkline_core::session::{Effect, Run, Session};
 use trunkline_core::setting::Pending;
+use trunkline_core::spending::Spending;
 use trunkline_core::time::Time;
 use trunkline_core::turn::{Outcome, Running, StopReason, Stopping, Why};
 
@@ -42,6 +43,7 @@ pub(crate) struct Runner {
     tasks: TaskTracker,
     kept: OnceLock<Kept>,
     projects: Cells<ProjectGrants>,
+    spending: Cells<Spending>,
     hosts: Mutex<HashMap<SessionId, HostHandle>>,
     duties: Mutex<HashSet<(SessionId, Duty)>>,
     stopping: AtomicBool,
@@ -71,6 +73,7 @@ impl Runner {
     pub(crate) fn new(
         drivers: Drivers,
         projects: Cells<ProjectGrants>,
+        spending: Cells<Spending>,
         clock: Clock,
         node: Node,
         tasks: TaskTracker,
@@ -82,6 +85,7 @@ impl Runner {
             tasks,
             kept: OnceLock::new(),
             projects,
+            spending,
             hosts: Mutex::default(),
             duties: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -222,6 +226,7 @@ impl Runner {
             cells: self.cells().clone(),
             tasks: self.tasks.clone(),
             projects: self.projects.clone(),
+            spending: self.spending.clone(),
             log: log.clone(),
             id,
             created: Arc::new(created.clone()),

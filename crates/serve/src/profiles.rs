@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use trunkline_core::profile::Profile;
+use trunkline_core::spending::Day;
 use trunkline_run::profiles::{Listed, NotChanged, SecretChange, Tested};
 use trunkline_wire::model::Secret;
 
@@ -69,6 +70,11 @@ pub(crate) async fn show(app: Shared, Who(caller): Who, Id(name): Id<String>) ->
     caller.may_list()?;
     let listed = app.hub.profiles().get(&name);
     listed.map(Body).ok_or_else(|| Problem::not_found("profile", &name))
+}
+
+pub(crate) async fn spending(app: Shared, Who(caller): Who) -> Answer<Body<Day>> {
+    caller.may_list()?;
+    Ok(Body(app.hub.spending().await?))
 }
 
 pub(crate) async fn put(

@@ -18,6 +18,7 @@ mod draft;
 mod endpoint;
 mod failure;
 mod gemini;
+mod limits;
 mod messages;
 mod prompt;
 mod repair;
@@ -30,6 +31,7 @@ use crate::sse;
 pub use draft::{Delta, Reply, Stop, Usage};
 pub use endpoint::{Endpoint, HttpRequest, Secret, Shows, Wire};
 pub use failure::{Failure, FailureKind};
+pub use limits::reset;
 pub use prompt::{Ask, Call, Content, Effort, Mark, Message, Part, Tool, ToolResult};
 pub use repair::{Repaired, repair};
 

@@ -97,6 +97,12 @@ describe('a turn', () => {
     expect(view.turn).toBeUndefined();
   });
 
+  test('says until when a turn waits for a limit, and no longer when it goes on', () => {
+    const parked = log().start().add('turn.note', { code: 'parked', message: 'Slow down.', data: { until: 99 } }, { turn: 1 });
+    expect(parked.view().turn?.parked).toBe(99);
+    expect(parked.add('turn.note', { code: 'resumed', message: 'On.' }, { turn: 1 }).view().turn?.parked).toBeUndefined();
+  });
+
   test('runs until it has ended', () => {
     const running = log().start().add('turn.stopping', { why: 'cancelled', until: 9 }, { turn: 1 });
     expect(running.view().turn).toEqual({ turn: 1, since: 1_000, stopping: true });

@@ -113,6 +113,7 @@ export class Transcript {
         else this.#update(asObject(data.update), event);
         break;
       case 'turn.note': {
+        this.#park(asText(data.code), asObject(data.data));
         const detail = data.data === undefined || data.data === null ? undefined : JSON.stringify(data.data, null, 2);
         this.#note(event, 'warn', asText(data.message) ?? asText(data.code) ?? 'Something was noted.', detail);
         break;
@@ -123,6 +124,13 @@ export class Transcript {
       case 'turn.ended':
         this.#end(turn, event, data);
     }
+  }
+
+  /** A turn that waits for a provider's limit says until when, and when it goes on. */
+  #park(code: string | undefined, data: Data): void {
+    if (!this.#turn) return;
+    if (code === 'parked' && typeof data.until === 'number') this.#turn = { ...this.#turn, parked: data.until };
+    if (code === 'resumed') this.#turn = { ...this.#turn, parked: undefined };
   }
 
   #update(update: Data, event: Event): void {

@@ -111,6 +111,8 @@ export interface RunningTurn {
   turn: number;
   since: number;
   stopping: boolean;
+  /** Until when it waits for a provider's limit; absent while it works. */
+  parked?: number | undefined;
 }
 
 /** What the page draws. */

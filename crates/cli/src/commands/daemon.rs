@@ -41,6 +41,7 @@ pub(crate) async fn serve(app: &App, args: Serve) -> Result<Exit> {
         guards: config.guards,
         catalog: config.catalog(&app.env)?,
         profiles: config.profiles.clone(),
+        daily_budget: config.daily_budget,
         mcp_servers: config.mcp_servers.clone(),
         exe: app.env.exe.clone(),
         any_port: args.any_port,

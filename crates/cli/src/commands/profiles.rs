@@ -6,6 +6,7 @@ use serde_json::json;
 use trunkline_client::Client;
 use trunkline_client::types::{ProfileTested, ProfileView};
 use trunkline_core::profile::{Profile, Provider};
+use trunkline_core::spending::{Account, Day};
 
 use super::secret;
 use crate::app::App;
@@ -36,13 +37,21 @@ pub(crate) async fn profiles(app: &App, args: args::Profiles) -> Result<Exit> {
 }
 
 async fn list(app: &App, client: &Client) -> Result<Exit> {
-    let profiles = client.profiles().await?;
+    let (mut profiles, day) = (client.profiles().await?, client.spending().await?);
     if app.screen.json {
+        for profile in &mut profiles.items {
+            if let Some(account) = day.profiles.get(&profile.name) {
+                profile.rest.insert("today".to_owned(), json!(account));
+            }
+        }
         app.screen.json(&profiles)?;
     } else if profiles.items.is_empty() {
         app.screen.note(NONE);
     } else {
-        app.screen.table(&table(&profiles.items))?;
+        app.screen.table(&table(&profiles.items, &day))?;
+        if day.all.budget.is_some() {
+            app.screen.note(format!("all of them today, {}: {}", day.day, used(&day.all)));
+        }
         let lacking = profiles.items.iter().filter_map(|profile| profile.why.as_ref());
         lacking.for_each(|why| app.screen.note(why));
     }
@@ -154,8 +163,29 @@ async fn test(app: &App, client: &Client, name: Option<String>) -> Result<Exit> 
     Err(CliError::failure(format!("{name}: {} – {message}", error.unwrap_or_default())))
 }
 
-fn table(profiles: &[ProfileView]) -> Table {
-    let mut table = Table::new(&["PROFILE", "MODEL", "PROVIDER", "AT", "FROM", "KEY"]);
+/// What was used on a day, each beside its limit if it has one.
+fn used(account: &Account) -> String {
+    let Account { used, budget, raised } = account;
+    let (budget, times) = (budget.unwrap_or_default(), u64::from(*raised) + 1);
+    let of = |limit: Option<u64>| limit.map(|limit| format!(" of {}", limit.saturating_mul(times)));
+    let counted = |n: u64, limit: Option<u64>, what: &str| {
+        (n > 0 || limit.is_some()).then(|| format!("{n}{} {what}", of(limit).unwrap_or_default()))
+    };
+    let dollars = budget.cost.map(|limit| format!(" of {:.2}", limit * times as f64));
+    let cost = (used.cost > 0.0 || dollars.is_some())
+        .then(|| format!("{:.2}{} $", used.cost, dollars.unwrap_or_default()));
+    let parts = [
+        counted(used.tokens, budget.tokens, "tokens"),
+        cost,
+        counted(u64::from(used.turns), budget.turns.map(u64::from), "prompts"),
+        budget.seconds.and_then(|limit| counted(used.ms / 1_000, Some(limit), "s")),
+    ];
+    let told = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if told.is_empty() { "-".to_owned() } else { told }
+}
+
+fn table(profiles: &[ProfileView], day: &Day) -> Table {
+    let mut table = Table::new(&["PROFILE", "MODEL", "PROVIDER", "AT", "FROM", "KEY", "TODAY"]);
     for profile in profiles {
         let name = if profile.default { format!("{} *", profile.name) } else { profile.name.clone() };
         let (tone, key) = match (&profile.why, profile.has_api_key) {
@@ -171,7 +201,25 @@ fn table(profiles: &[ProfileView]) -> Table {
             Cell::new(Tone::Dim, profile.address.as_deref().unwrap_or("-")),
             Cell::new(Tone::Dim, &profile.source),
             Cell::new(tone, key),
+            Cell::new(Tone::Dim, day.profiles.get(&profile.name).map_or_else(|| "-".to_owned(), used)),
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_core::spending::{DailyBudget, Used};
+
+    #[test]
+    fn what_was_used_stands_beside_its_limit() {
+        assert_eq!(used(&Account::default()), "-");
+        let day = Used { tokens: 1_200, cost: 0.126, turns: 2, ms: 61_999 };
+        let free = Account { used: day, ..Account::default() };
+        assert_eq!(used(&free), "1200 tokens, 0.13 $, 2 prompts");
+        let budget = DailyBudget { cost: Some(2.5), seconds: Some(60), ..DailyBudget::default() };
+        let limited = Account { budget: Some(budget), raised: 1, ..free };
+        assert_eq!(used(&limited), "1200 tokens, 0.13 of 5.00 $, 2 prompts, 61 of 120 s");
+    }
 }

@@ -10,7 +10,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 use trunkline_core::budget::Budget;
+use trunkline_core::park::Park;
 use trunkline_core::profile::{Effort, Prices, Profile, Provider, check_profile_name};
+use trunkline_core::spending::DailyBudget;
 use trunkline_run::profiles::OfFile;
 use trunkline_wire::model::Secret;
 
@@ -41,6 +43,8 @@ pub(super) struct Table {
     tools: Option<bool>,
     prices: Option<Prices>,
     budget: Option<Budget>,
+    daily_budget: Option<DailyBudget>,
+    park: Option<Park>,
 }
 
 /// A text that is not printed.
@@ -77,6 +81,8 @@ impl Table {
                 tools: self.tools,
                 prices: self.prices,
                 budget: self.budget,
+                daily_budget: self.daily_budget,
+                park: self.park,
                 ..Profile::new(self.provider, self.model)
             },
         }

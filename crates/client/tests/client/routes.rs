@@ -133,6 +133,7 @@ async fn call_push(client: &Client) {
 async fn call_profiles(client: &Client) {
     let profile = Profile::new(Provider::Ollama, "m");
     client.profiles().await.ok();
+    client.spending().await.ok();
     client.profile("a/b").await.ok();
     client.put_profile("a/b", &profile).await.ok();
     client.delete_profile("a/b").await.ok();

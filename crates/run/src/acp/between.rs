@@ -218,13 +218,14 @@ mod tests {
         let (node, tasks) = (Node { name: "here".into(), incarnation: 1 }, TaskTracker::new());
         let cells = Cells::new(Arc::clone(store), Clock::at(Time(0)), node.clone(), tasks.clone());
         let projects = Cells::new(Arc::clone(store), Clock::at(Time(0)), node.clone(), tasks.clone());
+        let spending = Cells::new(Arc::clone(store), Clock::at(Time(0)), node.clone(), tasks.clone());
         let id: SessionId = "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap();
         let created: Created =
             serde_json::from_value(serde_json::json!({ "id": id, "driver": "acp", "agent": "a" })).unwrap();
         let (log, create) = (LogId::session(id), Command::Create(created.clone()));
         cells.command(&log, Caller::trunkline(), create, None).await.unwrap();
         let settings = tokio::sync::watch::Sender::default().subscribe();
-        SessionPort { cells, tasks, projects, log, id, created: Arc::new(created), node, settings }
+        SessionPort { cells, tasks, projects, spending, log, id, created: Arc::new(created), node, settings }
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,22 +7,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use trunkline_core::agent::{Exited, Memo, Started};
-use trunkline_core::budget::Spent;
 use trunkline_core::event::Fact;
 use trunkline_core::profile::Prices;
 use trunkline_core::raw::Raw;
 use trunkline_core::setting::{Pending, Setting, Settled};
-use trunkline_core::time::Time;
 use trunkline_core::turn::{Outcome, StopReason, Usage};
 use trunkline_wire::acp::{SessionUpdate, UsageUpdate};
 use trunkline_wire::model::{Ask, Call, Failure, FailureKind, Message, Part, Reply, Stop, Tool, repair};
 
+use super::budget::{Meter, Outlook, Whose};
 use super::history::{Answer, Entry, History, Said, call_ids};
 use super::servers::{Remote, Servers};
 use super::skills::Skill;
 use super::stream::{Answered, Voice};
 use super::tools::Toolbox;
-use super::{MODEL, Shared, budget, calls, compact, prompt, skills, stream, tools};
+use super::{MODEL, Shared, budget, calls, compact, park, prompt, skills, stream, tools};
 use crate::acp::files::Files;
 use crate::acp::shut::Shut;
 use crate::acp::terminal::Terminals;
@@ -278,7 +277,8 @@ impl Life {
         let steps = self.ready.profile.max_steps.unwrap_or(MAX_STEPS);
         let mut compacted = 0;
         let mut step = 0;
-        let begun = self.toolbox.port.cells.now();
+        let mut parked = false;
+        let mut meter = Meter::new(self.toolbox.port.cells.now());
         while step < steps {
             let full = compact::is_due(self.history.tokens, &self.history.messages, self.ready.context());
             if full && compacted < MAX_COMPACTED && self.history.messages.len() > 2 {
@@ -288,10 +288,13 @@ impl Life {
                     Ok(false) => return Outcome::of(StopReason::Cancelled),
                     // It may fit all the same: the provider says so if it does not.
                     Err(failure) if failure.kind == FailureKind::ContextTooLong => {}
-                    Err(failure) => return self.fail(turn, &failure).await,
+                    Err(failure) => match self.failed(turn, &failure, &mut parked, &mut meter).await {
+                        Some(outcome) => return outcome,
+                        None => continue,
+                    },
                 }
             }
-            if let Some(outcome) = self.within_budget(turn, begun).await {
+            if let Some(outcome) = self.within_budget(shared, turn, &mut meter).await {
                 return outcome;
             }
             step += 1;
@@ -299,7 +302,7 @@ impl Life {
             let reply = match self.ask(shared, turn, step).await {
                 Answered::Whole(reply) => reply,
                 Answered::Stopped(reply) => {
-                    add(spent, &reply, self.ready.profile.prices);
+                    self.count(&mut meter, spent, &reply).await;
                     self.keep(turn, reply).await;
                     return Outcome::of(StopReason::Cancelled);
                 }
@@ -313,9 +316,14 @@ impl Life {
                         Err(_) => return self.fail(turn, &failure).await,
                     }
                 }
-                Answered::Failed(failure) => return self.fail(turn, &failure).await,
+                Answered::Failed(failure) => {
+                    match self.failed(turn, &failure, &mut parked, &mut meter).await {
+                        Some(outcome) => return outcome,
+                        None => continue,
+                    }
+                }
             };
-            add(spent, &reply, self.ready.profile.prices);
+            self.count(&mut meter, spent, &reply).await;
             self.gauge(turn, &reply, spent.cost).await;
             let (stop, calls) = (reply.stop, self.keep(turn, reply).await);
             match stop {
@@ -340,24 +348,31 @@ impl Life {
         Outcome::of(StopReason::MaxTurnRequests)
     }
 
-    /// Asks a person where the budget is used up; gives how the turn ends, if it does.
-    async fn within_budget(&mut self, turn: &Turn, begun: Time) -> Option<Outcome> {
-        let budget = self.ready.profile.budget?;
+    /// Asks a person where a budget is used up; gives how the turn ends, if it does.
+    async fn within_budget(&mut self, shared: &Shared, turn: &Turn, meter: &mut Meter) -> Option<Outcome> {
         loop {
-            let taken = self.toolbox.port.cells.now().0.saturating_sub(begun.0) / 1_000;
-            let spent = Spent { turn_s: u64::try_from(taken).unwrap_or(0), ..self.history.spent };
-            let reached = budget.reached(&spent, self.history.raised)?;
-            let more = tokio::select! {
+            let (port, ready, profiles) = (&self.toolbox.port, &self.ready, &shared.profiles);
+            let over = match budget::over(port, profiles, ready, &self.history, meter).await {
+                Ok(over) => over?,
+                Err(why) => return Some(Outcome::error(why)),
+            };
+            let settled = tokio::select! {
                 biased;
                 _ = turn.stopping() => return Some(Outcome::of(StopReason::Cancelled)),
-                more = budget::may_go_on(turn, &self.ready.name, &reached) => more,
+                settled = budget::settle(port, profiles, ready, meter, turn, &over) => settled,
             };
-            if !more {
-                let message = format!("The budget is used up: {}.", reached.told);
-                turn.note("budget_reached", message, None).await;
-                return Some(Outcome::of(StopReason::MaxTurnRequests));
+            meter.skip(port.cells.now());
+            match settled {
+                Outlook::Raised if over.whose == Whose::Session => {
+                    self.remember(turn, Entry::Raised {}).await;
+                }
+                Outlook::Raised | Outlook::Freed => {}
+                Outlook::Stop => {
+                    let message = format!("The budget is used up: {}.", over.reached.told);
+                    turn.note("budget_reached", message, None).await;
+                    return Some(Outcome::of(StopReason::MaxTurnRequests));
+                }
             }
-            self.remember(turn, Entry::Raised {}).await;
         }
     }
 
@@ -418,12 +433,37 @@ impl Life {
         calls
     }
 
+    /// Counts what an answer used: for the turn, and for the day.
+    async fn count(&self, meter: &mut Meter, spent: &mut Usage, reply: &Reply) {
+        let more = usage(&reply.usage, self.ready.profile.prices);
+        add(spent, &more);
+        meter.count(&self.toolbox.port, &self.ready.name, &more).await;
+    }
+
     async fn gauge(&self, turn: &Turn, reply: &Reply, cost: Option<f64>) {
         let (Some(input), Some(output)) = (reply.usage.input, reply.usage.output) else { return };
         let cost = cost.map(|amount| json!({ "amount": amount, "currency": "USD" }));
         let cost = cost.and_then(|cost| serde_json::value::to_raw_value(&cost).ok());
         let update = UsageUpdate { used: input + output, size: self.ready.context(), cost };
         turn.update(SessionUpdate::UsageUpdate(update).to_raw().into()).await;
+    }
+
+    /// Waits for the end of a provider's limit, once, where the profile says so; else gives how the turn ends.
+    async fn failed(
+        &self,
+        turn: &Turn,
+        failure: &Failure,
+        parked: &mut bool,
+        meter: &mut Meter,
+    ) -> Option<Outcome> {
+        let port = &self.toolbox.port;
+        let until = park::until(port, &self.ready, failure).filter(|_| !std::mem::replace(parked, true));
+        let Some(until) = until else { return Some(self.fail(turn, failure).await) };
+        if !park::wait(port, &self.ready, turn, failure, until).await {
+            return Some(Outcome::of(StopReason::Cancelled));
+        }
+        meter.skip(port.cells.now());
+        None
     }
 
     /// Ends a turn that came to nothing, in words for a person and for a program.
@@ -479,8 +519,7 @@ fn usage(used: &trunkline_wire::model::Usage, prices: Option<Prices>) -> Usage {
 }
 
 /// Adds what an answer used.
-fn add(spent: &mut Usage, reply: &Reply, prices: Option<Prices>) {
-    let more = usage(&reply.usage, prices);
+fn add(spent: &mut Usage, more: &Usage) {
     let sum = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or(0)));
     *spent = Usage {
         input: sum(spent.input, more.input),

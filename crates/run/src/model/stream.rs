@@ -89,7 +89,7 @@ async fn tell(turn: &Turn, failure: &Failure, attempt: u32, wait: Duration, told
     turn.note("retrying", message, Raw::of(&data).ok()).await;
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = text.trim();
     if text.ends_with(['.', '!', '?', '…']) { text.to_owned() } else { format!("{text}.") }
 }

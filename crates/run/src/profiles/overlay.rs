@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use trunkline_core::profile::{Profile, Provider};
 use trunkline_wire::model::Secret;
 
-/// What there is a variable for.
-pub const FIELDS: [&str; 10] = [
+/// What there is a variable for. That of `STREAMING` changes nothing: what a model says is always read as it comes.
+pub const FIELDS: [&str; 12] = [
     "MODEL",
     "PROVIDER",
     "BASE_URL",
@@ -18,8 +18,10 @@ pub const FIELDS: [&str; 10] = [
     "TEMPERATURE",
     "TIMEOUT",
     "TOP_P",
+    "STREAMING",
     "SUPPORTS_TOOLS",
     "DESCRIPTION",
+    "EXTRA_HEADERS",
 ];
 
 /// The variables of the daemon's environment that begin so.
@@ -60,6 +62,14 @@ impl Overlay {
         self.find(profile, "API_KEY").cloned()
     }
 
+    /// The headers to send along, with their values: an object of texts, in JSON. One that is anything else counts as not set.
+    pub(super) fn headers(&self, profile: &str) -> BTreeMap<String, Secret> {
+        let Some(text) = self.find(profile, "EXTRA_HEADERS") else { return BTreeMap::new() };
+        let headers: BTreeMap<String, String> = serde_json::from_str(text.reveal()).unwrap_or_default();
+        let headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value)));
+        headers.filter(|(_, value)| super::check_secret("headers", value).is_ok()).collect()
+    }
+
     pub(super) fn change(&self, name: &str, profile: &mut Profile) {
         if self.all.is_empty() {
             return;
@@ -77,6 +87,11 @@ impl Overlay {
         profile.base_url = text("BASE_URL").or_else(|| profile.base_url.take());
         if let Some(about) = text("DESCRIPTION") {
             profile.description = about;
+        }
+        for name in self.headers(name).into_keys() {
+            if profile.headers.iter().all(|other| !other.eq_ignore_ascii_case(&name)) {
+                profile.headers.push(name);
+            }
         }
         let number = |field: &str| text(field).and_then(|text| text.parse::<f32>().ok());
         profile.temperature = number("TEMPERATURE").or(profile.temperature);
@@ -104,6 +119,9 @@ mod tests {
             ("KOLLAB_BASE_URL", "  "),
             ("KOLLAB_MAX_TOKENS", "many"),
             ("KOLLAB_MY_FAST_1_API_KEY", "canary"),
+            ("KOLLAB_EXTRA_HEADERS", r#"{"x-team":"canary-blue"}"#),
+            ("KOLLAB_MY_FAST_1_EXTRA_HEADERS", r#"{"X-A":"canary-a","x-b":" "}"#),
+            ("KOLLAB_OTHER_EXTRA_HEADERS", r#"{"x-team":["canary"]}"#),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let overlay = Overlay::of(&env);
@@ -115,6 +133,26 @@ mod tests {
         };
         assert_eq!(changed("my-fast.1"), ("own".to_owned(), Some(0.5), None, None));
         assert_eq!(changed("other").0, "of-all");
+        let headers = |name: &str| {
+            let mut profile = Profile::new(Provider::Openai, "plain");
+            profile.headers.push("x-a".to_owned());
+            overlay.change(name, &mut profile);
+            (
+                profile.headers,
+                overlay
+                    .headers(name)
+                    .into_values()
+                    .map(|value| value.reveal().to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(
+            headers("my-fast.1"),
+            (vec!["x-a".to_owned()], vec!["canary-a".to_owned()]),
+            "no value, no header"
+        );
+        assert_eq!(headers("third").0, ["x-a", "x-team"]);
+        assert_eq!(headers("other"), (vec!["x-a".to_owned()], vec![]), "what cannot be read changes nothing");
         assert_eq!(overlay.key("my-fast.1").unwrap().reveal(), "canary");
         assert!(overlay.key("other").is_none() && !format!("{overlay:?}").contains("canary"));
     }

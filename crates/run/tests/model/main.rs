@@ -7,6 +7,7 @@ mod budgets;
 mod bundles;
 mod faults;
 mod mcp;
+mod parking;
 mod profiles;
 #[path = "../hub/script.rs"]
 mod script;

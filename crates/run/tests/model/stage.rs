@@ -12,10 +12,12 @@ use trunkline_core::id::{GrantId, Seq, SessionId};
 use trunkline_core::profile::{Profile, Provider};
 use trunkline_core::request::Answer;
 use trunkline_core::session::{Command, Created};
+use trunkline_core::spending::DailyBudget;
 use trunkline_core::turn::{WhenBusy, Why};
 use trunkline_log::Log;
+pub(crate) use trunkline_model_server::Script;
 pub(crate) use trunkline_model_server::call;
-use trunkline_model_server::{ModelServer, Recorded, Script};
+use trunkline_model_server::{ModelServer, Recorded};
 use trunkline_run::catalog::Catalog;
 use trunkline_run::custody::{Custody, probe};
 use trunkline_run::driver::Driver;
@@ -77,6 +79,16 @@ impl Stage {
     }
 
     pub(crate) async fn with(provider: Provider, script: Script, change: impl FnOnce(&mut Profile)) -> Self {
+        Self::limited(provider, script, change, None).await
+    }
+
+    /// One whose profiles together may use so much on a day.
+    pub(crate) async fn limited(
+        provider: Provider,
+        script: Script,
+        change: impl FnOnce(&mut Profile),
+        daily: Option<DailyBudget>,
+    ) -> Self {
         let server = ModelServer::start(script).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("daemon");
@@ -88,7 +100,7 @@ impl Stage {
         let of = |profile| OfFile { profile, api_key: Some(Secret::new(CANARY)), headers: Vec::new() };
         let file = BTreeMap::from([("default".to_owned(), of(first)), ("other".to_owned(), of(other))]);
         let secrets = Secrets::open(&home).unwrap();
-        let profiles = Profiles::new(file, &[], secrets.clone());
+        let profiles = Profiles::new(file, &[], secrets.clone()).with_daily_budget(daily);
         let sandbox = Sandbox { found: probe(Path::new(KEEP)), home, ..Sandbox::default() };
         let custody = Custody::confining(played::custody(), sandbox);
         let env = vec![
@@ -186,8 +198,13 @@ impl Stage {
     }
 
     pub(crate) async fn restart(&mut self) {
+        self.restart_as(self.life + 1).await;
+    }
+
+    /// The same in a later life. Each begins a thousand seconds after the one before.
+    pub(crate) async fn restart_as(&mut self, life: u64) {
         self.hub.shutdown().await;
-        self.life += 1;
+        self.life = life;
         self.hub = played::hub_with(&self.disk, MODEL, &self.driver, self.life, self.mcp.clone()).await;
         self.reader = Reader::attach(&self.hub, self.id, self.seen).await;
     }

@@ -1,6 +1,7 @@
 //! The routes of models' profiles.
 
 use trunkline_core::profile::Profile;
+use trunkline_core::spending::Day;
 use trunkline_run::profiles::{Listed, Tested};
 
 use super::{List, Route};
@@ -11,6 +12,12 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v1/profiles", profiles::list, "Where models are: the profiles, without their secrets.")
             .gives::<List<Listed>>(200),
+        Route::get(
+            "/v1/spending",
+            profiles::spending,
+            "What models have used today, by profile and in all, beside what may be used before a person is asked.",
+        )
+        .gives::<Day>(200),
         Route::get("/v1/profiles/{profile}", profiles::show, "A profile, without its secrets.")
             .gives::<Listed>(200),
         Route::put(

@@ -177,6 +177,7 @@ async fn profiles(reader: &mut Reader) {
     reader.does("put", one, &named, Some(r#"{"provider": "openai", "model": "m"}"#)).await;
     reader.does("put", secrets, &named, Some(r#"{"api_key": "k"}"#)).await;
     reader.get("/v1/profiles", &[]).await;
+    reader.get("/v1/spending", &[]).await;
     reader.get(one, &named).await;
     reader.does("delete", secrets, &named, None).await;
     // It has no key any more: nothing is sent.
