@@ -1,6 +1,6 @@
 //! Who may ask: listeners, authentication, the routes and what stands behind them.
 //!
-//! - [`server`]: connections in, and a stop that does not wait for ever.
+//! - [`server`]: connections in, and a stop that does not wait for ever. [`router`]: the same for a program that has its own.
 //! - `tls`: which connections are TLS, and what the others are told.
 //! - `local`: callers without a credential, by what the kernel says of them.
 //! - `gate`: Host, Origin and Sec-Fetch checks, then the token. [`auth`]: tokens and one-time links.
@@ -24,6 +24,7 @@ pub mod auth;
 mod blobs;
 mod built;
 mod catalog;
+mod embed;
 mod engine;
 mod engram;
 mod events;
@@ -71,6 +72,7 @@ mod turns;
 mod ui;
 
 pub use attach::{BadNetwork, Network, Settings as AttachSettings};
+pub use embed::{Config as RouterConfig, router};
 pub use engine::Settings as EngineSettings;
 pub use engram::Access as Engram;
 pub use gate::Allowed;

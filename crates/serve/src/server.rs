@@ -146,6 +146,11 @@ impl Server {
         }
     }
 
+    /// What it answers, for whoever accepts connections in another way.
+    pub(crate) fn into_router(self) -> Router {
+        self.router
+    }
+
     /// Resolves when somebody has asked the daemon to stop.
     pub async fn stop_asked(&self) {
         self.app.stop_asked.cancelled().await;

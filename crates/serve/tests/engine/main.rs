@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper of a test fails the test")]
 
 mod access;
+mod embedding;
 mod hub;
 mod page;
 mod permissions;
