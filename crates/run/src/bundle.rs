@@ -11,9 +11,9 @@ use trunkline_core::profile::check_profile_name;
 
 use crate::acp::files::Files;
 
-/// Where the folders are, in the daemon's home and in a workspace.
-const HOME: &str = "agents";
-const PROJECT: &str = ".trunkline/agents";
+/// Where the folders are, in the daemon's home; in a workspace the first that has one of the name.
+pub const HOME: &str = "agents";
+const PROJECT: [&str; 2] = [".trunkline/agents", ".kollab/agents"];
 const PROMPT: &str = "system_prompt.md";
 const ABOUT: &str = "agent.json";
 /// How much of a prompt, and of what is said beside it, is read, in bytes.
@@ -49,7 +49,9 @@ pub struct Bundle {
 impl Bundle {
     /// Whether it is offered a tool that is built in.
     pub(crate) fn offers(&self, tool: &str) -> bool {
-        self.tools.as_ref().is_none_or(|tools| tools.iter().any(|one| one == tool))
+        self.tools
+            .as_ref()
+            .is_none_or(|tools| tools.iter().any(|one| one == tool || original(one).contains(&tool)))
     }
 
     /// Whether it is offered a tool of an MCP server.
@@ -59,6 +61,25 @@ impl Bundle {
                 || one.split_once('/').is_some_and(|(at, what)| at == server && (what == "*" || what == tool))
         };
         self.tools.as_ref().is_none_or(|tools| tools.iter().any(fits))
+    }
+}
+
+/// The tools that stand here for one of the original engine, whose folders name theirs.
+fn original(tool: &str) -> &'static [&'static str] {
+    match tool {
+        "terminal" => &["shell", "shell_output", "shell_stop"],
+        "terminal_output" | "terminal_status" => &["shell_output"],
+        "terminal_kill" => &["shell_stop"],
+        "file_read" | "read_file" => &["read"],
+        "list_directory" => &["list"],
+        "file_grep" | "search_file_content" => &["grep"],
+        "file_create" | "file_create_overwrite" | "file_copy" | "file_copy_overwrite" | "file_mkdir" => {
+            &["write"]
+        }
+        "file_edit" | "file_append" | "file_insert_after" | "file_insert_before" => &["edit"],
+        "file_move" => &["move"],
+        "file_delete" | "file_rmdir" => &["delete"],
+        _ => &[],
     }
 }
 
@@ -73,7 +94,8 @@ pub fn find(home: &Path, workspace: Option<&Path>, name: &str) -> Result<Option<
     if let Some(bundle) = read(&home.join(HOME), Path::new(""), name)? {
         return Ok(Some(bundle));
     }
-    workspace.map_or(Ok(None), |workspace| read(workspace, Path::new(PROJECT), name))
+    let Some(workspace) = workspace else { return Ok(None) };
+    PROJECT.iter().find_map(|below| read(workspace, Path::new(below), name).transpose()).transpose()
 }
 
 /// The user's folders, by name, and what is wrong with those that cannot be read. Blocks.
@@ -128,6 +150,8 @@ mod tests {
         written(work, ".trunkline/agents/a/system_prompt.md", "You are theirs.");
         written(work, ".trunkline/agents/b/agent.json", "{}");
         written(home, "agents/broken/agent.json", "{");
+        written(work, ".kollab/agents/c/agent.json", r#"{"tools":["terminal","file_edit","hub_msg"]}"#);
+        written(work, ".kollab/agents/b/system_prompt.md", "Not this one.");
         let a = find(home, Some(work), "a").unwrap().unwrap();
         assert_eq!((a.prompt.as_deref(), a.profile.as_deref()), (Some("You are mine."), Some("p")));
         assert!(a.offers("read") && !a.offers("shell"));
@@ -135,6 +159,9 @@ mod tests {
         let b = find(home, Some(work), "b").unwrap().unwrap();
         assert!(b.offers("shell") && b.prompt.is_none());
         assert_eq!(find(home, None, "b"), Ok(None));
+        let c = find(home, Some(work), "c").unwrap().unwrap();
+        let offered = ["shell", "shell_stop", "edit", "write", "read"].map(|tool| c.offers(tool));
+        assert_eq!(offered, [true, true, true, false, false], "by the original's names");
         assert!(find(home, Some(work), "broken").unwrap_err().contains("broken/agent.json"));
         for bad in ["..", ".", "a/b", "", "../agents/a"] {
             assert_eq!(find(home, Some(work), bad), Ok(None), "{bad}");
@@ -147,8 +174,8 @@ mod tests {
     fn a_link_out_of_a_workspace_is_no_agent() {
         let (home, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         written(home.path(), "elsewhere/system_prompt.md", "secret");
-        std::fs::create_dir_all(work.path().join(PROJECT)).unwrap();
-        let link = work.path().join(PROJECT).join("x");
+        std::fs::create_dir_all(work.path().join(PROJECT[0])).unwrap();
+        let link = work.path().join(PROJECT[0]).join("x");
         std::os::unix::fs::symlink(home.path().join("elsewhere"), link).unwrap();
         assert_eq!(find(home.path(), Some(work.path()), "x"), Ok(None));
     }

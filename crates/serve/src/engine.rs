@@ -62,8 +62,8 @@ pub struct Settings {
     pub sessions_dir: PathBuf,
     /// The user's home, for a workspace that begins with `~`.
     pub user_home: Option<PathBuf>,
-    /// Where bundles of agents are.
-    pub agents_dir: Option<PathBuf>,
+    /// The daemon's home, which has the agents that are folders.
+    pub agents_home: Option<PathBuf>,
     /// For how long a permission is asked before it counts as refused.
     pub ask_ms: Option<u64>,
     /// The script of the original client, as the user has installed it.

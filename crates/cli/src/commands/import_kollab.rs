@@ -11,7 +11,6 @@ use trunkline_client::Error;
 use trunkline_core::profile::{Profile, Provider, check_profile_name};
 
 use crate::app::App;
-use crate::config::engine::BUNDLES;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::screen::count;
@@ -41,7 +40,13 @@ pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
     };
     let cannot =
         |path: &Path, error: &dyn std::fmt::Display| CliError::usage(format!("{}: {error}", path.display()));
-    let text = read(&file).map_err(|error| cannot(&file, &error))?;
+    // What a project brings may be servers or agents alone.
+    let text = match read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_dir() && brings(path) => {
+            "{}".to_owned()
+        }
+        text => text.map_err(|error| cannot(&file, &error))?,
+    };
     // An error of the parser may show what it stumbled over, which may be a key.
     let config: Value = serde_json::from_str(&text).map_err(|error| {
         cannot(&file, &format!("line {}, column {} is no JSON", error.line(), error.column()))
@@ -68,7 +73,7 @@ pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
         }
         taken.push(name);
     }
-    let home = app.config.home.join(BUNDLES);
+    let home = app.config.home.join(trunkline_run::bundle::HOME);
     let (bundles, bundles_stay) = bundles(&dir.join("agents"), &home)
         .map_err(|error| CliError::failure(format!("{}: {error}", home.display())))?;
     stay += bundles_stay;
@@ -111,6 +116,11 @@ pub(crate) async fn import(app: &App, path: &Path) -> Result<Exit> {
         ));
     }
     Ok(Exit::Ok)
+}
+
+/// Whether there is something to take in a directory that has no profiles.
+fn brings(dir: &Path) -> bool {
+    dir.join("agents").is_dir() || dir.join("mcp/mcp_settings.json").is_file()
 }
 
 /// The MCP servers of a file, as they are given here. There need not be one.

@@ -15,8 +15,6 @@ use crate::moment::parse_duration;
 const SESSIONS: &str = "trunkline-sessions";
 /// The directory of the original below the user's home.
 pub(crate) const KOLLAB: &str = ".kollab";
-/// The directory of bundles of agents below the daemon's home.
-pub(crate) const BUNDLES: &str = "bundles";
 /// The script of the original client, where a directory is named.
 const SCRIPT: &str = "app.js";
 
@@ -74,7 +72,7 @@ impl Engine {
             token_sha256: None,
             sessions_dir,
             user_home: env.user_home.clone(),
-            agents_dir: Some(home.join(BUNDLES)),
+            agents_home: Some(home.to_owned()),
             ask_ms: timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             client,
         };

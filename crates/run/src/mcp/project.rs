@@ -14,6 +14,8 @@ use crate::acp::files::Files;
 
 /// Where the file is, the first that is there.
 const FILES: [&str; 2] = [".trunkline/mcp.json", ".mcp.json"];
+/// That of the original engine, whose commands are lines. What it names counts where the other names nothing of that name.
+const KOLLAB: &str = ".kollab/mcp/mcp_settings.json";
 /// How much of it is read, in bytes.
 const MAX_BYTES: u64 = 256 << 10;
 /// How many servers it may name.
@@ -46,13 +48,27 @@ struct Entry {
 /// Reads it: the servers that can be, and what is wrong with the others. No link is followed. Blocks.
 pub(super) fn read(workspace: &Path) -> (Vec<Defined>, Option<String>) {
     let Ok(files) = Files::open(workspace) else { return (Vec::new(), None) };
-    let found = FILES.iter().find_map(|name| Some((name, files.bytes(Path::new(name), MAX_BYTES + 1).ok()?)));
-    let Some((name, bytes)) = found else { return (Vec::new(), None) };
+    let file = |name: &'static str| Some((name, files.bytes(Path::new(name), MAX_BYTES + 1).ok()?));
+    let usual = FILES.into_iter().find_map(file);
+    let (mut defined, mut wrong): (Vec<Defined>, Vec<String>) = (Vec::new(), Vec::new());
+    for (name, bytes) in usual.into_iter().chain(file(KOLLAB)) {
+        let (more, why) = parse(name, &bytes);
+        wrong.extend(why);
+        for one in more {
+            if defined.len() < MAX_SERVERS && defined.iter().all(|other| other.name != one.name) {
+                defined.push(one);
+            }
+        }
+    }
+    (defined, (!wrong.is_empty()).then(|| wrong.join("; ")))
+}
+
+fn parse(name: &str, bytes: &[u8]) -> (Vec<Defined>, Option<String>) {
     let whole = u64::try_from(bytes.len()).is_ok_and(|len| len <= MAX_BYTES);
     if !whole {
         return (Vec::new(), Some(format!("{name} is not read: it has more than {MAX_BYTES} bytes")));
     }
-    let file: File = match serde_json::from_slice(&bytes) {
+    let file: File = match serde_json::from_slice(bytes) {
         Ok(file) => file,
         // An error of the parser may quote a value, which may be a secret.
         Err(error) => {
@@ -62,7 +78,7 @@ pub(super) fn read(workspace: &Path) -> (Vec<Defined>, Option<String>) {
     };
     let (mut defined, mut wrong) = (Vec::new(), Vec::new());
     for (server, entry) in file.servers {
-        match define(&server, entry) {
+        match define(&server, entry, name == KOLLAB) {
             Ok(_) if defined.len() == MAX_SERVERS => {
                 wrong.push(format!("{name} has more than {MAX_SERVERS} servers"));
                 break;
@@ -74,11 +90,18 @@ pub(super) fn read(workspace: &Path) -> (Vec<Defined>, Option<String>) {
     (defined, (!wrong.is_empty()).then(|| wrong.join("; ")))
 }
 
-fn define(name: &str, entry: Value) -> Result<Defined, String> {
+fn define(name: &str, entry: Value, is_line: bool) -> Result<Defined, String> {
     check_server_name(name).map_err(|why| why.to_string())?;
     let told = entry.to_string();
-    let entry: Entry =
+    let mut entry: Entry =
         serde_json::from_value(entry).map_err(|_| "is no definition of a server".to_owned())?;
+    if let (true, Some(line)) = (is_line, &entry.command) {
+        let mut words = trunkline_wire::engine::command_words(line)
+            .map_err(|why| format!("its command {why}"))?
+            .into_iter();
+        entry.command = words.next();
+        entry.args = words.chain(entry.args).collect();
+    }
     let server = Server {
         command: entry.command,
         args: entry.args,
@@ -156,6 +179,28 @@ mod tests {
         assert!(!format!("{trouble}{broken:?}").contains("canary"));
         let (_, large) = written(".mcp.json", &" ".repeat(300 << 10));
         assert!(large.unwrap().contains("more than"));
+    }
+
+    #[test]
+    fn the_original_engines_file_adds_what_the_usual_one_does_not_name() {
+        let workspace = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(workspace.path().join(".kollab/mcp")).unwrap();
+        let theirs = r#"{"servers":{"a":{"command":"other"},"b":{"type":"stdio","command":"npx -y 'b c'","env":{"K":"canary"}},
+            "c":{"command":"x | y"}}}"#;
+        std::fs::write(workspace.path().join(KOLLAB), theirs).unwrap();
+        std::fs::write(workspace.path().join(".mcp.json"), r#"{"mcpServers":{"a":{"command":"x"}}}"#)
+            .unwrap();
+        let (defined, trouble) = read(workspace.path());
+        let told: Vec<_> = defined
+            .iter()
+            .map(|one| (one.name.as_str(), one.server.command.as_deref(), one.server.args.len()))
+            .collect();
+        assert_eq!(told, [("a", Some("x"), 0), ("b", Some("npx"), 2)]);
+        assert!(
+            defined[1].fingerprint.is_some(),
+            "it runs once a person has trusted it, as any of a project's"
+        );
+        assert!(trouble.unwrap().contains("c: its command"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sessions: made, listed, shown, cancelled, deleted.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -23,6 +23,7 @@ use trunkline_core::turn::{STOP_GRACE_MS, Why};
 use trunkline_core::view::{SessionState, SessionView};
 use trunkline_log::frame::{MAX_FOUND, Query as Find};
 use trunkline_run::CommandError;
+use trunkline_run::bundle::Bundle;
 use trunkline_run::model::MODEL;
 use trunkline_run::profiles::SecretChange;
 use trunkline_wire::model::Secret;
@@ -40,8 +41,6 @@ pub(super) const INLINE: &str = "inline-";
 const INLINE_NAME: &str = "app-inline";
 /// The profile that is meant if none is named.
 pub(super) const DEFAULT: &str = "default";
-/// How many bytes a file of a bundle may have.
-const MAX_BUNDLE: u64 = 256 << 10;
 
 /// What a session is made of.
 #[derive(Deserialize)]
@@ -110,19 +109,20 @@ pub(super) fn shown(view: &SessionView, (servers, connected): (Vec<String>, Vec<
 
 /// All that are not closed, the oldest first.
 pub(super) async fn all(app: &App, more: &[(&str, &str)]) -> Result<Vec<SessionView>, Problem> {
-    let mut facets = vec![facet("agent", MODEL)];
-    facets.extend(more.iter().map(|(name, value)| facet(name, *value)));
+    let facets = more.iter().map(|(name, value)| facet(name, *value)).collect();
     let mut find = Find { facets, limit: MAX_FOUND, ..Find::all(RowKind::Session) };
     let mut views: Vec<SessionView> = Vec::new();
     loop {
         let found = app.hub.find(&find, app.hub.pos()).await?;
-        views.extend(found.rows.iter().filter_map(|(_, row)| row.body.as_ref()?.read().ok()));
+        let read = found.rows.iter().filter_map(|(_, row)| row.body.as_ref()?.read().ok());
+        // Whatever its agent is called: one that is a folder has a name of its own.
+        let ours = |view: &SessionView| view.driver == MODEL && view.state != SessionState::Closed;
+        views.extend(read.filter(ours));
         find.after = found.next;
         if find.after.is_none() || views.len() >= MAX_LISTED {
             break;
         }
     }
-    views.retain(|view| view.driver == MODEL && view.state != SessionState::Closed);
     views.sort_by_key(|view| (view.created_at, view.id));
     Ok(views)
 }
@@ -169,7 +169,7 @@ pub(super) async fn create(app: &App, caller: &Caller, body: Body) -> Outcome {
         Some(word) => permission::mode_of(word)?,
     };
     let bundle = match &body.agent {
-        Some(agent) => Some(bundle(app, agent).await?),
+        Some(agent) => Some(bundle(app, agent, body.workspace.as_deref()).await?),
         None => None,
     };
     let named = body.profile.clone().filter(|name| name != DEFAULT);
@@ -179,8 +179,9 @@ pub(super) async fn create(app: &App, caller: &Caller, body: Body) -> Outcome {
     let id = take_name(app, caller, body.session_id.as_deref()).await?;
     let workspace = workspace(&app.engine, body.workspace.as_deref(), id).await?;
     let mut servers = body.mcp_servers;
-    servers.extend(bundle.iter().flat_map(|bundle| bundle.servers.iter().cloned()));
-    let words = bundle.and_then(|bundle| bundle.system_prompt).or(body.system_prompt);
+    servers.extend(bundle.iter().flat_map(|bundle| bundle.mcp_servers.iter().flatten().cloned()));
+    let agent = bundle.as_ref().map_or_else(|| MODEL.to_owned(), |bundle| bundle.name.clone());
+    let words = bundle.and_then(|bundle| bundle.prompt).or(body.system_prompt);
     servers.sort();
     servers.dedup();
     servers.truncate(MAX_SERVERS);
@@ -192,7 +193,7 @@ pub(super) async fn create(app: &App, caller: &Caller, body: Body) -> Outcome {
     let created = Created {
         id,
         driver: MODEL.to_owned(),
-        agent: MODEL.to_owned(),
+        agent,
         argv: Vec::new(),
         project: Some(trunkline_run::workspace::project_root(&workspace)),
         workspace: Some(workspace),
@@ -253,23 +254,25 @@ async fn take_name(app: &App, caller: &Caller, name: Option<&str>) -> Result<Ses
     }
 }
 
+/// The directory that a client means, if it names one.
+fn place(settings: &Settings, named: &str) -> Option<PathBuf> {
+    let home = named.strip_prefix('~').zip(settings.user_home.as_ref());
+    let below = home.filter(|(rest, _)| rest.is_empty() || rest.starts_with('/'));
+    let path =
+        below.map_or_else(|| PathBuf::from(named), |(rest, home)| home.join(rest.trim_start_matches('/')));
+    (!named.trim().is_empty()).then_some(path)
+}
+
 /// A directory that exists; one of the session's own, if none is named.
 async fn workspace(settings: &Settings, named: Option<&str>, id: SessionId) -> Result<String, Problem> {
     let bad =
         |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad_workspace", detail).field("workspace");
-    let path = match named.filter(|path| !path.trim().is_empty()) {
-        None => settings.sessions_dir.join(id.to_string()),
-        Some(path) => match (path.strip_prefix('~'), &settings.user_home) {
-            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-                home.join(rest.trim_start_matches('/'))
-            }
-            _ => PathBuf::from(path),
-        },
-    };
+    let given = named.and_then(|path| place(settings, path));
+    let make = given.is_none();
+    let path = given.unwrap_or_else(|| settings.sessions_dir.join(id.to_string()));
     if !path.is_absolute() {
         return Err(bad(format!("Workspace is not an absolute path: {}", path.display())));
     }
-    let make = named.is_none_or(|path| path.trim().is_empty());
     let shown = path.display().to_string();
     let found = tokio::task::spawn_blocking(move || -> std::io::Result<(PathBuf, bool)> {
         if make {
@@ -289,35 +292,18 @@ async fn workspace(settings: &Settings, named: Option<&str>, id: SessionId) -> R
     }
 }
 
-/// What a bundle of an agent says.
-struct Bundle {
-    system_prompt: Option<String>,
-    profile: Option<String>,
-    servers: Vec<String>,
-}
-
-async fn bundle(app: &App, agent: &str) -> Result<Bundle, Problem> {
+/// The folder that an agent is: its driver reads it again, and keeps to the tools that it names.
+async fn bundle(app: &App, agent: &str, workspace: Option<&str>) -> Result<Bundle, Problem> {
     let missing = || {
         Problem::new(StatusCode::NOT_FOUND, "not_found", format!("Agent '{agent}' not found")).field("agent")
     };
-    trunkline_core::profile::check_profile_name(agent).map_err(|_| missing())?;
-    let dir =
-        app.engine.agents_dir.as_ref().filter(|_| !agent.starts_with('.')).ok_or_else(missing)?.join(agent);
-    let read = tokio::task::spawn_blocking(move || {
-        let text = |name: &str| small(&dir.join(name));
-        let about: Value =
-            text("agent.json").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let profile = about["profile"].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-        let names = about["mcp_servers"].as_array().into_iter().flatten();
-        let servers = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
-        dir.is_dir().then(|| Bundle { system_prompt: text("system_prompt.md"), profile, servers })
-    });
-    read.await.ok().flatten().ok_or_else(missing)
-}
-
-fn small(path: &Path) -> Option<String> {
-    let about = std::fs::symlink_metadata(path).ok()?;
-    (about.is_file() && about.len() <= MAX_BUNDLE).then(|| std::fs::read_to_string(path).ok())?
+    let home = app.engine.agents_home.clone().ok_or_else(missing)?;
+    let workspace = workspace.and_then(|path| place(&app.engine, path));
+    let name = agent.to_owned();
+    let find = move || trunkline_run::bundle::find(&home, workspace.as_deref(), &name);
+    let found = tokio::task::spawn_blocking(find).await.map_err(|_| missing())?;
+    let wrong = |why: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_agent", why).field("agent");
+    found.map_err(wrong)?.ok_or_else(missing)
 }
 
 /// Nothing in a prompt is carried out: what stands between marks of commands is left out, whoever wrote it.

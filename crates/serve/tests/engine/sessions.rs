@@ -143,7 +143,7 @@ async fn nothing_is_forgotten_in_mid_turn() {
 #[tokio::test]
 async fn a_bundle_gives_its_words_and_its_profile() {
     let world = World::new(&[]).await;
-    let bundle = world.dir.path().join("bundles/reviewer");
+    let bundle = world.dir.path().join("home/agents/reviewer");
     std::fs::write(bundle.join("system_prompt.md"), "Review.").unwrap();
     std::fs::write(bundle.join("agent.json"), r#"{"profile":"mine"}"#).unwrap();
     let (status, made) =
@@ -151,6 +151,36 @@ async fn a_bundle_gives_its_words_and_its_profile() {
     assert_eq!((status, &made["profile"]), (200, &json!("mine")), "{made}");
     let id = made["session_id"].as_str().unwrap();
     assert_eq!(world.get(&format!("/sessions/{id}/system-prompt")).await.1["system_prompt"], "Review.");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_bundles_tools_are_the_only_ones_and_its_sessions_are_listed() {
+    let made_up =
+        json!([{ "call": [{ "tool": "shell", "arguments": { "command": "true" }, "unoffered": true }] }]);
+    let world = World::new(&[made_up, json!([{ "text": "Well." }])]).await;
+    let work = world.dir.path().join("work");
+    let bundle = work.join(".kollab/agents/reader");
+    std::fs::create_dir_all(&bundle).unwrap();
+    std::fs::write(bundle.join("agent.json"), r#"{"profile":"mine","tools":["file_read"]}"#).unwrap();
+    let asked = json!({ "agent": "reader", "workspace": work, "approval_mode": "trust_all" });
+    let id = world.session(asked).await;
+    let events = world.turn(&id, "Run it.").await;
+    let result = events.iter().find(|event| event["type"] == "tool_result").unwrap();
+    assert_eq!(
+        (&result["success"], &result["error"]),
+        (&json!(false), &json!("there is no tool shell")),
+        "{result}"
+    );
+    let offered = world.model.requests()[0].ask.clone().unwrap().tools;
+    assert_eq!(
+        offered.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(),
+        ["read"],
+        "by the original's name"
+    );
+    assert_eq!(world.get("/sessions").await.1["sessions"][0]["session_id"], json!(id));
+    let (status, missing) = world.post("/sessions", json!({ "agent": "../reviewer" })).await;
+    assert_eq!((status, &missing["code"]), (404, &json!("not_found")), "{missing}");
     world.close().await;
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn answers(answers: &[Value]) -> Script {
 impl World {
     pub(crate) async fn new(said: &[Value]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["home", "work", "bundles/reviewer"] {
+        for name in ["home/agents/reviewer", "work"] {
             std::fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         let model = ModelServer::start(answers(said)).await.unwrap();
@@ -106,7 +106,7 @@ impl World {
                 token_sha256: Some(sha256(TOKEN)),
                 sessions_dir: dir.path().join("sessions"),
                 user_home: Some(dir.path().to_owned()),
-                agents_dir: Some(dir.path().join("bundles")),
+                agents_home: Some(dir.path().join("home")),
                 ask_ms: None,
                 client: Some(dir.path().join("app.js")),
             },
