@@ -13,10 +13,10 @@ use crate::refused::Refused;
 
 /// The name of whoever caused an event: `owner`, `token/phone`, `link/phone`, `agent/<session>`, `local`, `trunkline`.
 ///
-/// 1 to 200 bytes, no control characters. Cheap to clone: every event has one.
+/// 1 to 200 bytes, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Principal(Arc<str>);
+pub struct Principal(Arc<str>); // Shared: every event has one.
 
 impl Principal {
     /// Holder of the token file in the home directory.

@@ -177,7 +177,11 @@ fn used(account: &Account) -> String {
     let parts = [
         counted(used.tokens, budget.tokens, "tokens"),
         cost,
-        counted(u64::from(used.turns), budget.turns.map(u64::from), "prompts"),
+        counted(
+            u64::from(used.turns),
+            budget.turns.map(u64::from),
+            if used.turns == 1 { "prompt" } else { "prompts" },
+        ),
         budget.seconds.and_then(|limit| counted(used.ms / 1_000, Some(limit), "s")),
     ];
     let told = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");

@@ -94,7 +94,7 @@ fn a_slip_in_a_key_is_found_with_what_was_meant() {
       |
     1 | lisen = "x"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `notify_targets`, `public_url`, `tls`, `tls_cert`, `tls_key`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `mcp_servers`, `attach`, `engine`, `handoffs`, `delivery`, `serve`
+    unknown field `lisen`, expected one of `listen`, `log`, `turn_timeout`, `max_concurrent_turns`, `allowed_hosts`, `allowed_origins`, `insecure_bind`, `sessionbus`, `dashboard`, `engram`, `engram_listen`, `announce`, `notify`, `notify_targets`, `public_url`, `tls`, `tls_cert`, `tls_key`, `agents`, `sandbox`, `pools`, `pool_limits`, `operator_actions`, `profiles`, `daily_budget`, `mcp_servers`, `attach`, `engine`, `handoffs`, `delivery`, `serve`
     hint: did you mean `listen`?
     "#);
     insta::assert_snapshot!(Home::with("[agents.mine]\nargw = [\"x\"]").error(), @r#"

@@ -133,3 +133,40 @@ async fn no_secret(home: &Home, daemon: &Daemon, session: &str) {
     }
     assert_eq!(found, [home.path().join("secrets.json")]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folders_agent_runs_and_is_refused_a_tool_that_it_is_not_offered() {
+    let made_up = json!([{ "call": [{ "tool": "shell", "arguments": { "command": "echo x > seen.txt" }, "unoffered": true }] }]);
+    let read = json!([{ "call": [{ "tool": "read", "arguments": { "path": "note.txt" } }] }]);
+    let said = [made_up, read, json!([{ "text": "It says so." }])];
+    let server = ModelServer::start(Script::in_order(&said).unwrap()).await.unwrap();
+    let home = Home::new();
+    let folder = home.path().join("agents/reader");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("system_prompt.md"), "You only read.").unwrap();
+    std::fs::write(folder.join("agent.json"), r#"{"profile":"mine","tools":["read"]}"#).unwrap();
+    std::fs::write(home.work().join("note.txt"), "the note").unwrap();
+    let daemon = Daemon::start_by(&home, keyed(&home, &["serve"]));
+    let base_url = format!("{}/v1", server.url());
+    says(
+        &home,
+        &["profiles", "add", "mine", "--provider", "openai", "--model", "m", "--base-url", &base_url],
+        "",
+    )
+    .await;
+    says(&home, &["profiles", "key", "mine"], "canary-of-the-key\n").await;
+    assert!(says(&home, &["catalog"], "").await.contains("reader"));
+    let said = says(&home, &["run", "reader", "What does it say?"], "").await;
+    assert!(said.contains("It says so."), "{said}");
+    assert!(!home.work().join("seen.txt").exists(), "nothing was carried out");
+    let asked = server.requests();
+    let offers: Vec<_> = asked[0].ask.as_ref().unwrap().tools.iter().map(|tool| tool.name.clone()).collect();
+    assert_eq!(offers, ["read"]);
+    assert!(asked[0].body.to_string().contains("You only read."));
+    let results = &asked.last().unwrap().ask.as_ref().unwrap().tool_results;
+    assert!(asked[1].body.to_string().contains("there is no tool shell"), "{:?}", asked[1].body);
+    assert!(results.iter().any(|result| result.contains("the note")), "{results:?}");
+    let (_, day) = daemon.get("/v1/spending").await;
+    assert_eq!(day["profiles"]["mine"]["turns"], 1, "{day}");
+    assert!(says(&home, &["profiles"], "").await.contains("1 prompt"), "it is shown what was used");
+}
