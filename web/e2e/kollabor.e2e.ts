@@ -209,6 +209,8 @@ test('a panel is minimised, and closed with its session', async () => {
 
 test('a page of another port works where it is allowed, and is told why where it is not', async () => {
   const other = await browser.newPage();
+  // Less than the test has, so that a step that waits in vain is named.
+  other.setDefaultTimeout(12_000);
   const origin = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
   const configured = (shown: string) =>
     other.evaluate(
